@@ -1,0 +1,130 @@
+//! KID: the public name of a content key (ISO/IEC 23001-7, 8.2 `default_KID`).
+
+use crate::id::IdError;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+/// Key id, 16 bytes in network order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyId([u8; 16]);
+
+impl KeyId {
+    /// Makes an id of its bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads 32 hex digits, with or without the dashes of a UUID, in either case.
+    ///
+    /// Errors: [`IdError`] on anything else.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let shape = match text.len() {
+            32 => text.as_bytes().to_vec(),
+            36 => {
+                let is_dashed = text
+                    .bytes()
+                    .enumerate()
+                    .all(|(at, byte)| (byte == b'-') == matches!(at, 8 | 13 | 18 | 23));
+                if !is_dashed {
+                    return Err(IdError::Characters);
+                }
+                text.bytes().filter(|byte| *byte != b'-').collect()
+            }
+            _ => return Err(IdError::Length),
+        };
+        let mut bytes = [0; 16];
+        for (byte, pair) in bytes.iter_mut().zip(shape.chunks_exact(2)) {
+            let digit = |at: usize| {
+                pair.get(at).and_then(|c| char::from(*c).to_digit(16)).ok_or(IdError::Characters)
+            };
+            *byte = u8::try_from(digit(0)? * 16 + digit(1)?).map_err(|_| IdError::Characters)?;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// Reads the base64url form without padding that EME's JSON uses (22 characters).
+    ///
+    /// Errors: [`IdError`] on padding, other alphabets or other lengths.
+    pub fn parse_base64url(text: &str) -> Result<Self, IdError> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| IdError::Characters)?;
+        bytes.try_into().map(Self).map_err(|_| IdError::Length)
+    }
+
+    /// The bytes in network order.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The form of `cenc:default_KID`: lower-case UUID with dashes.
+    #[must_use]
+    pub fn to_uuid(self) -> String {
+        let hex = self.to_string();
+        let part = |range| hex.get(range).unwrap_or_default();
+        [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+    }
+
+    /// The form of EME's JSON: base64url without padding.
+    #[must_use]
+    pub fn to_base64url(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(kid: KeyId) -> Self {
+        kid.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_reads_back() {
+        let kid =
+            KeyId::from_bytes(*b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff");
+        assert_eq!(kid.to_uuid(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(KeyId::parse(&kid.to_uuid().to_uppercase()), Ok(kid));
+        assert_eq!(KeyId::parse(&kid.to_string()), Ok(kid));
+        assert_eq!(KeyId::parse_base64url(&kid.to_base64url()), Ok(kid));
+    }
+
+    #[test]
+    fn other_text_is_refused() {
+        for text in [
+            "",
+            "00",
+            "0011223344556677-8899aabbccddeeff0000",
+            "zz112233445566778899aabbccddeeff",
+            "+0112233445566778899aabbccddeeff",
+        ] {
+            assert!(KeyId::parse(text).is_err(), "{text}");
+        }
+        assert!(KeyId::parse_base64url("AAAAAAAAAAAAAAAAAAAAAA==").is_err());
+        assert!(KeyId::parse_base64url("AAAA").is_err());
+    }
+}

@@ -1,0 +1,35 @@
+//! The public nouns of Strongroom: ids, schemes, track classes, levels, policy, rows.
+//!
+//! No I/O, no clock, no randomness. Bytes and text become these types at the edge, by
+//! `parse`, and are never checked again.
+
+mod account;
+mod dialect;
+mod entropy;
+mod id;
+mod key_id;
+mod level;
+mod package;
+mod policy;
+mod scheme;
+mod time;
+mod title;
+mod track;
+mod wrapped_key;
+
+pub use account::{Account, Plan, PlanName, Subscription};
+pub use dialect::Dialect;
+pub use entropy::Entropy;
+pub use id::{
+    AccountId, CategoryName, ContentId, CorrelationId, DecisionId, DeviceId, GrantId, IdError,
+    PackageId, PlaybackSessionId, SignInId, TokenId,
+};
+pub use key_id::KeyId;
+pub use level::SecurityLevel;
+pub use package::{PackagedEvent, PackagedVariant};
+pub use policy::TitlePolicy;
+pub use scheme::Scheme;
+pub use time::Timestamp;
+pub use title::{Country, PlanAccess, RegionRule, Title, TitleState};
+pub use track::{TrackClass, TrackClasses};
+pub use wrapped_key::{KekVersion, KeyState, WrappedKey};

@@ -1,0 +1,78 @@
+//! `media.drm.packaged` v1: what a finished package says about itself.
+//!
+//! The same JSON document is the package's `package.json` and the event. It names keys by
+//! their KID and never carries one.
+
+use crate::{ContentId, KeyId, PackageId, Scheme, Timestamp, TrackClass};
+use serde::{Deserialize, Serialize};
+
+/// One packaged title.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagedEvent {
+    /// Always `media.drm.packaged`.
+    pub event: String,
+    /// Always 1.
+    pub version: u32,
+    /// The title.
+    pub content_id: ContentId,
+    /// This package of it.
+    pub package_id: PackageId,
+    /// Schemes in it, in order of preference.
+    pub schemes: Vec<Scheme>,
+    /// Every media track, once per scheme.
+    pub variants: Vec<PackagedVariant>,
+    /// The DASH manifest, relative to the package.
+    pub dash: String,
+    /// The HLS multivariant playlists, relative to the package, one per scheme.
+    pub hls: Vec<String>,
+    /// Length, milliseconds.
+    pub duration_ms: u64,
+    /// All bytes of the package but this document.
+    pub size_bytes: u64,
+    /// Version of the packager.
+    pub packager: String,
+    /// When it was packaged.
+    pub packaged_at: Timestamp,
+}
+
+/// One media track in one scheme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagedVariant {
+    /// Its name, which is also its folder or file stem: `video-720p`, `audio-en`.
+    pub name: String,
+    /// Its scheme.
+    pub scheme: Scheme,
+    /// Its class.
+    pub track_class: TrackClass,
+    /// The key that encrypts it.
+    pub kid: KeyId,
+    /// RFC 6381 codecs string.
+    pub codecs: String,
+    /// Average bits per second.
+    pub bandwidth: u64,
+    /// Picture width, pixels; video only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Picture height, pixels; video only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// RFC 5646 language; audio only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Its HLS media playlist, relative to the package.
+    pub playlist: String,
+    /// Bytes of its init and media.
+    pub size_bytes: u64,
+}
+
+impl PackagedEvent {
+    /// The event's name, which is also the Kafka topic.
+    pub const EVENT: &'static str = "media.drm.packaged";
+    /// The version this code writes and reads.
+    pub const VERSION: u32 = 1;
+
+    /// The variants of one scheme.
+    pub fn variants_of(&self, scheme: Scheme) -> impl Iterator<Item = &PackagedVariant> {
+        self.variants.iter().filter(move |variant| variant.scheme == scheme)
+    }
+}

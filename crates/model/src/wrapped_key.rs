@@ -1,0 +1,64 @@
+//! A content key as it may be stored: wrapped, with its public facts beside it.
+
+use crate::{CategoryName, ContentId, KeyId, Scheme, Timestamp, TrackClass};
+use serde::{Deserialize, Serialize};
+
+/// Version of a category's KEK, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KekVersion(pub u32);
+
+/// Whether licenses may carry a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyState {
+    /// In use.
+    Active,
+    /// Known to strangers: no license may carry it.
+    Compromised,
+}
+
+impl KeyState {
+    /// The name in rows.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Compromised => "compromised",
+        }
+    }
+
+    /// Reads the name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Compromised].into_iter().find(|state| state.name() == text)
+    }
+}
+
+/// One CEK at rest. Everything but the key itself is public.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// The key's public name.
+    pub kid: KeyId,
+    /// The title it belongs to.
+    pub content_id: ContentId,
+    /// The class of the tracks it encrypts; absent: all classes (imported keys).
+    pub track_class: Option<TrackClass>,
+    /// The scheme it is used under; absent: both (imported keys).
+    pub scheme: Option<Scheme>,
+    /// Content category, which names the KEK.
+    pub category: CategoryName,
+    /// Version of the KEK that wraps it.
+    pub kek_version: KekVersion,
+    /// `v1 ‖ nonce 12 ‖ ciphertext 16 ‖ tag 16`, AES-256-GCM under the KEK, bound to all the
+    /// fields above by its AAD (`keys::KeyContext`).
+    pub wrapped: Vec<u8>,
+    /// Constant IV of `cbcs`, or the first sample IV an importer gave for `cenc`. Public.
+    pub iv: Option<[u8; 16]>,
+    /// HMAC-SHA-256 of the key under a key of the vault: finds a key used twice (R016).
+    pub fingerprint: [u8; 32],
+    /// Whether it may be used.
+    pub state: KeyState,
+    /// When it was made.
+    pub created: Timestamp,
+}
