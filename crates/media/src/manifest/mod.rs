@@ -1,0 +1,19 @@
+//! Manifests: DASH (ISO/IEC 23009-1) and HLS (RFC 8216bis), and what a session may see of them.
+
+mod presentation;
+
+pub use presentation::{
+    ByteSpan, FrameRate, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition,
+};
+
+/// Where the DASH manifest lies in a package.
+pub const DASH_PATH: &str = "manifest.mpd";
+
+/// Where the HLS multivariant playlist of a scheme lies in a package.
+#[must_use]
+pub const fn hls_path(scheme: model::Scheme) -> &'static str {
+    match scheme {
+        model::Scheme::Cbcs => "master.m3u8",
+        model::Scheme::Cenc => "master_cenc.m3u8",
+    }
+}

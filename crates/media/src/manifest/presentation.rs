@@ -1,0 +1,219 @@
+//! What the packager knows once a title is packaged, and all that a manifest says.
+
+use model::{ContentId, KeyId, Scheme, TrackClass};
+
+/// One packaged title: the source of every manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presentation {
+    /// The title.
+    pub content_id: ContentId,
+    /// Every track once per scheme, in the order in which manifests list them.
+    pub tracks: Vec<TrackRendition>,
+}
+
+/// One track in one scheme.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackRendition {
+    /// Its name, which is also its folder or file stem: `video-720p`, `audio-en`.
+    pub name: String,
+    /// Its scheme.
+    pub scheme: Scheme,
+    /// Its class.
+    pub class: TrackClass,
+    /// The key that encrypts it.
+    pub kid: KeyId,
+    /// `ContentKey::playready_checksum` of that key; a PlayReady header 4.0 (`cenc`) carries it.
+    pub playready_checksum: Option<[u8; 8]>,
+    /// RFC 6381 codecs string.
+    pub codecs: String,
+    /// What it shows or plays.
+    pub media: TrackMedia,
+    /// Ticks per second of [`SegmentEntry::duration_ts`].
+    pub timescale: u32,
+    /// Presentation time of the first segment in ticks, after the edit list; 0 in most titles.
+    pub start_ts: u64,
+    /// Where its bytes are.
+    pub layout: TrackLayout,
+    /// Its segments, in order, without gaps in time.
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// What a track shows or plays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackMedia {
+    /// Moving picture.
+    Video {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// Pictures per second, unless unknown.
+        frame_rate: Option<FrameRate>,
+    },
+    /// Sound.
+    Audio {
+        /// Samples per second.
+        sample_rate: u32,
+        /// Loudspeaker channels.
+        channels: u16,
+        /// RFC 5646 language, unless undetermined.
+        language: Option<String>,
+    },
+}
+
+/// Pictures per second as a fraction: 30000/1001, 25/1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRate {
+    /// Pictures …
+    pub frames: u32,
+    /// … in this many seconds; never 0.
+    pub seconds: std::num::NonZeroU32,
+}
+
+/// How a track's bytes lie in the package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackLayout {
+    /// `SCHEME/NAME/init.mp4`, `1.m4s`, `2.m4s` …
+    Segments,
+    /// `SCHEME/NAME.mp4`: init, then one `sidx`, then the segments without a gap.
+    SingleFile {
+        /// `ftyp` and `moov`.
+        init: ByteSpan,
+        /// The `sidx`.
+        index: ByteSpan,
+    },
+}
+
+/// A run of bytes in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSpan {
+    /// Offset of the first byte.
+    pub start: u64,
+    /// Number of bytes.
+    pub len: u64,
+}
+
+/// One media segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// Length in the track's timescale.
+    pub duration_ts: u64,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Whether a player may start here (stream access point of type 1 or 2).
+    pub starts_with_sap: bool,
+}
+
+impl Presentation {
+    /// The tracks of one scheme.
+    pub fn tracks_of(&self, scheme: Scheme) -> impl Iterator<Item = &TrackRendition> {
+        self.tracks.iter().filter(move |track| track.scheme == scheme)
+    }
+
+    /// Length of the longest track, milliseconds, rounded up.
+    #[must_use]
+    pub fn duration_ms(&self) -> u64 {
+        self.tracks.iter().map(TrackRendition::duration_ms).max().unwrap_or(0)
+    }
+}
+
+impl TrackRendition {
+    /// Length in ticks.
+    #[must_use]
+    pub fn duration_ts(&self) -> u64 {
+        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.duration_ts))
+    }
+
+    /// Length in milliseconds, rounded up.
+    #[must_use]
+    pub fn duration_ms(&self) -> u64 {
+        let ms =
+            (u128::from(self.duration_ts()) * 1000).div_ceil(u128::from(self.timescale.max(1)));
+        u64::try_from(ms).unwrap_or(u64::MAX)
+    }
+
+    /// Bytes of all media segments, without the init.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.size_bytes))
+    }
+
+    /// Average bits per second.
+    #[must_use]
+    pub fn average_bandwidth(&self) -> u64 {
+        bits_per_second(self.size_bytes(), self.duration_ts(), self.timescale)
+    }
+
+    /// Peak bits per second as RFC 8216bis (4.4.6.2) defines it: the highest rate of any run of
+    /// segments that lasts between half and one and a half target durations, so that a short
+    /// last segment does not count alone.
+    #[must_use]
+    pub fn peak_bandwidth(&self) -> u64 {
+        let target = self.segments.iter().map(|segment| segment.duration_ts).max().unwrap_or(0);
+        let mut peak = self.average_bandwidth();
+        for first in 0..self.segments.len() {
+            let (mut size, mut lasts) = (0_u64, 0_u64);
+            for segment in self.segments.iter().skip(first) {
+                size = size.saturating_add(segment.size_bytes);
+                lasts = lasts.saturating_add(segment.duration_ts);
+                if lasts > target.saturating_add(target / 2) {
+                    break;
+                }
+                if lasts >= target.div_ceil(2) {
+                    peak = peak.max(bits_per_second(size, lasts, self.timescale));
+                }
+            }
+        }
+        peak
+    }
+
+    /// The language, `und` when undetermined; `None` for video.
+    #[must_use]
+    pub fn language(&self) -> Option<&str> {
+        match &self.media {
+            TrackMedia::Video { .. } => None,
+            TrackMedia::Audio { language, .. } => Some(language.as_deref().unwrap_or("und")),
+        }
+    }
+
+    /// Path of the init segment, or of the single file, in the package.
+    #[must_use]
+    pub fn init_path(&self) -> String {
+        match self.layout {
+            TrackLayout::Segments => format!("{}/{}/init.mp4", self.scheme, self.name),
+            TrackLayout::SingleFile { .. } => format!("{}/{}.mp4", self.scheme, self.name),
+        }
+    }
+
+    /// Path of the segment `number`, counted from 1; in one file it is that file.
+    #[must_use]
+    pub fn segment_path(&self, number: usize) -> String {
+        match self.layout {
+            TrackLayout::Segments => format!("{}/{}/{number}.m4s", self.scheme, self.name),
+            TrackLayout::SingleFile { .. } => self.init_path(),
+        }
+    }
+
+    /// Path of the HLS media playlist in the package.
+    #[must_use]
+    pub fn playlist_path(&self) -> String {
+        match self.layout {
+            TrackLayout::Segments => format!("{}/{}/playlist.m3u8", self.scheme, self.name),
+            TrackLayout::SingleFile { .. } => format!("{}/{}.m3u8", self.scheme, self.name),
+        }
+    }
+}
+
+impl ByteSpan {
+    /// Offset of the first byte behind the run.
+    #[must_use]
+    pub const fn end(self) -> u64 {
+        self.start.saturating_add(self.len)
+    }
+}
+
+/// Rounded up, so that a player that trusts the figure never starves.
+fn bits_per_second(size_bytes: u64, lasts_ts: u64, timescale: u32) -> u64 {
+    let bits = u128::from(size_bytes) * 8 * u128::from(timescale);
+    u64::try_from(bits.div_ceil(u128::from(lasts_ts.max(1)))).unwrap_or(u64::MAX)
+}
