@@ -1,0 +1,80 @@
+//! The keys of one packaging job.
+
+use crate::ContentKey;
+use model::{KeyId, Scheme, TrackClass};
+
+/// One key and what it encrypts.
+#[derive(Debug)]
+pub struct PackagingKey {
+    /// The key's public name.
+    pub kid: KeyId,
+    /// The key.
+    pub key: ContentKey,
+    /// Constant IV under `cbcs`; first sample IV under `cenc`, where an IV of 8 bytes is
+    /// followed by 8 zero bytes. Absent: the packager draws one.
+    pub iv: Option<[u8; 16]>,
+    /// The class it encrypts; absent: every class.
+    pub track_class: Option<TrackClass>,
+    /// The scheme it is used under; absent: both.
+    pub scheme: Option<Scheme>,
+}
+
+/// The keys of one packaging job. Wiped on drop, as each key is.
+#[derive(Debug, Default)]
+pub struct PackagingKeys(Vec<PackagingKey>);
+
+impl PackagingKeys {
+    /// Takes over the keys.
+    #[must_use]
+    pub fn new(keys: Vec<PackagingKey>) -> Self {
+        Self(keys)
+    }
+
+    /// The key for a track of `class` under `scheme`: the one that names both before the one
+    /// that names the class, that before the one that names the scheme, last the one for all.
+    #[must_use]
+    pub fn find(&self, class: TrackClass, scheme: Scheme) -> Option<&PackagingKey> {
+        let fits = |key: &&PackagingKey| {
+            key.track_class.is_none_or(|own| own == class)
+                && key.scheme.is_none_or(|own| own == scheme)
+        };
+        let rank = |key: &&PackagingKey| (key.track_class.is_some(), key.scheme.is_some());
+        self.0.iter().filter(fits).max_by_key(rank)
+    }
+
+    /// Every key.
+    pub fn iter(&self) -> impl Iterator<Item = &PackagingKey> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: u8, track_class: Option<TrackClass>, scheme: Option<Scheme>) -> PackagingKey {
+        let key = ContentKey::generate(&mut crate::SystemEntropy);
+        PackagingKey { kid: KeyId::from_bytes([id; 16]), key, iv: None, track_class, scheme }
+    }
+
+    #[test]
+    fn the_most_specific_key_is_found() {
+        let keys = PackagingKeys::new(vec![
+            key(0, None, None),
+            key(1, None, Some(Scheme::Cbcs)),
+            key(2, Some(TrackClass::Sd), None),
+            key(3, Some(TrackClass::Sd), Some(Scheme::Cbcs)),
+        ]);
+        let found = |class, scheme| keys.find(class, scheme).map(|key| key.kid.as_bytes()[0]);
+        assert_eq!(found(TrackClass::Sd, Scheme::Cbcs), Some(3));
+        assert_eq!(found(TrackClass::Sd, Scheme::Cenc), Some(2));
+        assert_eq!(found(TrackClass::Hd, Scheme::Cbcs), Some(1));
+        assert_eq!(found(TrackClass::Hd, Scheme::Cenc), Some(0));
+    }
+
+    #[test]
+    fn a_key_of_another_class_is_never_found() {
+        let keys = PackagingKeys::new(vec![key(0, Some(TrackClass::Hd), None)]);
+        assert!(keys.find(TrackClass::Sd, Scheme::Cbcs).is_none());
+    }
+}
