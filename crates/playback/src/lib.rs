@@ -1,1 +1,19 @@
-//! playback
+//! Who may watch what, where and how often: facts in, decision out.
+//!
+//! No I/O, no clock, no randomness: every function takes `now`, and entropy where it draws.
+//! A refusal is a value ([`Denial`]), and a value that proves a check has one maker:
+//! [`entitlement::decide`] an [`Entitlement`], [`grant::open`] a [`LicenseGrant`].
+
+mod denial;
+pub mod entitlement;
+pub mod grant;
+mod kid_list;
+pub mod lease;
+pub mod region;
+pub mod token;
+
+pub use denial::Denial;
+pub use entitlement::Entitlement;
+pub use grant::{GrantKey, LicenseGrant};
+pub use kid_list::MAX_KIDS;
+pub use token::{PlaybackToken, SessionToken, TokenKey, TokenRefused};

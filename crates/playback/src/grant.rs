@@ -1,0 +1,170 @@
+//! The license grant: a sealed yes from front to vault, used once.
+//!
+//! Front and vault share one [`GrantKey`]. Front writes what it has checked into
+//! [`GrantTerms`] and seals them; on the vault's side only [`open`] makes a [`LicenseGrant`],
+//! and it refuses another key, another challenge and another moment. The vault burns the
+//! grant's id, so that a sealed grant makes one license at most.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::digest::{SHA256, digest};
+use model::{
+    AccountId, ContentId, CorrelationId, DecisionId, DeviceId, Dialect, Entropy, GrantId, KeyId,
+    PlaybackSessionId, Timestamp, TitlePolicy, TokenId,
+};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+/// How long a grant may travel from front to vault.
+pub const GRANT_S: u64 = 5;
+
+/// Longest sealed grant: terms with [`crate::MAX_KIDS`] ids take under 3 KiB.
+const MAX_SEALED_BYTES: usize = 8192;
+
+/// First byte of a sealed grant: format and algorithm.
+const VERSION: u8 = 1;
+
+/// Binds the ciphertext to its purpose.
+const PURPOSE: &[u8] = b"strongroom license grant v1";
+
+/// The key that front and vault share. Made anew at each start where both run in one process;
+/// random 96-bit nonces allow it 2^32 grants (NIST SP 800-38D, 8.3).
+pub struct GrantKey(LessSafeKey);
+
+impl GrantKey {
+    /// Makes the key of its 32 bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes");
+        Self(LessSafeKey::new(key))
+    }
+}
+
+impl std::fmt::Debug for GrantKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GrantKey(..)")
+    }
+}
+
+/// What front has checked and allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantTerms {
+    /// This grant, used once.
+    pub grant: GrantId,
+    /// The playback token whose KIDs are answered once each. Absent: the viewer's own session
+    /// is the credential (renewal, rotation), and KIDs may be asked for again.
+    pub token: Option<TokenId>,
+    /// The playback session.
+    pub session: PlaybackSessionId,
+    /// The account.
+    pub account: AccountId,
+    /// The device.
+    pub device: DeviceId,
+    /// The title.
+    pub content_id: ContentId,
+    /// The keys of the title that may be asked for; which of them the answer carries is the
+    /// vault's decision by level.
+    #[serde(with = "crate::kid_list")]
+    pub kids: Vec<KeyId>,
+    /// The dialect the challenge speaks.
+    pub dialect: Dialect,
+    /// The title's policy.
+    pub policy: TitlePolicy,
+    /// Until when the credential stands; how long an answered KID must be remembered.
+    pub credential_expires: Timestamp,
+    /// SHA-256 of the untouched challenge.
+    pub challenge_sha256: [u8; 32],
+    /// When front sealed it.
+    pub issued: Timestamp,
+    /// The decision behind it.
+    pub decision: DecisionId,
+    /// The viewer's request.
+    pub correlation: CorrelationId,
+}
+
+/// A grant as the vault may act on it. Only [`open`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LicenseGrant(GrantTerms);
+
+impl LicenseGrant {
+    /// What the grant allows.
+    #[must_use]
+    pub const fn terms(&self) -> &GrantTerms {
+        &self.0
+    }
+}
+
+/// Why a sealed grant is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrantRefused {
+    /// Not sealed under this key, or not a grant at all.
+    #[error("the grant does not open")]
+    Invalid,
+    /// Older than [`GRANT_S`], or from the future.
+    #[error("the grant is not of this moment")]
+    Expired,
+    /// Sealed for another challenge.
+    #[error("the grant is for another challenge")]
+    OtherChallenge,
+}
+
+/// SHA-256 of a challenge, as a grant carries it.
+#[must_use]
+pub fn challenge_hash(challenge: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, challenge).as_ref());
+    hash
+}
+
+/// Seals the terms for the vault.
+///
+/// Shape: version 1 ‖ nonce 12 ‖ AES-256-GCM of the terms as JSON ‖ tag 16.
+#[must_use]
+pub fn seal(key: &GrantKey, terms: &GrantTerms, entropy: &mut dyn Entropy) -> Vec<u8> {
+    let mut nonce = [0; NONCE_LEN];
+    entropy.fill(&mut nonce);
+    let mut text = serde_json::to_vec(terms).expect("terms are plain values with text keys");
+    let tag = key
+        .0
+        .seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(PURPOSE),
+            &mut text,
+        )
+        .expect("terms are far shorter than what one GCM call takes");
+    [&[VERSION][..], &nonce, &text, tag.as_ref()].concat()
+}
+
+/// Opens a sealed grant for this challenge at this moment.
+///
+/// Errors: [`GrantRefused`]. Limits: 8 KiB.
+pub fn open(
+    key: &GrantKey,
+    sealed: &[u8],
+    challenge: &[u8],
+    now: Timestamp,
+) -> Result<LicenseGrant, GrantRefused> {
+    let terms = unseal(key, sealed).ok_or(GrantRefused::Invalid)?;
+    if terms.issued > now || terms.issued.plus_s(GRANT_S) <= now {
+        return Err(GrantRefused::Expired);
+    }
+    if !bool::from(terms.challenge_sha256.ct_eq(&challenge_hash(challenge))) {
+        return Err(GrantRefused::OtherChallenge);
+    }
+    Ok(LicenseGrant(terms))
+}
+
+fn unseal(key: &GrantKey, sealed: &[u8]) -> Option<GrantTerms> {
+    if sealed.len() > MAX_SEALED_BYTES {
+        return None;
+    }
+    let (version, rest) = sealed.split_first()?;
+    let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
+    if *version != VERSION {
+        return None;
+    }
+    let mut body = body.to_vec();
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let text = key.0.open_in_place(nonce, Aad::from(PURPOSE), &mut body).ok()?;
+    serde_json::from_slice(text).ok()
+}
