@@ -135,7 +135,8 @@ fn writings(secret: &[u8]) -> Vec<(LeakForm, Vec<u8>)> {
     let upper: Vec<String> = texts.iter().map(|text| text.to_uppercase()).collect();
     texts.extend(upper);
 
-    let base64: BTreeSet<String> = (0..3).flat_map(|before| base64_inside(secret, before)).collect();
+    let base64: BTreeSet<String> =
+        (0..3).flat_map(|before| base64_inside(secret, before)).collect();
     let hex_forms = texts.into_iter().map(|text| (LeakForm::Hex, text.into_bytes()));
     let base64_forms = base64.into_iter().map(|text| (LeakForm::Base64, text.into_bytes()));
     hex_forms.chain(base64_forms).chain([(LeakForm::Raw, secret.to_vec())]).collect()
@@ -180,7 +181,10 @@ mod tests {
             for before in 0..7 {
                 let framed = [vec![7; before], order.to_vec(), vec![9; 5]].concat();
                 assert_eq!(forms_in(STANDARD.encode(&framed).as_bytes()), [LeakForm::Base64]);
-                assert_eq!(forms_in(URL_SAFE_NO_PAD.encode(&framed).as_bytes()), [LeakForm::Base64]);
+                assert_eq!(
+                    forms_in(URL_SAFE_NO_PAD.encode(&framed).as_bytes()),
+                    [LeakForm::Base64]
+                );
             }
         }
         assert_eq!(forms_in(b"F001F203-F405-F607-F809-FA0BFC0DFE0F"), [LeakForm::Hex]);

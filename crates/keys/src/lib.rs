@@ -8,6 +8,7 @@ mod cbcs;
 mod cenc;
 mod content_key;
 mod entropy;
+pub mod leak;
 mod packaging;
 
 pub use cbcs::CbcsCipher;
