@@ -123,7 +123,8 @@ impl SessionToken {
 /// What a license URL carries: one playback of one title, for a moment.
 ///
 /// Its claims `iat_ms` and `exp_ms` are private names because the rule for tokens older than
-/// the server needs milliseconds, where `iat` and `exp` are mostly read as whole seconds.
+/// the server needs milliseconds, where `iat` and `exp` are mostly read as whole seconds;
+/// `exp` stands beside them for whoever audits that every token ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaybackToken {
     /// This token; each of its KIDs is answered once.
@@ -163,6 +164,8 @@ struct PlaybackClaims {
     kids: Vec<KeyId>,
     decision: DecisionId,
     slot: bool,
+    /// The end for every other reader of tokens, whole seconds rounded up (R006).
+    exp: u64,
     iat_ms: Timestamp,
     exp_ms: Timestamp,
 }
@@ -190,6 +193,7 @@ impl PlaybackToken {
                 kids: self.kids.clone(),
                 decision: self.decision,
                 slot: self.holds_slot,
+                exp: self.expires.0.div_ceil(1000),
                 iat_ms: self.issued,
                 exp_ms: self.expires,
             },
@@ -209,6 +213,9 @@ impl PlaybackToken {
         boot: Timestamp,
     ) -> Result<Self, TokenRefused> {
         let claims: PlaybackClaims = read(key, text)?;
+        if claims.exp != claims.exp_ms.0.div_ceil(1000) {
+            return Err(TokenRefused::Invalid);
+        }
         let span = Span { issued: claims.iat_ms, expires: claims.exp_ms };
         span.check(MAX_PLAYBACK_S, now)?;
         if span.issued < boot {
