@@ -1,3 +1,4 @@
 //! media
 
 pub mod manifest;
+pub mod pssh;

@@ -1,6 +1,7 @@
 //! Manifests: DASH (ISO/IEC 23009-1) and HLS (RFC 8216bis), and what a session may see of them.
 
 mod presentation;
+pub(crate) mod xml;
 
 pub use presentation::{
     ByteSpan, FrameRate, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition,
