@@ -9,6 +9,7 @@ mod entropy;
 mod id;
 mod key_id;
 mod level;
+mod object_path;
 mod package;
 mod policy;
 mod scheme;
@@ -26,6 +27,7 @@ pub use id::{
 };
 pub use key_id::KeyId;
 pub use level::SecurityLevel;
+pub use object_path::ObjectPath;
 pub use package::{PackagedEvent, PackagedVariant};
 pub use policy::TitlePolicy;
 pub use scheme::Scheme;

@@ -80,7 +80,8 @@ fn all_rights_make_an_entitlement_with_its_policy() {
 
 #[test]
 fn each_missing_right_has_its_own_code() {
-    let table: [(&str, fn(&mut Case)); 14] = [
+    type Spoil = fn(&mut Case);
+    let table: [(&str, Spoil); 14] = [
         ("subscription_inactive", |c| c.account.subscription = Subscription::Inactive),
         ("subscription_inactive", |c| c.account.subscription = Subscription::Suspended),
         ("plan_not_entitled", |c| c.plan = None),
