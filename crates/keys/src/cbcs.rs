@@ -119,3 +119,110 @@ fn decrypt(key: &DecryptingKey, iv: &[u8; 16], blocks: &mut [u8]) {
         key.decrypt(blocks, context).expect("whole blocks and an IV of 16 bytes");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aes::Aes128;
+    use aes::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn cipher(key: [u8; 16]) -> CbcsCipher {
+        ContentKey::from_bytes(Zeroizing::new(key)).cbcs()
+    }
+
+    /// The other implementation, block by block as the standard tells it.
+    fn oracle(key: [u8; 16], iv: [u8; 16], run: &mut [u8], period: usize) {
+        let mut chain = cbc::Encryptor::<Aes128>::new(&key.into(), &iv.into());
+        for place in run.chunks_mut(period) {
+            if let Some(block) = place.first_chunk_mut::<16>() {
+                let mut own = (*block).into();
+                chain.encrypt_block(&mut own);
+                *block = own.into();
+            }
+        }
+    }
+
+    #[test]
+    fn sp_800_38a_f_2_1_cbc_aes128() {
+        let iv = 0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f_u128.to_be_bytes();
+        let clear = [
+            0x6bc1_bee2_2e40_9f96_e93d_7e11_7393_172a_u128,
+            0xae2d_8a57_1e03_ac9c_9eb7_6fac_45af_8e51,
+            0x30c8_1c46_a35c_e411_e5fb_c119_1a0a_52ef,
+            0xf69f_2445_df4f_9b17_ad2b_417b_e66c_3710,
+        ]
+        .map(u128::to_be_bytes);
+        let stored = [
+            0x7649_abac_8119_b246_cee9_8e9b_12e9_197d_u128,
+            0x5086_cb9b_5072_19ee_95db_113a_9176_78b2,
+            0x73be_d6b8_e3c1_743b_7116_e69e_2222_9516,
+            0x3ff1_caa1_681f_ac09_120e_ca30_7586_e1a7,
+        ]
+        .map(u128::to_be_bytes);
+        let mut cipher = cipher(0x2b7e_1516_28ae_d2a6_abf7_1588_09cf_4f3c_u128.to_be_bytes());
+        let mut run = clear.concat();
+        cipher.encrypt_whole(&iv, &mut run);
+        assert_eq!(run, stored.concat());
+
+        // The same chain spread over the pattern: one block, nine left alone.
+        let spread = |blocks: [[u8; 16]; 4]| blocks.map(|block| [block; 10].concat()).concat();
+        let mut run = spread(clear);
+        cipher.encrypt_pattern(&iv, &mut run);
+        for (at, block) in run.as_chunks::<16>().0.iter().enumerate() {
+            let expected = if at % 10 == 0 { stored } else { clear };
+            assert_eq!(*block, expected[at / 10], "block {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_pattern_is_the_other_implementations(
+            key: [u8; 16], iv: [u8; 16], clear in vec(any::<u8>(), 0..1000),
+        ) {
+            let (mut run, mut expected) = (clear.clone(), clear.clone());
+            let mut cipher = cipher(key);
+            cipher.encrypt_pattern(&iv, &mut run);
+            oracle(key, iv, &mut expected, PERIOD);
+            prop_assert_eq!(&run, &expected);
+            cipher.decrypt_pattern(&iv, &mut run);
+            prop_assert_eq!(run, clear);
+        }
+
+        #[test]
+        fn whole_blocks_are_the_other_implementations(
+            key: [u8; 16], iv: [u8; 16], clear in vec(any::<u8>(), 0..200),
+        ) {
+            let (mut run, mut expected) = (clear.clone(), clear.clone());
+            let mut cipher = cipher(key);
+            cipher.encrypt_whole(&iv, &mut run);
+            oracle(key, iv, &mut expected, BLOCK);
+            prop_assert_eq!(&run, &expected);
+            cipher.decrypt_whole(&iv, &mut run);
+            prop_assert_eq!(run, clear);
+        }
+    }
+
+    #[test]
+    fn one_chain_runs_through_runs_longer_than_the_gathering() {
+        for length in [GATHERED_BLOCKS * PERIOD, GATHERED_BLOCKS * PERIOD + 16, 100_000] {
+            let clear: Vec<u8> = (0..=250).cycle().take(length).collect();
+            let (mut run, mut expected) = (clear.clone(), clear.clone());
+            let mut cipher = cipher([3; 16]);
+            cipher.encrypt_pattern(&[9; 16], &mut run);
+            oracle([3; 16], [9; 16], &mut expected, PERIOD);
+            assert!(run == expected, "{length}");
+            cipher.decrypt_pattern(&[9; 16], &mut run);
+            assert!(run == clear, "{length}");
+        }
+    }
+
+    #[test]
+    fn less_than_a_block_stays_clear() {
+        let mut run = [5; 15];
+        cipher([1; 16]).encrypt_pattern(&[2; 16], &mut run);
+        cipher([1; 16]).encrypt_whole(&[2; 16], &mut run);
+        assert_eq!(run, [5; 15]);
+    }
+}

@@ -102,3 +102,74 @@ impl std::fmt::Debug for CencCipher {
         f.write_str("CencCipher(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aes::cipher::{KeyIvInit as _, StreamCipher as _};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use zeroize::Zeroizing;
+
+    /// The other implementation; its counter is the last 8 bytes, as the standard's.
+    type Oracle = ctr::Ctr64BE<aes::Aes128>;
+
+    fn cipher(key: [u8; 16]) -> CencCipher {
+        ContentKey::from_bytes(Zeroizing::new(key)).cenc()
+    }
+
+    #[test]
+    fn sp_800_38a_f_5_1_ctr_aes128() {
+        let iv = 0xf0f1_f2f3_f4f5_f6f7_f8f9_fafb_fcfd_feff_u128.to_be_bytes();
+        let clear = [
+            0x6bc1_bee2_2e40_9f96_e93d_7e11_7393_172a_u128,
+            0xae2d_8a57_1e03_ac9c_9eb7_6fac_45af_8e51,
+        ];
+        let stored = [
+            0x874d_6191_b620_e326_1bef_6864_990d_b6ce_u128,
+            0x9806_f66b_7970_fdff_8617_187b_b9ff_fdff,
+        ];
+        let mut sample = clear.map(u128::to_be_bytes).concat();
+        let key = 0x2b7e_1516_28ae_d2a6_abf7_1588_09cf_4f3c_u128.to_be_bytes();
+        cipher(key).apply(&iv, &mut sample, std::iter::once(0..32)).unwrap();
+        assert_eq!(sample, stored.map(u128::to_be_bytes).concat());
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_share_the_other_implementations_stream(
+            key: [u8; 16], prefix: [u8; 8], counter in prop_oneof![
+                any::<u64>(), (0..40_u64).prop_map(|back| u64::MAX - back),
+            ],
+            runs in vec((0..40_usize, vec(any::<u8>(), 0..70)), 0..8),
+        ) {
+            let mut iv = [0; 16];
+            iv[..8].copy_from_slice(&prefix);
+            iv[8..].copy_from_slice(&counter.to_be_bytes());
+            let mut oracle = Oracle::new(&key.into(), &iv.into());
+            let (mut clear, mut expected, mut protected) = (vec![], vec![], vec![]);
+            for (gap, run) in &runs {
+                clear.extend(vec![7; *gap]);
+                protected.push(clear.len()..clear.len() + run.len());
+                clear.extend(run);
+                let mut stored = run.clone();
+                oracle.apply_keystream(&mut stored);
+                expected.extend(vec![7; *gap]);
+                expected.extend(stored);
+            }
+            let (mut sample, mut cipher) = (clear.clone(), cipher(key));
+            cipher.apply(&iv, &mut sample, protected.clone()).unwrap();
+            prop_assert_eq!(&sample, &expected);
+            cipher.apply(&iv, &mut sample, protected).unwrap();
+            prop_assert_eq!(sample, clear);
+        }
+    }
+
+    #[test]
+    fn a_range_outside_the_sample_is_refused() {
+        let mut sample = [0; 32];
+        let refused = cipher([1; 16]).apply(&[0; 16], &mut sample, std::iter::once(8..33));
+        assert_eq!(refused, Err(RangeOutsideSample));
+        assert_eq!(sample, [0; 32]);
+    }
+}

@@ -169,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn the_playready_checksum_is_ecb_of_the_guid() {
+        use aes::cipher::{BlockCipherEncrypt as _, KeyInit as _};
+        let kid = KeyId::from_bytes([9; 16]);
+        let mut block = guid_order(kid).into();
+        aes::Aes128::new(&[7; 16].into()).encrypt_block(&mut block);
+        assert_eq!(key(7).playready_checksum(kid), block[..8]);
+    }
+
+    #[test]
     fn debug_shows_the_names_only() {
         let vault = FingerprintKey::from_bytes(&Zeroizing::new([1; 32]));
         assert_eq!(format!("{:?} {vault:?}", key(7)), "ContentKey(..) FingerprintKey(..)");

@@ -7,12 +7,19 @@
 mod cbcs;
 mod cenc;
 mod content_key;
+mod context;
 mod entropy;
+mod kek;
+pub mod key_file;
+pub mod kms;
 pub mod leak;
 mod packaging;
+mod seal;
 
 pub use cbcs::CbcsCipher;
 pub use cenc::{CencCipher, RangeOutsideSample};
 pub use content_key::{ContentKey, FingerprintKey};
+pub use context::{KekContext, KeyContext};
 pub use entropy::SystemEntropy;
+pub use kek::{Kek, UnwrapError};
 pub use packaging::{PackagingKey, PackagingKeys};

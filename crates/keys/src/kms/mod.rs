@@ -1,0 +1,38 @@
+//! Where KEKs are wrapped under the root key (MEK): the port, and the back ends we ship.
+
+mod file;
+
+use crate::context::KekContext;
+use crate::kek::Kek;
+use std::pin::Pin;
+
+pub use file::{FileKms, MasterKeyError, Passphrase, Sealing};
+
+/// What a KMS call returns: an answer that may take a network to come.
+pub type KmsFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KmsError>> + Send + 'a>>;
+
+/// Holds the root key and never gives it out.
+pub trait Kms: Send + Sync {
+    /// Wraps a KEK for rest, bound to `context`.
+    fn wrap<'a>(&'a self, kek: &'a Kek, context: &'a KekContext<'a>) -> KmsFuture<'a, Vec<u8>>;
+
+    /// Opens a wrapped KEK. Every caller states to clippy why it opens one.
+    fn unwrap<'a>(&'a self, wrapped: &'a [u8], context: &'a KekContext<'a>) -> KmsFuture<'a, Kek>;
+
+    /// The back end's name, in logs and audit rows.
+    fn name(&self) -> &'static str;
+}
+
+/// Why a KMS gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KmsError {
+    /// Not reachable or overloaded: the same call may succeed later.
+    #[error("the KMS cannot be reached")]
+    Unavailable,
+    /// It answered no: key disabled, credentials without the right.
+    #[error("the KMS refuses")]
+    Refused,
+    /// The wrapped bytes are not bound to this context and root key.
+    #[error("the wrapped KEK is not bound to this context and root key")]
+    Integrity,
+}
