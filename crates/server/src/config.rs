@@ -1,0 +1,375 @@
+//! Settings: one TOML file, `STRONGROOM_*` variables over it, validated before anything starts.
+//!
+//! Everything works without a file: the defaults are the embedded stores in the data folder.
+
+use ipnet::IpNet;
+use model::Timestamp;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// How strict the service is about its surroundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// For laptops and tests.
+    #[default]
+    Development,
+    /// Refuses what must not face viewers: a file-sealed root key unless allowed by name, plain
+    /// HTTP unless behind a proxy, ClearKey for a title with a floor.
+    Production,
+}
+
+/// The settings of one process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Development or production.
+    pub mode: Mode,
+    /// Home of the embedded stores.
+    pub data: PathBuf,
+    /// Where the service listens and how viewers reach it.
+    pub listen: Listen,
+    /// Durable rows.
+    pub store: Store,
+    /// Root key.
+    pub keys: Keys,
+    /// Lives of what viewers hold.
+    pub tokens: Tokens,
+    /// Where viewers are.
+    pub region: Region,
+    /// Which other origins' pages may talk to the service.
+    pub cors: Cors,
+}
+
+/// Where the service listens and how viewers reach it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Address of the viewer's listener.
+    pub address: SocketAddr,
+    /// PEM chain of the listener's certificate; absent: plain HTTP.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM private key of the certificate.
+    pub tls_private_key: Option<PathBuf>,
+    /// Whether a proxy in front terminates TLS.
+    pub behind_proxy: bool,
+    /// Networks of the proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Scheme, host and port under which viewers reach the service; absent: as they asked.
+    pub public_origin: Option<String>,
+}
+
+/// Durable rows and objects.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// `sqlite://PATH` or `postgres://…`; absent: `strongroom.db` in the data folder.
+    pub database: Option<String>,
+    /// Folder of the packages; absent: `media` in the data folder.
+    pub media: Option<PathBuf>,
+}
+
+/// Root key.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// The file that seals the master key; absent: `secrets/master.key` in the data folder.
+    pub master_file: Option<PathBuf>,
+    /// File with the passphrase that opens it; absent: the file's permissions are its seal.
+    pub passphrase_file: Option<PathBuf>,
+    /// Allows a file as root key in production, by name.
+    pub allow_file_in_production: bool,
+}
+
+/// Lives of what viewers hold, seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// A license URL; 5 to 120.
+    pub license_url_s: u64,
+    /// A sign-in; at most 30 days.
+    pub session_s: u64,
+    /// A signed media URL.
+    pub media_url_s: u64,
+}
+
+/// Where viewers are.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Region {
+    /// Country database (mmdb); absent: `geo/country.mmdb` in the data folder if it is there.
+    pub database: Option<PathBuf>,
+}
+
+/// Which other origins' pages may talk to the service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cors {
+    /// Exact origins: scheme, host, port.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            data: PathBuf::from("strongroom-data"),
+            listen: Listen::default(),
+            store: Store::default(),
+            keys: Keys::default(),
+            tokens: Tokens::default(),
+            region: Region::default(),
+            cors: Cors::default(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 8470)),
+            tls_certificate: None,
+            tls_private_key: None,
+            behind_proxy: false,
+            trusted_proxies: vec![],
+            public_origin: None,
+        }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { license_url_s: 30, session_s: 12 * 3600, media_url_s: 6 * 3600 }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {cause}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The file is not TOML, or names a key or a value that does not exist.
+    #[error("{from}: {cause}")]
+    Parse {
+        /// The file or the variables.
+        from: String,
+        /// What and where.
+        cause: String,
+    },
+    /// A setting that contradicts another, or may not be in production.
+    #[error("{key}: {why}")]
+    Refused {
+        /// Path of the setting.
+        key: &'static str,
+        /// The reason and the remedy.
+        why: &'static str,
+    },
+}
+
+/// Variables that begin like settings and are not.
+const NOT_SETTINGS: [&str; 6] = ["CONFIG", "DATA", "LOG", "PEERS", "DEMO", "LONG"];
+
+impl Config {
+    /// Reads the settings of this process: the file, then the `STRONGROOM_*` variables, then
+    /// the data folder that was named on the command line.
+    ///
+    /// Errors: [`ConfigError`]; nothing starts on settings that were not understood whole.
+    pub fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?,
+        };
+        let from = file.map_or_else(String::new, |path| path.display().to_string());
+        let mut config = Self::parse(&text, &from, std::env::vars())?;
+        if let Some(data) = data {
+            config.data = data.to_owned();
+        }
+        Ok(config)
+    }
+
+    fn parse(
+        text: &str,
+        from: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let malformed = |from: &str, cause: toml::de::Error| ConfigError::Parse {
+            from: from.to_owned(),
+            cause: cause.to_string().trim_end().to_owned(),
+        };
+        // Once alone, so that an error points at its line in the file.
+        let _: Self = toml::from_str(text).map_err(|cause| malformed(from, cause))?;
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|cause| malformed(from, cause))?;
+        for (name, value) in variables {
+            let Some(setting) = name.strip_prefix("STRONGROOM_") else { continue };
+            if !NOT_SETTINGS.contains(&setting) {
+                set(&mut table, &setting.to_lowercase(), &value);
+            }
+        }
+        let config: Self =
+            table.try_into().map_err(|cause| malformed("a STRONGROOM_ variable", cause))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, why| Err(ConfigError::Refused { key, why });
+        if !(5..=120).contains(&self.tokens.license_url_s) {
+            return refuse("tokens.license_url_s", "a license URL lives 5 to 120 seconds");
+        }
+        if !(60..=30 * 86_400).contains(&self.tokens.session_s) {
+            return refuse("tokens.session_s", "a sign-in lives a minute to 30 days");
+        }
+        if self.listen.tls_certificate.is_some() != self.listen.tls_private_key.is_some() {
+            return refuse("listen.tls_certificate", "a certificate and its key go together");
+        }
+        if self.cors.allowed_origins.iter().any(|origin| origin == "*") {
+            return refuse("cors.allowed_origins", "name each origin; * would let any page in");
+        }
+        match self.mode {
+            Mode::Development => Ok(()),
+            Mode::Production => self.check_production(),
+        }
+    }
+
+    fn check_production(&self) -> Result<(), ConfigError> {
+        if self.listen.tls_certificate.is_none() && !self.listen.behind_proxy {
+            return Err(ConfigError::Refused {
+                key: "listen.tls_certificate",
+                why: "production needs TLS: give a certificate, or say behind_proxy = true",
+            });
+        }
+        if !self.keys.allow_file_in_production {
+            return Err(ConfigError::Refused {
+                key: "keys.allow_file_in_production",
+                why: "the root key is a file; production takes that only when allowed by name",
+            });
+        }
+        Ok(())
+    }
+
+    /// `sqlite://` or `postgres://` URL of the rows.
+    #[must_use]
+    pub fn database_url(&self) -> String {
+        self.store
+            .database
+            .clone()
+            .unwrap_or_else(|| format!("sqlite://{}", self.data.join("strongroom.db").display()))
+    }
+
+    /// Folder of the packages.
+    #[must_use]
+    pub fn media_folder(&self) -> PathBuf {
+        self.store.media.clone().unwrap_or_else(|| self.data.join("media"))
+    }
+
+    /// Folder of the service's secrets.
+    #[must_use]
+    pub fn secrets_folder(&self) -> PathBuf {
+        self.data.join("secrets")
+    }
+
+    /// The file that seals the master key.
+    #[must_use]
+    pub fn master_file(&self) -> PathBuf {
+        self.keys.master_file.clone().unwrap_or_else(|| self.secrets_folder().join("master.key"))
+    }
+
+    /// When a license URL issued at `now` ends.
+    #[must_use]
+    pub const fn license_url_ends(&self, now: Timestamp) -> Timestamp {
+        now.plus_s(self.tokens.license_url_s)
+    }
+}
+
+/// Puts one variable into the table: `LISTEN_ADDRESS` is `address` of `[listen]`.
+///
+/// A value that reads as TOML is taken as such (`true`, `30`, `["a"]`), anything else as text.
+fn set(table: &mut toml::Table, setting: &str, value: &str) {
+    let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    const SECTIONS: [&str; 6] = ["listen", "store", "keys", "tokens", "region", "cors"];
+    match setting.split_once('_') {
+        Some((section, key)) if SECTIONS.contains(&section) => {
+            let section =
+                table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let toml::Value::Table(section) = section {
+                section.insert(key.to_owned(), value);
+            }
+        }
+        _ => {
+            table.insert(setting.to_owned(), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Config::parse(text, "strongroom.toml", variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_said_means_the_embedded_stores() {
+        let config = parse("", &[]).unwrap();
+        assert_eq!(config.database_url(), "sqlite://strongroom-data/strongroom.db");
+        assert_eq!(config.mode, Mode::Development);
+    }
+
+    #[test]
+    fn variables_override_the_file() {
+        let text = "[listen]\naddress = \"127.0.0.1:1\"\n[tokens]\nlicense_url_s = 20";
+        let variables = [
+            ("STRONGROOM_LISTEN_ADDRESS", "127.0.0.1:2"),
+            ("STRONGROOM_CORS_ALLOWED_ORIGINS", r#"["https://tv.example"]"#),
+            ("STRONGROOM_LOG", "debug"),
+            ("PATH", "/bin"),
+        ];
+        let config = parse(text, &variables).unwrap();
+        assert_eq!(config.listen.address.port(), 2);
+        assert_eq!(config.tokens.license_url_s, 20);
+        assert_eq!(config.cors.allowed_origins, ["https://tv.example"]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_its_place() {
+        for (text, says) in [
+            ("lisen = 1", "lisen"),
+            ("[listen]\nadress = \"x\"", "adress"),
+            ("[tokens]\nlicense_url_s = \"x\"", "license_url_s"),
+            ("mode = \"prod\"", "prod"),
+            ("[", "strongroom.toml"),
+            ("[tokens]\nlicense_url_s = 4", "tokens.license_url_s"),
+            ("[tokens]\nlicense_url_s = 121", "tokens.license_url_s"),
+            ("[listen]\ntls_certificate = \"a.pem\"", "listen.tls_certificate"),
+            ("[cors]\nallowed_origins = [\"*\"]", "cors.allowed_origins"),
+        ] {
+            let error = parse(text, &[]).expect_err(text);
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        assert!(parse("", &[("STRONGROOM_LISTEN_ADRESS", "x")]).is_err());
+        assert!(parse("", &[("STRONGROOM_WHATEVER", "x")]).is_err());
+    }
+
+    #[test]
+    fn production_refuses_plain_http_and_a_file_as_root_key() {
+        let refused = |text: &str| parse(text, &[]).unwrap_err();
+        assert!(refused("mode = \"production\"").contains("listen.tls_certificate"));
+        let behind = "mode = \"production\"\n[listen]\nbehind_proxy = true\n";
+        assert!(refused(behind).contains("allow_file_in_production"));
+        assert!(parse(&format!("{behind}[keys]\nallow_file_in_production = true"), &[]).is_ok());
+    }
+}
