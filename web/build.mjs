@@ -1,0 +1,84 @@
+// Bundles the pages into dist/ and runs the tests: `node build.mjs pages|unit|e2e|screenshot`.
+//
+// The server embeds dist/ and serves its files below /assets/, so every page names its script
+// and style by that path. Tests are bundled too, because Node 18 does not read TypeScript.
+
+import { spawnSync } from "node:child_process";
+import { cp, mkdir, readdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const WEB = dirname(fileURLToPath(import.meta.url));
+const DIST = join(WEB, "dist");
+// Below node_modules: ignored by git, and packages named in a test resolve from there.
+const TESTS = join(WEB, "node_modules", ".strongroom-tests");
+
+async function emptyFolder(folder) {
+  await mkdir(folder, { recursive: true });
+  for (const name of await readdir(folder)) {
+    if (name !== ".gitkeep") await rm(join(folder, name), { recursive: true });
+  }
+}
+
+async function pages() {
+  await emptyFolder(DIST);
+  await build({
+    absWorkingDir: WEB,
+    entryPoints: { app: "src/app.ts", style: "src/style.css" },
+    outdir: DIST,
+    bundle: true,
+    minify: true,
+    // The watch page's chunk holds Shaka Player; the other pages never load it.
+    splitting: true,
+    format: "esm",
+    target: ["chrome105", "firefox102", "safari16"],
+    entryNames: "[name]",
+    chunkNames: "[name]-[hash]",
+    legalComments: "linked",
+    logLevel: "info",
+  });
+  await cp(join(WEB, "src", "static"), DIST, { recursive: true });
+}
+
+/** Bundles every `*.test.ts` (or the named file) of `folder` and runs it with node:test. */
+async function run(folder, wanted = (name) => name.endsWith(".test.ts"), flags = ["--test"]) {
+  await emptyFolder(TESTS);
+  const names = (await readdir(join(WEB, folder))).filter(wanted).sort();
+  await build({
+    absWorkingDir: WEB,
+    entryPoints: names.map((name) => join(folder, name)),
+    outdir: TESTS,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    target: "node18",
+    format: "esm",
+    sourcemap: "inline",
+    logLevel: "warning",
+  });
+  const files = names.map((name) => join(TESTS, name.replace(/\.ts$/, ".mjs")));
+  const env = { ...process.env, STRONGROOM_WEB: WEB };
+  const args = ["--enable-source-maps", ...flags, ...files];
+  process.exitCode = spawnSync(process.execPath, args, { env, stdio: "inherit" }).status ?? 1;
+}
+
+const task = process.argv[2];
+switch (task) {
+  case "pages":
+    await pages();
+    break;
+  case "unit":
+    await run("test");
+    break;
+  case "e2e":
+    await run("e2e");
+    break;
+  case "screenshot":
+    await run("e2e", (name) => name === "screenshot.ts", []);
+    break;
+  default:
+    console.error("usage: node build.mjs pages|unit|e2e|screenshot");
+    process.exitCode = 2;
+}

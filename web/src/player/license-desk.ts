@@ -1,0 +1,93 @@
+// The license desk: carries the browser's challenge to the service and the answer back.
+//
+// The first request goes to the ticket's license URL, whose token lives 30 seconds and answers
+// each key once. Every later one (a new key, a renewal) goes to the session form of the URL,
+// where the sign-in cookie is the credential. Both are opaque bytes to this page.
+
+import { Refusal, unexpectedAnswer } from "../service/problem";
+import { persist, type RetryPorts } from "../service/retry";
+import { isStale, renewalUrl, type Ticket } from "../service/ticket";
+import { licenseState, type LicenseState } from "./license-state";
+
+/** What the desk needs of the world; tests bring their own. */
+export interface DeskPorts extends RetryPorts {
+  /** Sends the challenge; throws a `Refusal` unless it was answered. */
+  post(url: string, challenge: ArrayBuffer): Promise<Response>;
+  /** A new ticket for the same title. */
+  freshTicket(): Promise<Ticket>;
+}
+
+/** What the desk tells the page. */
+export interface DeskEvents {
+  granted(state: LicenseState): void;
+  waiting(retry: number, delayMs: number): void;
+}
+
+/** Answers are a few hundred bytes; anything near this is not a license. */
+const MAX_LICENSE_BYTES = 1 << 20;
+
+export class LicenseDesk {
+  #ticket: Ticket;
+  #hasLicense = false;
+  #challenge: ArrayBuffer | null = null;
+
+  constructor(
+    ticket: Ticket,
+    private readonly ports: DeskPorts,
+    private readonly events: DeskEvents,
+  ) {
+    this.#ticket = ticket;
+  }
+
+  /** The ticket in force: a refresh may have replaced the one the desk began with. */
+  get ticket(): Ticket {
+    return this.#ticket;
+  }
+
+  /** Asks for the license of a challenge, patiently. */
+  async acquire(challenge: ArrayBuffer): Promise<ArrayBuffer> {
+    const response = await persist(
+      () => this.#attempt(challenge),
+      this.ports,
+      (retry, delayMs) => this.events.waiting(retry, delayMs),
+    );
+    const license = await response.arrayBuffer();
+    if (license.byteLength > MAX_LICENSE_BYTES) throw unexpectedAnswer(response.status);
+    this.#hasLicense = true;
+    this.#challenge = challenge;
+    const state = licenseState((name) => response.headers.get(name));
+    if (state !== null) this.events.granted(state);
+    return license;
+  }
+
+  /**
+   * Asks again for the license in use, before it ends. ClearKey modules keep no clock, so
+   * only the permission counts and the answer's bytes are dropped.
+   */
+  async renew(): Promise<void> {
+    if (this.#challenge !== null) await this.acquire(this.#challenge);
+  }
+
+  async #attempt(challenge: ArrayBuffer): Promise<Response> {
+    if (!this.#hasLicense && isStale(this.#ticket, this.ports.now())) await this.#refresh();
+    try {
+      return await this.#post(challenge);
+    } catch (error) {
+      // A credential that ended on the way (a slept laptop, a lapsed lease): ask the service
+      // once whether this viewer may still watch. It says so, or gives the reason.
+      if (!(error instanceof Refusal) || error.status !== 401) throw error;
+      await this.#refresh();
+      return await this.#post(challenge);
+    }
+  }
+
+  #post(challenge: ArrayBuffer): Promise<Response> {
+    const url = this.#hasLicense ? renewalUrl(this.#ticket) : this.#ticket.licenseUrl;
+    return this.ports.post(url, challenge);
+  }
+
+  async #refresh(): Promise<void> {
+    this.#ticket = await this.ports.freshTicket();
+    this.#hasLicense = false;
+  }
+}

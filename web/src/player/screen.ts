@@ -1,0 +1,149 @@
+// Shaka Player behind the few calls the watch page needs.
+
+import shaka from "shaka-player/dist/shaka-player.dash-es2021.js";
+import { KEY_SYSTEM } from "./capability";
+import { playerRefusal } from "./player-problem";
+import type { Refusal } from "../service/problem";
+
+/** One choice of a menu. */
+export interface Choice {
+  readonly value: string;
+  readonly label: string;
+}
+
+/**
+ * Shaka sends license requests to the URL of this scheme, and so hands them to the license
+ * desk: its own retries know neither `Retry-After` nor the end of a license URL's life.
+ */
+const DESK_SCHEME = "strongroom-license";
+
+/** The menu value that leaves the quality to the player. */
+export const AUTO = "auto";
+
+/** How long a stalled request may last before it is sent anew. */
+const SEGMENT_RETRIES = { maxAttempts: 4, baseDelay: 500, backoffFactor: 2, fuzzFactor: 0.5 };
+
+export interface ScreenEvents {
+  /** The lists of qualities or languages, or what is chosen, changed. */
+  tracksChanged(): void;
+  buffering(isBuffering: boolean): void;
+  failed(refusal: Refusal): void;
+}
+
+export class Screen {
+  readonly #player = new shaka.Player();
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    acquire: (challenge: ArrayBuffer) => Promise<ArrayBuffer>,
+    events: ScreenEvents,
+  ) {
+    shaka.net.NetworkingEngine.registerScheme(DESK_SCHEME, (uri, request) =>
+      shaka.util.AbortableOperation.notAbortable(
+        acquire(bytesOf(request.body)).then((data) => ({
+          uri,
+          originalUri: uri,
+          originalRequest: request,
+          data,
+          headers: {},
+        })),
+      ),
+    );
+    this.#player.configure({
+      drm: {
+        servers: { [KEY_SYSTEM]: `${DESK_SCHEME}:desk` },
+        retryParameters: { maxAttempts: 1 },
+      },
+      manifest: { retryParameters: SEGMENT_RETRIES },
+      streaming: { retryParameters: SEGMENT_RETRIES },
+    });
+    this.#player.addEventListener("error", (event: Event) => {
+      if ("detail" in event) events.failed(playerRefusal(event.detail));
+    });
+    this.#player.addEventListener("buffering", (event: Event) => {
+      events.buffering("buffering" in event && event.buffering === true);
+    });
+    for (const name of ["trackschanged", "adaptation", "variantchanged", "audiotrackschanged"]) {
+      this.#player.addEventListener(name, () => events.tracksChanged());
+    }
+  }
+
+  static isSupported(): boolean {
+    shaka.polyfill.installAll();
+    return shaka.Player.isBrowserSupported();
+  }
+
+  /** Loads the manifest and stands at `startS`; throws a `Refusal`. */
+  async load(manifestUrl: string, startS: number): Promise<void> {
+    try {
+      await this.#player.attach(this.video);
+      await this.#player.load(manifestUrl, startS, "application/dash+xml");
+    } catch (error) {
+      throw playerRefusal(error);
+    }
+  }
+
+  /** Stops for good: what is buffered is dropped, the picture goes dark. */
+  async close(): Promise<void> {
+    await this.#player.destroy();
+  }
+
+  /** The qualities to choose from, best first, after `auto`. */
+  qualities(): Choice[] {
+    const heights = this.#player.getVideoTracks().map((track) => track.height ?? 0);
+    const distinct = [...new Set(heights)].filter((height) => height > 0).sort((a, b) => b - a);
+    const auto = this.isAuto ? `Auto (${this.shownHeight() ?? "–"}p)` : "Auto";
+    return [
+      { value: AUTO, label: auto },
+      ...distinct.map((height) => ({ value: String(height), label: `${height}p` })),
+    ];
+  }
+
+  get isAuto(): boolean {
+    return this.#player.getConfiguration().abr.enabled;
+  }
+
+  shownHeight(): number | null {
+    return this.#player.getVideoTracks().find((track) => track.active)?.height ?? null;
+  }
+
+  chooseQuality(value: string): void {
+    this.#player.configure({ abr: { enabled: value === AUTO } });
+    const wanted = this.#player
+      .getVideoTracks()
+      .filter((track) => String(track.height) === value)
+      .sort((a, b) => b.bandwidth - a.bandwidth)[0];
+    if (wanted !== undefined) this.#player.selectVideoTrack(wanted, true);
+  }
+
+  /** The audio languages, each by its own name. */
+  languages(): Choice[] {
+    const languages = this.#player.getAudioTracks().map((track) => track.language);
+    return [...new Set(languages)].map((value) => ({ value, label: languageName(value) }));
+  }
+
+  language(): string | undefined {
+    return this.#player.getAudioTracks().find((track) => track.active)?.language;
+  }
+
+  chooseLanguage(language: string): void {
+    const wanted = this.#player.getAudioTracks().find((track) => track.language === language);
+    if (wanted !== undefined) this.#player.selectAudioTrack(wanted);
+  }
+}
+
+function bytesOf(body: ArrayBuffer | ArrayBufferView | null): ArrayBuffer {
+  if (body === null) return new ArrayBuffer(0);
+  if (body instanceof ArrayBuffer) return body;
+  return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice().buffer;
+}
+
+function languageName(language: string): string {
+  if (language === "und" || language === "") return "Original";
+  try {
+    const name = new Intl.DisplayNames([language], { type: "language" }).of(language) ?? language;
+    return name.charAt(0).toLocaleUpperCase(language) + name.slice(1);
+  } catch {
+    return language;
+  }
+}
