@@ -1,0 +1,161 @@
+//! Runs a program that checks or tests, shows and keeps its output, and counts its verdicts.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::{place, step};
+
+/// Verdicts counted so far.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Tally {
+    pub passed: u32,
+    pub failed: u32,
+}
+
+impl Tally {
+    /// Adds the verdicts of another runner.
+    pub fn add(&mut self, other: Self) {
+        self.passed = self.passed.saturating_add(other.passed);
+        self.failed = self.failed.saturating_add(other.failed);
+    }
+}
+
+/// What a program's end says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A build, a linter, a formatter: its exit code is its verdict.
+    Check,
+    /// A test runner: counts its tests, and has failed when it counts none.
+    Tests,
+}
+
+/// The folder that keeps each runner's output.
+pub fn logs() -> PathBuf {
+    place::target().join("test-logs")
+}
+
+/// Runs `command` to its end. Whatever happens is in the tally: also that it could not start.
+pub fn run(name: &str, kind: Kind, command: &mut Command) -> Tally {
+    step::announce(name);
+    let tally = follow(name, command).map(|end| verdict(kind, end)).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        Tally { passed: 0, failed: 1 }
+    });
+    if tally.failed > 0 {
+        let log = logs().join(format!("{}.log", file_name(name)));
+        eprintln!("FAILED: {name}\n{}", step::advice(command, &format!("read {}", log.display())));
+    }
+    tally
+}
+
+/// A program's own count and whether it ended well.
+struct End {
+    counted: Tally,
+    is_success: bool,
+}
+
+fn verdict(kind: Kind, end: End) -> Tally {
+    let mut tally = end.counted;
+    let is_silent = kind == Kind::Tests && tally == Tally::default();
+    if is_silent {
+        eprintln!("error: this runner counted no test");
+    }
+    // A runner that died, or that disagrees with its own count.
+    if tally.failed == 0 && (!end.is_success || is_silent) {
+        tally.failed = 1;
+    }
+    tally
+}
+
+fn follow(name: &str, command: &mut Command) -> Result<End> {
+    fs::create_dir_all(logs())?;
+    let mut log = File::create(logs().join(format!("{}.log", file_name(name))))?;
+    let (reader, writer) = std::io::pipe()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()
+        .with_context(|| format!("start {}", command.get_program().to_string_lossy()))?;
+    // The command holds the pipe's other end as long as it has it as its output.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut counted = Tally::default();
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        std::io::stdout().write_all(&line)?;
+        log.write_all(&line)?;
+        counted.add(count(&String::from_utf8_lossy(&line)));
+        line.clear();
+    }
+    Ok(End { counted, is_success: child.wait()?.success() })
+}
+
+/// Reads the verdicts of one line: cargo's `test result:` or a total of node:test.
+fn count(line: &str) -> Tally {
+    let line = line.trim();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if line.starts_with("test result: ") {
+        return Tally { passed: before(&words, "passed;"), failed: before(&words, "failed;") };
+    }
+    match words[..] {
+        ["#" | "ℹ", "pass", number] => Tally { passed: whole(number), failed: 0 },
+        ["#" | "ℹ", "fail" | "cancelled", number] => Tally { passed: 0, failed: whole(number) },
+        _ => Tally::default(),
+    }
+}
+
+/// The number that stands before a word.
+fn before(words: &[&str], word: &str) -> u32 {
+    let place =
+        words.iter().position(|other| *other == word).and_then(|place| place.checked_sub(1));
+    place.and_then(|place| words.get(place)).map_or(0, |number| whole(number))
+}
+
+fn whole(number: &str) -> u32 {
+    number.parse().unwrap_or(0)
+}
+
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(passed: u32, failed: u32) -> Tally {
+        Tally { passed, failed }
+    }
+
+    #[test]
+    fn reads_the_closing_lines_of_both_runners() {
+        let cargo =
+            "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(count(cargo), tally(12, 3));
+        assert_eq!(count("# pass 7\n"), tally(7, 0));
+        assert_eq!(count("ℹ fail 2"), tally(0, 2));
+        assert_eq!(count("# cancelled 1"), tally(0, 1));
+        assert_eq!(count("    # Subtest: pass 7"), tally(0, 0));
+        assert_eq!(count("running 12 tests"), tally(0, 0));
+    }
+
+    #[test]
+    fn a_runner_that_dies_has_failed() {
+        let end = |passed, failed, is_success| End { counted: tally(passed, failed), is_success };
+        assert_eq!(verdict(Kind::Tests, end(5, 0, false)), tally(5, 1));
+        assert_eq!(verdict(Kind::Tests, end(5, 2, false)), tally(5, 2));
+        assert_eq!(verdict(Kind::Check, end(0, 0, false)), tally(0, 1));
+        assert_eq!(verdict(Kind::Check, end(0, 0, true)), tally(0, 0));
+    }
+
+    #[test]
+    fn a_runner_without_tests_has_failed() {
+        let end = End { counted: tally(0, 0), is_success: true };
+        assert_eq!(verdict(Kind::Tests, end), tally(0, 1));
+    }
+}
