@@ -1,11 +1,18 @@
 //! Manifests: DASH (ISO/IEC 23009-1) and HLS (RFC 8216bis), and what a session may see of them.
 
+pub(crate) mod attribute_list;
+mod dash;
+pub mod filter;
+mod hls;
 mod presentation;
 pub(crate) mod xml;
 
+pub use dash::mpd;
+pub use hls::{hls_master, hls_media};
 pub use presentation::{
     ByteSpan, FrameRate, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition,
 };
+pub use xml::XmlError;
 
 /// Where the DASH manifest lies in a package.
 pub const DASH_PATH: &str = "manifest.mpd";

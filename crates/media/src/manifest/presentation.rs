@@ -127,9 +127,7 @@ impl TrackRendition {
     /// Length in milliseconds, rounded up.
     #[must_use]
     pub fn duration_ms(&self) -> u64 {
-        let ms =
-            (u128::from(self.duration_ts()) * 1000).div_ceil(u128::from(self.timescale.max(1)));
-        u64::try_from(ms).unwrap_or(u64::MAX)
+        to_ms(self.duration_ts(), self.timescale)
     }
 
     /// Bytes of all media segments, without the init.
@@ -210,6 +208,12 @@ impl ByteSpan {
     pub const fn end(self) -> u64 {
         self.start.saturating_add(self.len)
     }
+}
+
+/// Ticks to milliseconds, rounded up.
+pub(super) fn to_ms(ticks: u64, timescale: u32) -> u64 {
+    let ms = (u128::from(ticks) * 1000).div_ceil(u128::from(timescale.max(1)));
+    u64::try_from(ms).unwrap_or(u64::MAX)
 }
 
 /// Rounded up, so that a player that trusts the figure never starves.

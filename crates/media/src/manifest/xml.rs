@@ -134,6 +134,23 @@ impl Element {
             Node::Text(_) => true,
         });
     }
+
+    /// Like [`Self::retain`]; the first error is the answer.
+    pub(crate) fn try_retain<E>(
+        &mut self,
+        mut keep: impl FnMut(&mut Self) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut answer = Ok(());
+        self.retain(|element| match keep(element) {
+            Ok(is_kept) => is_kept,
+            Err(error) if answer.is_ok() => {
+                answer = Err(error);
+                false
+            }
+            Err(_) => false,
+        });
+        answer
+    }
 }
 
 /// Reads a document; comments and processing instructions are left out.

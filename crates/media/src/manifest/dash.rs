@@ -1,0 +1,247 @@
+//! The DASH manifest: a static MPD (ISO/IEC 23009-1:2022, 5.2 and 5.3).
+//!
+//! One `AdaptationSet` per scheme, kind, language, codec and key, so that a set has one
+//! `default_KID` and a player that lacks a key drops the whole set. Sets that differ in the key
+//! alone name each other as switchable (5.3.3.5).
+//!
+//! Descriptors are those that every web player takes: no license URL, no descriptor of the
+//! common system and no `pssh` for Clear Key, each of which stops dash.js or misleads Shaka.
+
+use super::presentation::{
+    ByteSpan, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition,
+};
+use super::xml::{self, Element};
+use crate::pssh::{self, SystemId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// `schemeIdUri` of the descriptor that names scheme and KID (ISO/IEC 23009-1, 5.8.5.2).
+pub(super) const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
+const CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
+const ROLE: &str = "urn:mpeg:dash:role:2011";
+/// `schemeIdUri` of the property that lists switchable sets (5.3.3.5).
+pub(super) const SWITCHING: &str = "urn:mpeg:dash:adaptation-set-switching:2016";
+
+/// Writes `manifest.mpd` with every track of every scheme.
+#[must_use]
+pub fn mpd(presentation: &Presentation) -> String {
+    let tracks = &presentation.tracks;
+    let in_one_file =
+        tracks.iter().all(|track| matches!(track.layout, TrackLayout::SingleFile { .. }));
+    let profile = if in_one_file { "isoff-on-demand:2011" } else { "isoff-live:2011" };
+    let longest_ms = tracks.iter().map(longest_segment_ms).max().unwrap_or(0);
+    let root = Element::new("MPD")
+        .with("xmlns", "urn:mpeg:dash:schema:mpd:2011")
+        .with("xmlns:cenc", "urn:mpeg:cenc:2013")
+        .with("xmlns:mspr", "urn:microsoft:playready")
+        .with(
+            "profiles",
+            format!("urn:mpeg:dash:profile:{profile},urn:mpeg:dash:profile:cmaf:2019"),
+        )
+        .with("type", "static")
+        .with("mediaPresentationDuration", duration(presentation.duration_ms()))
+        .with("maxSegmentDuration", duration(longest_ms))
+        .with("minBufferTime", duration(longest_ms));
+    let period = Element::new("Period").with("id", "0").with_children(adaptation_sets(tracks));
+    xml::write(&root.child(period))
+}
+
+/// Whether a player may switch between the tracks without the viewer's wish.
+fn may_switch(a: &TrackRendition, b: &TrackRendition) -> bool {
+    let codec = |track: &TrackRendition| track.codecs.split('.').next().map(str::to_owned);
+    let channels = |track: &TrackRendition| match track.media {
+        TrackMedia::Video { .. } => None,
+        TrackMedia::Audio { channels, .. } => Some(channels),
+    };
+    a.scheme == b.scheme
+        && channels(a) == channels(b)
+        && a.language() == b.language()
+        && codec(a) == codec(b)
+}
+
+fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
+    let mut sets: Vec<Vec<&TrackRendition>> = Vec::new();
+    for track in tracks {
+        let same = |set: &&mut Vec<&TrackRendition>| {
+            set.first().is_some_and(|first| first.kid == track.kid && may_switch(first, track))
+        };
+        match sets.iter_mut().find(same) {
+            Some(set) => set.push(track),
+            None => sets.push(vec![track]),
+        }
+    }
+    // Each set with its id and first track, to find the others that it can switch to.
+    let ids: Vec<(usize, &TrackRendition)> = sets
+        .iter()
+        .enumerate()
+        .filter_map(|(id, set)| set.first().map(|first| (id, *first)))
+        .collect();
+    let main_language = tracks.iter().find_map(TrackRendition::language);
+    ids.iter()
+        .zip(&sets)
+        .map(|((id, first), set)| {
+            let others: Vec<String> = ids
+                .iter()
+                .filter(|(other, track)| other != id && may_switch(track, first))
+                .map(|(other, _)| other.to_string())
+                .collect();
+            let is_main = first.language().is_some_and(|language| Some(language) == main_language);
+            adaptation_set(*id, first, set, &others.join(","), is_main)
+        })
+        .collect()
+}
+
+fn adaptation_set(
+    id: usize,
+    first: &TrackRendition,
+    set: &[&TrackRendition],
+    switchable_with: &str,
+    is_main: bool,
+) -> Element {
+    let kind = content_type(first);
+    let mut element = Element::new("AdaptationSet")
+        .with("id", id)
+        .with("contentType", kind)
+        .with("mimeType", format!("{kind}/mp4"));
+    if let Some(language) = first.language() {
+        element = element.with("lang", language);
+    }
+    let aligned = match first.layout {
+        TrackLayout::Segments => ("segmentAlignment", "startWithSAP"),
+        TrackLayout::SingleFile { .. } => ("subsegmentAlignment", "subsegmentStartsWithSAP"),
+    };
+    element = element.with(aligned.0, "true");
+    if set.iter().flat_map(|track| &track.segments).all(|segment| segment.starts_with_sap) {
+        element = element.with(aligned.1, 1);
+    }
+    element = element.with_children(content_protection(first));
+    if !switchable_with.is_empty() {
+        element = element.child(descriptor("SupplementalProperty", SWITCHING, switchable_with));
+    }
+    if is_main {
+        element = element.child(descriptor("Role", ROLE, "main"));
+    }
+    element.with_children(set.iter().map(|track| representation(track)))
+}
+
+fn descriptor(name: &str, scheme_id_uri: &str, value: &str) -> Element {
+    Element::new(name).with("schemeIdUri", scheme_id_uri).with("value", value)
+}
+
+fn content_protection(track: &TrackRendition) -> [Element; 4] {
+    const NAME: &str = "ContentProtection";
+    let text = |name, bytes: Vec<u8>| Element::new(name).text(STANDARD.encode(bytes));
+    let TrackRendition { kid, scheme, playready_checksum: checksum, .. } = *track;
+    [
+        descriptor(NAME, MP4_PROTECTION, scheme.name()).with("cenc:default_KID", kid.to_uuid()),
+        Element::new(NAME)
+            .with("schemeIdUri", SystemId::WIDEVINE.urn())
+            .child(text("cenc:pssh", pssh::widevine(&[kid], scheme))),
+        descriptor(NAME, &SystemId::PLAYREADY.urn(), "MSPR 2.0")
+            .child(text("cenc:pssh", pssh::playready(kid, scheme, checksum)))
+            .child(text("mspr:pro", pssh::playready_object(kid, scheme, checksum))),
+        descriptor(NAME, &SystemId::CLEARKEY.urn(), "ClearKey1.0"),
+    ]
+}
+
+fn representation(track: &TrackRendition) -> Element {
+    let mut element = Element::new("Representation")
+        .with("id", format!("{}-{}", track.scheme, track.name))
+        // The peak: with `minBufferTime` of one segment no player starves at this rate (5.3.5.4).
+        .with("bandwidth", track.peak_bandwidth())
+        .with("codecs", &track.codecs);
+    match &track.media {
+        TrackMedia::Video { width, height, frame_rate } => {
+            element = element.with("width", width).with("height", height);
+            if let Some(rate) = frame_rate {
+                element = element.with(
+                    "frameRate",
+                    match rate.seconds.get() {
+                        1 => rate.frames.to_string(),
+                        seconds => format!("{}/{seconds}", rate.frames),
+                    },
+                );
+            }
+        }
+        TrackMedia::Audio { sample_rate, channels, .. } => {
+            element = element.with("audioSamplingRate", sample_rate);
+            // ISO/IEC 23003-3, table 42: 1 to 6 channels are configurations 1 to 6, 7.1 is 7.
+            match channels {
+                1..=6 => {
+                    element = element.child(descriptor(
+                        "AudioChannelConfiguration",
+                        CHANNELS,
+                        &channels.to_string(),
+                    ))
+                }
+                8 => {
+                    element = element.child(descriptor("AudioChannelConfiguration", CHANNELS, "7"))
+                }
+                _ => {}
+            }
+        }
+    }
+    match track.layout {
+        TrackLayout::Segments => element.child(segment_template(track)),
+        TrackLayout::SingleFile { init, index } => {
+            element.child(Element::new("BaseURL").text(track.init_path())).child(
+                Element::new("SegmentBase")
+                    .with("indexRange", range(index))
+                    .with("timescale", track.timescale)
+                    .child(Element::new("Initialization").with("range", range(init))),
+            )
+        }
+    }
+}
+
+fn segment_template(track: &TrackRendition) -> Element {
+    // `$` begins an identifier in a template (5.3.9.4.4).
+    let folder = format!("{}/{}", track.scheme, track.name).replace('$', "$$");
+    Element::new("SegmentTemplate")
+        .with("timescale", track.timescale)
+        .with("startNumber", 1)
+        .with("initialization", format!("{folder}/init.mp4"))
+        .with("media", format!("{folder}/$Number$.m4s"))
+        .child(Element::new("SegmentTimeline").with_children(timeline(track)))
+}
+
+/// One `S` per run of equally long segments.
+fn timeline(track: &TrackRendition) -> Vec<Element> {
+    let is_equal = |a: &SegmentEntry, b: &SegmentEntry| a.duration_ts == b.duration_ts;
+    let runs = track.segments.chunk_by(is_equal).filter_map(|run| Some((run.first()?, run.len())));
+    runs.enumerate()
+        .map(|(at, (first, count))| {
+            let mut run = Element::new("S");
+            if at == 0 {
+                run = run.with("t", track.start_ts);
+            }
+            run = run.with("d", first.duration_ts);
+            if count > 1 { run.with("r", count - 1) } else { run }
+        })
+        .collect()
+}
+
+const fn content_type(track: &TrackRendition) -> &'static str {
+    match track.media {
+        TrackMedia::Video { .. } => "video",
+        TrackMedia::Audio { .. } => "audio",
+    }
+}
+
+fn longest_segment_ms(track: &TrackRendition) -> u64 {
+    let longest = track.segments.iter().map(|segment| segment.duration_ts).max().unwrap_or(0);
+    super::presentation::to_ms(longest, track.timescale)
+}
+
+/// `PT4.004S` (XML Schema, `duration`).
+fn duration(ms: u64) -> String {
+    match ms % 1000 {
+        0 => format!("PT{}S", ms / 1000),
+        rest => format!("PT{}.{rest:03}S", ms / 1000),
+    }
+}
+
+/// First and last byte, as an HTTP range writes it.
+fn range(span: ByteSpan) -> String {
+    format!("{}-{}", span.start, span.end().saturating_sub(1))
+}

@@ -1,0 +1,241 @@
+//! HLS: one multivariant playlist per scheme and one media playlist per track
+//! (RFC 8216bis, protocol version 6).
+//!
+//! A playlist names every system that can play its scheme; delivery keeps the asking one's lines.
+//! No key line has an IV: `cbcs` has its constant IV in `tenc`, and FairPlay in its license.
+
+use super::presentation::{Presentation, TrackLayout, TrackMedia, TrackRendition};
+use crate::pssh::{self, SystemId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use model::{ContentId, Dialect, Scheme};
+use std::fmt::Write as _;
+
+/// `KEYFORMAT` of FairPlay.
+const FAIRPLAY: &str = "com.apple.streamingkeydelivery";
+/// `KEYFORMAT` of PlayReady.
+const PLAYREADY: &str = "com.microsoft.playready";
+/// `KEYFORMAT` of Clear Key as hls.js reads it.
+const CLEARKEY: &str = "org.w3.clearkey";
+
+/// The dialect whose key lines have this `KEYFORMAT`.
+pub(super) fn dialect_of(key_format: &str) -> Option<Dialect> {
+    match key_format {
+        FAIRPLAY => Some(Dialect::FairPlay),
+        PLAYREADY => Some(Dialect::PlayReady),
+        CLEARKEY => Some(Dialect::ClearKey),
+        other if SystemId::parse_urn(other) == Some(SystemId::WIDEVINE) => Some(Dialect::Widevine),
+        _ => None,
+    }
+}
+
+/// Writes the multivariant playlist of one scheme.
+#[must_use]
+pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
+    let tracks: Vec<&TrackRendition> = presentation.tracks_of(scheme).collect();
+    let is_video = |track: &&TrackRendition| matches!(track.media, TrackMedia::Video { .. });
+    let (videos, audios): (Vec<_>, Vec<_>) = tracks.iter().copied().partition(is_video);
+    let groups = audio_groups(&audios);
+    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+
+    let mut seen = Vec::new();
+    for track in &tracks {
+        if !seen.contains(&track.kid) {
+            seen.push(track.kid);
+            key_lines(&mut out, "EXT-X-SESSION-KEY", &presentation.content_id, track);
+        }
+    }
+    for (group, members) in groups.iter().enumerate() {
+        for (at, track) in members.iter().enumerate() {
+            media_line(&mut out, group, at == 0, track);
+        }
+    }
+    if videos.is_empty() {
+        for (group, members) in groups.iter().enumerate() {
+            if let Some(first) = members.first() {
+                stream_lines(&mut out, first, Some((group, members)));
+            }
+        }
+    }
+    for video in &videos {
+        if groups.is_empty() {
+            stream_lines(&mut out, video, None);
+        }
+        for (group, members) in groups.iter().enumerate() {
+            stream_lines(&mut out, video, Some((group, members)));
+        }
+    }
+    out
+}
+
+/// Groups audio tracks so that a group has each language once: the first group the first track
+/// of every language, the next one the second where there is one.
+fn audio_groups<'a>(audios: &[&'a TrackRendition]) -> Vec<Vec<&'a TrackRendition>> {
+    let mut groups: Vec<Vec<&TrackRendition>> = Vec::new();
+    for track in audios {
+        let lacks = |group: &&mut Vec<&TrackRendition>| {
+            group.iter().all(|member| member.language() != track.language())
+        };
+        match groups.iter_mut().find(lacks) {
+            Some(group) => group.push(track),
+            None => groups.push(vec![track]),
+        }
+    }
+    groups
+}
+
+fn group_id(group: usize) -> String {
+    format!("audio-{}", group + 1)
+}
+
+fn media_line(out: &mut String, group: usize, is_default: bool, track: &TrackRendition) {
+    let TrackMedia::Audio { channels, language, .. } = &track.media else { return };
+    let name = language.as_deref().unwrap_or(&track.name);
+    let language = language
+        .as_ref()
+        .map_or_else(String::new, |language| format!(",LANGUAGE={}", quoted(language)));
+    let default = if is_default { "YES" } else { "NO" };
+    line(
+        out,
+        format_args!(
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID={},NAME={}{language},DEFAULT={default},AUTOSELECT=YES,CHANNELS=\"{channels}\",URI={}",
+            quoted(&group_id(group)),
+            quoted(name),
+            quoted(&track.playlist_path()),
+        ),
+    );
+}
+
+fn stream_lines(
+    out: &mut String,
+    track: &TrackRendition,
+    audio: Option<(usize, &Vec<&TrackRendition>)>,
+) {
+    let (mut peak, mut average) = (track.peak_bandwidth(), track.average_bandwidth());
+    let mut codecs = vec![track.codecs.as_str()];
+    let mut tail = String::new();
+    if let TrackMedia::Video { width, height, frame_rate } = &track.media {
+        tail = format!(",RESOLUTION={width}x{height}");
+        if let Some(rate) = frame_rate {
+            let thousandths = (u64::from(rate.frames) * 1000 + u64::from(rate.seconds.get() / 2))
+                / u64::from(rate.seconds.get());
+            tail += &format!(",FRAME-RATE={}.{:03}", thousandths / 1000, thousandths % 1000);
+        }
+        let audios = || audio.iter().flat_map(|(_, members)| members.iter());
+        peak = peak.saturating_add(audios().map(|track| track.peak_bandwidth()).max().unwrap_or(0));
+        average = average
+            .saturating_add(audios().map(|track| track.average_bandwidth()).max().unwrap_or(0));
+        for track in audios() {
+            if !codecs.contains(&track.codecs.as_str()) {
+                codecs.push(&track.codecs);
+            }
+        }
+        tail += ",CLOSED-CAPTIONS=NONE";
+    }
+    if let Some((group, _)) = audio {
+        tail += &format!(",AUDIO={}", quoted(&group_id(group)));
+    }
+    line(
+        out,
+        format_args!(
+            "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS={}{tail}\n{}",
+            quoted(&codecs.join(",")),
+            track.playlist_path(),
+        ),
+    );
+}
+
+/// Writes the media playlist of one track of `presentation`.
+#[must_use]
+pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String {
+    // One target duration for all playlists of a presentation (6.2.4).
+    let seconds = |track: &TrackRendition| {
+        let longest = track.segments.iter().map(|segment| segment.duration_ts).max().unwrap_or(0);
+        let timescale = u64::from(track.timescale.max(1));
+        longest.saturating_add(timescale / 2) / timescale
+    };
+    let target = presentation.tracks_of(track.scheme).map(seconds).max().unwrap_or(0).max(1);
+    let mut out = format!(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-PLAYLIST-TYPE:VOD\n"
+    );
+    if track.segments.iter().all(|segment| segment.starts_with_sap) {
+        out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
+    }
+    // Paths in a media playlist are relative to it, and init and segments lie beside it.
+    let init = beside(&track.init_path()).to_owned();
+    let mut offset = match track.layout {
+        TrackLayout::Segments => {
+            line(&mut out, format_args!("#EXT-X-MAP:URI={}", quoted(&init)));
+            None
+        }
+        TrackLayout::SingleFile { init: span, index } => {
+            let range = format!("{}@{}", span.len, span.start);
+            line(&mut out, format_args!("#EXT-X-MAP:URI={},BYTERANGE=\"{range}\"", quoted(&init)));
+            Some(index.end())
+        }
+    };
+    key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, track);
+    for (at, segment) in track.segments.iter().enumerate() {
+        let micros =
+            u128::from(segment.duration_ts) * 1_000_000 / u128::from(track.timescale.max(1));
+        line(&mut out, format_args!("#EXTINF:{}.{:06},", micros / 1_000_000, micros % 1_000_000));
+        if let Some(start) = offset {
+            line(&mut out, format_args!("#EXT-X-BYTERANGE:{}@{start}", segment.size_bytes));
+            offset = Some(start.saturating_add(segment.size_bytes));
+        }
+        line(&mut out, format_args!("{}", beside(&track.segment_path(at + 1))));
+    }
+    out += "#EXT-X-ENDLIST\n";
+    out
+}
+
+/// One line per system that plays the track's scheme; FairPlay knows `cbcs` only.
+fn key_lines(out: &mut String, tag: &str, content: &ContentId, track: &TrackRendition) {
+    let TrackRendition { kid, scheme, playready_checksum: checksum, .. } = *track;
+    let (method, has_fairplay) = match scheme {
+        Scheme::Cbcs => ("SAMPLE-AES", true),
+        Scheme::Cenc => ("SAMPLE-AES-CTR", false),
+    };
+    if has_fairplay {
+        line(
+            out,
+            format_args!(
+                "#{tag}:METHOD={method},URI=\"skd://{content}?kid={kid}\",KEYFORMAT=\"{FAIRPLAY}\",KEYFORMATVERSIONS=\"1\""
+            ),
+        );
+    }
+    let in_data = |kind: &str, bytes: Vec<u8>| {
+        format!("data:text/plain;{kind}base64,{}", STANDARD.encode(bytes))
+    };
+    let systems = [
+        (in_data("", pssh::widevine(&[kid], scheme)), SystemId::WIDEVINE.urn()),
+        (
+            in_data("charset=UTF-16;", pssh::playready_object(kid, scheme, checksum)),
+            PLAYREADY.to_owned(),
+        ),
+        (in_data("", kid.as_bytes().to_vec()), CLEARKEY.to_owned()),
+    ];
+    for (uri, key_format) in systems {
+        line(
+            out,
+            format_args!(
+                "#{tag}:METHOD={method},URI=\"{uri}\",KEYID=0x{kid},KEYFORMAT=\"{key_format}\",KEYFORMATVERSIONS=\"1\""
+            ),
+        );
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    writeln!(out, "{text}").expect("a String takes every write");
+}
+
+/// A quoted string, without the characters that cannot stand in one (4.2).
+fn quoted(text: &str) -> String {
+    let text: String = text.chars().filter(|c| *c != '"' && !c.is_control()).collect();
+    format!("\"{text}\"")
+}
+
+/// The last part of a path.
+fn beside(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
