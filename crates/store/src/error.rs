@@ -1,0 +1,90 @@
+//! Why the store could not do what it was asked.
+
+/// An error of the store. Carries no value of a row.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, is overloaded or did not answer in time: try again
+    /// later. Nothing is known to be written.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// Another row already has this id or this name, or the key is already used elsewhere.
+    #[error("a row with the same unique value is there already")]
+    Conflict,
+    /// The row that was named, or that this one refers to, is not there.
+    #[error("the row referred to is not there")]
+    Missing,
+    /// A value that no row may hold.
+    #[error("cannot be stored: {0}")]
+    Invalid(&'static str),
+    /// A row that does not read back: damaged, or written by a newer version.
+    #[error("a stored row does not read back: {0}")]
+    Corrupt(String),
+    /// The database belongs to another version of Strongroom, or the URL to none.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// How many times a transaction is tried that lost against another one.
+pub(crate) const ATTEMPTS: u32 = 3;
+
+impl StoreError {
+    pub(crate) fn corrupt(what: &'static str) -> Self {
+        Self::Corrupt(what.to_owned())
+    }
+}
+
+/// What went wrong in a transaction: whether to try it again is in the first word.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Lost against a parallel transaction; the same again may succeed.
+    Lost(StoreError),
+    /// Will not succeed by repeating.
+    Final(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Lost(error) | Failure::Final(error) => error,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned()));
+        // Serialization failure and deadlock (PostgreSQL, appendix A, class 40).
+        match code.as_deref() {
+            Some("40001" | "40P01") => Self::Lost(error.into()),
+            _ => Self::Final(error.into()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        match &error {
+            sqlx::Error::Database(refused) => match refused.kind() {
+                ErrorKind::UniqueViolation => Self::Conflict,
+                ErrorKind::ForeignKeyViolation => Self::Missing,
+                ErrorKind::CheckViolation | ErrorKind::NotNullViolation => {
+                    Self::Invalid("a value outside of what the column allows")
+                }
+                _ => Self::Unavailable(refused.message().to_owned()),
+            },
+            sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. }
+            | sqlx::Error::TypeNotFound { .. } => Self::Corrupt(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Wrapped keys: content keys under their KEK, KEKs under the KMS's root key.
+
+use crate::database::Durability;
+use crate::query::{Row, query};
+use crate::{Store, StoreError};
+use model::{
+    CategoryName, ContentId, KekVersion, KeyId, KeyState, Scheme, Timestamp, TrackClass, WrappedKey,
+};
+
+/// One version of a category's KEK at rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKek {
+    /// The category whose content keys it wraps.
+    pub category: CategoryName,
+    /// Its version, from 1.
+    pub version: KekVersion,
+    /// The KEK as the KMS wrapped it.
+    pub wrapped: Vec<u8>,
+    /// Whether it may be used.
+    pub state: KeyState,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+impl Store {
+    /// Keeps a content key.
+    ///
+    /// Errors: [`StoreError::Conflict`] when its KID or its fingerprint is known, so the key
+    /// was used before (R016); [`StoreError::Missing`] when its KEK is not stored.
+    pub async fn insert_key(&self, key: &WrappedKey) -> Result<(), StoreError> {
+        let insert = query(
+            "INSERT INTO content_keys (kid, content_id, track_class, scheme, category, \
+             kek_version, wrapped, iv, fingerprint, state, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(key.kid.as_bytes())
+        .bind(&key.content_id)
+        .bind(key.track_class.map(TrackClass::name))
+        .bind(key.scheme.map(Scheme::name))
+        .bind(key.category.as_str())
+        .bind(key.kek_version.0)
+        .bind(key.wrapped.as_slice())
+        .bind(key.iv)
+        .bind(&key.fingerprint)
+        .bind(key.state.name())
+        .bind(key.created);
+        self.rows.run(Durability::Power, insert).await.map(drop)
+    }
+
+    /// Every key of a title, ordered by KID.
+    pub async fn keys_of(&self, content_id: &ContentId) -> Result<Vec<WrappedKey>, StoreError> {
+        let select = query("SELECT * FROM content_keys WHERE content_id = $1 ORDER BY kid");
+        self.rows.rows(select.bind(content_id)).await?.iter().map(read_key).collect()
+    }
+
+    /// One key.
+    pub async fn key(&self, kid: KeyId) -> Result<Option<WrappedKey>, StoreError> {
+        let select = query("SELECT * FROM content_keys WHERE kid = $1").bind(kid.as_bytes());
+        self.rows.row(select).await?.as_ref().map(read_key).transpose()
+    }
+
+    /// Keeps a KEK.
+    ///
+    /// Errors: [`StoreError::Conflict`] when the category has this version: another process
+    /// made it first, and its KEK is the one to use.
+    pub async fn insert_kek(&self, kek: &StoredKek) -> Result<(), StoreError> {
+        let insert = query(
+            "INSERT INTO keks (category, version, wrapped, state, created_at) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(kek.category.as_str())
+        .bind(kek.version.0)
+        .bind(kek.wrapped.as_slice())
+        .bind(kek.state.name())
+        .bind(kek.created);
+        self.rows.run(Durability::Power, insert).await.map(drop)
+    }
+
+    /// The newest KEK of a category: the one that wraps new keys.
+    pub async fn newest_kek(
+        &self,
+        category: &CategoryName,
+    ) -> Result<Option<StoredKek>, StoreError> {
+        let select = query("SELECT * FROM keks WHERE category = $1 ORDER BY version DESC LIMIT 1");
+        self.rows.row(select.bind(category.as_str())).await?.as_ref().map(read_kek).transpose()
+    }
+
+    /// One version of a category's KEK.
+    pub async fn kek(
+        &self,
+        category: &CategoryName,
+        version: KekVersion,
+    ) -> Result<Option<StoredKek>, StoreError> {
+        let select = query("SELECT * FROM keks WHERE category = $1 AND version = $2")
+            .bind(category.as_str())
+            .bind(version.0);
+        self.rows.row(select).await?.as_ref().map(read_kek).transpose()
+    }
+}
+
+fn read_key(row: &Row) -> Result<WrappedKey, StoreError> {
+    Ok(WrappedKey {
+        kid: KeyId::from_bytes(row.array("kid")?),
+        content_id: row.content_id("content_id")?,
+        track_class: row.optional_parsed("track_class", TrackClass::parse)?,
+        scheme: row.optional_parsed("scheme", Scheme::parse)?,
+        category: row.parsed("category", |text| CategoryName::parse(text).ok())?,
+        kek_version: KekVersion(row.u32("kek_version")?),
+        wrapped: row.bytes("wrapped")?,
+        iv: row.optional_array("iv")?,
+        fingerprint: row.array("fingerprint")?,
+        state: row.parsed("state", KeyState::parse)?,
+        created: row.time("created_at")?,
+    })
+}
+
+fn read_kek(row: &Row) -> Result<StoredKek, StoreError> {
+    Ok(StoredKek {
+        category: row.parsed("category", |text| CategoryName::parse(text).ok())?,
+        version: KekVersion(row.u32("version")?),
+        wrapped: row.bytes("wrapped")?,
+        state: row.parsed("state", KeyState::parse)?,
+        created: row.time("created_at")?,
+    })
+}
