@@ -25,3 +25,8 @@ pub const fn hls_path(scheme: model::Scheme) -> &'static str {
         model::Scheme::Cenc => "master_cenc.m3u8",
     }
 }
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,27 @@ const IN_PERIOD: [&str; 6] = [
     "EssentialProperty",
     "SupplementalProperty",
 ];
+/// What an adaptation set or a representation may hold.
+const IN_SET: [&str; 18] = [
+    "FramePacking",
+    "AudioChannelConfiguration",
+    "ContentProtection",
+    "EssentialProperty",
+    "SupplementalProperty",
+    "InbandEventStream",
+    "GroupLabel",
+    "Label",
+    "ProducerReferenceTime",
+    "Accessibility",
+    "Role",
+    "Rating",
+    "Viewpoint",
+    "BaseURL",
+    "SegmentBase",
+    "SegmentList",
+    "SegmentTemplate",
+    "Representation",
+];
 
 /// Writes the MPD as the session may see it.
 ///
@@ -37,7 +58,7 @@ pub fn mpd(text: &str, filter: &Filter) -> Result<String, FilterError> {
         return Err(FilterError::Kind);
     }
     strip(&mut root);
-    root.retain(|child| IN_MPD.iter().any(|name| child.is(name)));
+    retain_known(&mut root, &IN_MPD);
     root.try_retain(|child| if child.is("Period") { period(child, filter) } else { Ok(true) })?;
     if root.named("Period").next().is_none() {
         return Err(FilterError::NothingLeft);
@@ -61,6 +82,10 @@ fn strip(element: &mut Element) {
     });
 }
 
+fn retain_known(element: &mut Element, names: &[&str]) {
+    element.retain(|child| names.iter().any(|name| child.is(name)));
+}
+
 /// `Laurl`, `laurl`, `LA_URL`, `clearkey:Laurl`, `dashif:authzurl` and the like.
 fn is_license_url(name: &str) -> bool {
     let plain: String = xml::local(name)
@@ -73,7 +98,7 @@ fn is_license_url(name: &str) -> bool {
 
 /// Whether anything to play is left in it.
 fn period(period: &mut Element, filter: &Filter) -> Result<bool, FilterError> {
-    period.retain(|child| IN_PERIOD.iter().any(|name| child.is(name)));
+    retain_known(period, &IN_PERIOD);
     period.try_retain(|child| {
         if child.is("AdaptationSet") { adaptation_set(child, filter) } else { Ok(true) }
     })?;
@@ -104,6 +129,7 @@ fn keep_ids(property: &mut Element, ids: &BTreeSet<String>) -> bool {
 
 /// Whether any representation is left in it.
 fn adaptation_set(set: &mut Element, filter: &Filter) -> Result<bool, FilterError> {
+    retain_known(set, &IN_SET);
     let of_set = protection(set);
     let is_clear_set = is_clear_kind(set);
     keep_protections(set, filter)?;
@@ -111,6 +137,7 @@ fn adaptation_set(set: &mut Element, filter: &Filter) -> Result<bool, FilterErro
         if !child.is("Representation") {
             return Ok(true);
         }
+        retain_known(child, &IN_SET);
         // What a representation says itself goes before what its set says.
         let own = protection(child);
         let stated = if own.is_empty() { &of_set } else { &own };

@@ -16,13 +16,12 @@ const MAX_BYTES: usize = 8 << 20;
 const COMMON_TAGS: [&str; 4] =
     ["EXTM3U", "EXT-X-VERSION", "EXT-X-INDEPENDENT-SEGMENTS", "EXT-X-START"];
 /// The same for media playlists.
-const MEDIA_TAGS: [&str; 13] = [
+const MEDIA_TAGS: [&str; 12] = [
     "EXT-X-TARGETDURATION",
     "EXT-X-MEDIA-SEQUENCE",
     "EXT-X-DISCONTINUITY-SEQUENCE",
     "EXT-X-PLAYLIST-TYPE",
     "EXT-X-I-FRAMES-ONLY",
-    "EXT-X-MAP",
     "EXTINF",
     "EXT-X-BYTERANGE",
     "EXT-X-DISCONTINUITY",
@@ -76,6 +75,8 @@ pub fn hls_media(text: &str, filter: &Filter) -> Result<String, FilterError> {
     let (mut key_lines, mut foreign) = (0, false);
     for (number, line, kind) in lines(text)? {
         let kept = match kind {
+            // Segments lie beside their playlist; what names another host is not ours.
+            Line::Uri(uri) if uri.contains(':') => return Err(FilterError::Line(number)),
             Line::Uri(_) => line.to_owned(),
             Line::Tag("EXT-X-KEY", value) => match key_line(value, filter, number)? {
                 KeyLine::Kept(kept) => {
@@ -89,6 +90,10 @@ pub fn hls_media(text: &str, filter: &Filter) -> Result<String, FilterError> {
                 }
                 KeyLine::OtherSystem => continue,
             },
+            Line::Tag("EXT-X-MAP", value) => {
+                let map = AttributeList::parse(value).ok_or(FilterError::Line(number))?;
+                format!("#EXT-X-MAP:{}", map.with_only(&["URI", "BYTERANGE"]))
+            }
             Line::Tag("EXT-X-STREAM-INF", _) => return Err(FilterError::Kind),
             Line::Tag(tag, _) if COMMON_TAGS.contains(&tag) || MEDIA_TAGS.contains(&tag) => {
                 line.to_owned()

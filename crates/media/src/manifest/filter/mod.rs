@@ -85,3 +85,6 @@ fn check_playready(object: &PlayReadyObject) -> Result<(), FilterError> {
     let is_url = ["LA_URL", "LUI_URL", "LAURL"].iter().any(|name| header.contains(name));
     if is_url { Err(FilterError::LicenseUrl) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

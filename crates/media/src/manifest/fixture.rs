@@ -1,0 +1,124 @@
+//! A packaged title for tests: SD, HD and two languages, once per scheme.
+
+use super::{
+    ByteSpan, FrameRate, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition,
+};
+use model::{ContentId, KeyId, PackagedEvent, PackagedVariant, Scheme, Timestamp, TrackClass};
+use std::num::NonZeroU32;
+
+/// The key of a class in a scheme.
+pub(crate) fn kid(class: TrackClass, scheme: Scheme) -> KeyId {
+    KeyId::from_bytes([0x10 * (scheme as u8 + 1) + class as u8; 16])
+}
+
+/// In the segments layout.
+pub(crate) fn in_segments() -> Presentation {
+    let tracks = Scheme::ALL
+        .into_iter()
+        .flat_map(|scheme| {
+            [
+                video(scheme, "video-360p", 640, 360, 60_000),
+                video(scheme, "video-576p", 1024, 576, 120_000),
+                video(scheme, "video-1080p", 1920, 1080, 500_000),
+                audio(scheme, "audio-en", "en"),
+                audio(scheme, "audio-de", "de"),
+            ]
+        })
+        .collect();
+    Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks }
+}
+
+/// The same title in the single-file layout.
+pub(crate) fn in_single_files() -> Presentation {
+    let mut presentation = in_segments();
+    for track in &mut presentation.tracks {
+        track.layout = TrackLayout::SingleFile {
+            init: ByteSpan { start: 0, len: 1200 },
+            index: ByteSpan { start: 1200, len: 68 },
+        };
+    }
+    presentation
+}
+
+/// Its package document.
+pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
+    let variant = |track: &TrackRendition| PackagedVariant {
+        name: track.name.clone(),
+        scheme: track.scheme,
+        track_class: track.class,
+        kid: track.kid,
+        codecs: track.codecs.clone(),
+        bandwidth: track.average_bandwidth(),
+        width: None,
+        height: None,
+        language: None,
+        playlist: track.playlist_path(),
+        size_bytes: track.size_bytes(),
+    };
+    PackagedEvent {
+        event: PackagedEvent::EVENT.to_owned(),
+        version: PackagedEvent::VERSION,
+        content_id: presentation.content_id.clone(),
+        package_id: model::PackageId::from_bytes([1; 16]),
+        schemes: Scheme::ALL.to_vec(),
+        variants: presentation.tracks.iter().map(variant).collect(),
+        dash: super::DASH_PATH.to_owned(),
+        hls: Scheme::ALL.map(|scheme| super::hls_path(scheme).to_owned()).to_vec(),
+        duration_ms: presentation.duration_ms(),
+        size_bytes: 1,
+        packager: "test".to_owned(),
+        packaged_at: Timestamp(0),
+    }
+}
+
+fn video(scheme: Scheme, name: &str, width: u32, height: u32, size_bytes: u64) -> TrackRendition {
+    let rate = FrameRate { frames: 30_000, seconds: NonZeroU32::new(1001).unwrap() };
+    let segment =
+        |duration_ts, size_bytes| SegmentEntry { duration_ts, size_bytes, starts_with_sap: true };
+    TrackRendition {
+        name: name.to_owned(),
+        media: TrackMedia::Video { width, height, frame_rate: Some(rate) },
+        codecs: "avc1.64001f".to_owned(),
+        timescale: 30_000,
+        // The last one is short: it must not make the peak.
+        segments: vec![
+            segment(120_120, size_bytes),
+            segment(120_120, size_bytes * 2),
+            segment(2002, size_bytes),
+        ],
+        ..track(scheme, TrackClass::of_picture(width, height))
+    }
+}
+
+fn audio(scheme: Scheme, name: &str, language: &str) -> TrackRendition {
+    let segment =
+        |duration_ts| SegmentEntry { duration_ts, size_bytes: 64_000, starts_with_sap: true };
+    TrackRendition {
+        name: name.to_owned(),
+        media: TrackMedia::Audio {
+            sample_rate: 48_000,
+            channels: 2,
+            language: Some(language.to_owned()),
+        },
+        codecs: "mp4a.40.2".to_owned(),
+        timescale: 48_000,
+        segments: vec![segment(192_512), segment(191_488), segment(3072)],
+        ..track(scheme, TrackClass::Audio)
+    }
+}
+
+fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
+    TrackRendition {
+        name: String::new(),
+        scheme,
+        class,
+        kid: kid(class, scheme),
+        playready_checksum: (scheme == Scheme::Cenc).then_some([0xc5; 8]),
+        codecs: String::new(),
+        media: TrackMedia::Video { width: 0, height: 0, frame_rate: None },
+        timescale: 1,
+        start_ts: 0,
+        layout: TrackLayout::Segments,
+        segments: Vec::new(),
+    }
+}
