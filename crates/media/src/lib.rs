@@ -1,4 +1,13 @@
-//! media
+//! Media: bytes in, bytes out.
+//!
+//! The packager ([`package`]) reads MP4 ([`input`]), encrypts under `cbcs` and `cenc`
+//! ([`cenc`]), writes CMAF ([`cmaf`]) and describes it ([`manifest`], [`pssh`]). No I/O, no
+//! clock, no randomness: sources, targets, time and entropy are arguments.
 
+pub mod bmff;
+pub mod h264;
+pub mod input;
 pub mod manifest;
 pub mod pssh;
+
+pub use input::{Input, NamedInput};

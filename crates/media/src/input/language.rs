@@ -1,0 +1,73 @@
+//! The language of a track: ISO 639-2 codes as MP4 packs them, RFC 5646 tags as manifests want
+//! them.
+
+/// Reads the language of `mdhd`: three letters of 5 bits each, `und` and nonsense as none. RFC
+/// 5646 (2.2.1) wants the two-letter code where there is one.
+pub(super) fn packed(packed: u16) -> Option<String> {
+    let letter = |shift: u32| u8::try_from((packed >> shift & 0x1f) + 0x60).unwrap_or(0);
+    let code = [letter(10), letter(5), letter(0)];
+    if !code.iter().all(u8::is_ascii_lowercase) || matches!(&code, b"und" | b"mis" | b"zxx") {
+        return None;
+    }
+    let code = std::str::from_utf8(&code).ok()?;
+    let short = TWO_LETTERS.split_ascii_whitespace().find_map(|pair| pair.strip_prefix(code));
+    Some(short.unwrap_or(code).to_owned())
+}
+
+/// Reads `elng`, which holds an RFC 5646 tag; anything else as none.
+pub(super) fn extended(body: &[u8]) -> Option<String> {
+    let text = body.get(4..)?.split(|byte| *byte == 0).next()?;
+    let text = std::str::from_utf8(text).ok()?;
+    let is_tag = (2..=35).contains(&text.len())
+        && text.split('-').all(|part| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+    (is_tag && text != "und").then(|| text.to_owned())
+}
+
+/// ISO 639-2 (both variants) followed by ISO 639-1, for every language that has both.
+const TWO_LETTERS: &str = "\
+    aaraa abkab afraf akaak albsq amham araar argan armhy asmas avaav aveae aymay azeaz bakba \
+    bambm baqeu belbe benbn bihbh bisbi bodbo bosbs brebr bulbg burmy catca cescs chach chece \
+    chizh chucu chvcv corkw cosco crecr cymcy czecs danda deude divdv dutnl dzodz ellel engen \
+    epoeo estet euseu eweee faofo fasfa fijfj finfi frafr frefr fryfy fulff geoka gerde glagd \
+    glega glggl glvgv greel grngn gujgu hatht hauha hebhe herhz hinhi hmoho hrvhr hunhu hyehy \
+    iboig iceis idoio iiiii ikuiu ileie inaia indid ipkik islis itait javjv jpnja kalkl kankn \
+    kasks katka kaukr kazkk khmkm kikki kinrw kirky komkv konkg korko kuakj kurku laolo latla \
+    lavlv limli linln litlt ltzlb lublu luglg macmk mahmh malml maomi marmr mayms mkdmk mlgmg \
+    mltmt monmn mrimi msams myamy nauna navnv nblnr ndend ndong nepne nldnl nnonn nobnb norno \
+    nyany ocioc ojioj orior ormom ossos panpa perfa plipi polpl porpt pusps quequ rohrm ronro \
+    rumro runrn rusru sagsg sansa sinsi slksk slosk slvsl smese smosm snasn sndsd somso sotst \
+    spaes sqisq srdsc srpsr sswss sunsu swasw swesv tahty tamta tattt telte tgktg tgltl thath \
+    tibbo tirti tonto tsntn tsots tuktk turtr twitw uigug ukruk urdur uzbuz venve vievi volvo \
+    welcy wlnwa wolwo xhoxh yidyi yoryo zhaza zhozh zulzu";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(code: &[u8; 3]) -> u16 {
+        code.iter().fold(0, |sum, letter| sum << 5 | u16::from(letter - 0x60))
+    }
+
+    #[test]
+    fn codes_become_the_shortest_tag() {
+        for (code, tag) in
+            [(b"eng", "en"), (b"deu", "de"), (b"ger", "de"), (b"zul", "zu"), (b"gsw", "gsw")]
+        {
+            assert_eq!(packed(pack(code)).as_deref(), Some(tag));
+        }
+    }
+
+    #[test]
+    fn undetermined_and_nonsense_are_none() {
+        assert_eq!(packed(pack(b"und")), None);
+        assert_eq!(packed(0), None);
+        assert_eq!(packed(u16::MAX), None);
+        for body in [&b""[..], b"\0\0\0\0", b"\0\0\0\0und\0", b"\0\0\0\0a b\0", b"\0\0\0\0\xff\xff"]
+        {
+            assert_eq!(extended(body), None);
+        }
+        assert_eq!(extended(b"\0\0\0\0pt-BR\0").as_deref(), Some("pt-BR"));
+    }
+}

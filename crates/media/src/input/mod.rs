@@ -1,0 +1,23 @@
+//! Reading sources: progressive and fragmented MP4 with H.264 and AAC.
+//!
+//! A source becomes a [`Movie`]: its tracks, each with its codec's facts and a compact table
+//! of where its samples lie. Nothing of the sample data is read yet. Every count is checked
+//! against the bytes that are really there before anything is reserved for it.
+
+mod codec;
+mod fault;
+mod fragments;
+mod language;
+mod movie;
+mod sample_table;
+mod source;
+mod tables;
+mod track;
+
+pub use codec::{AudioTrack, AvcConfig, TrackCodec, VideoTrack};
+pub use fault::{Fault, Malformed, Place, Unsupported, What};
+pub use movie::{Movie, read};
+pub use sample_table::{Sample, SampleTable, Samples};
+pub(crate) use source::Source;
+pub use source::{Input, NamedInput};
+pub use track::{Edit, Track, TrackFrame};

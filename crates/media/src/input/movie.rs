@@ -1,0 +1,227 @@
+//! A source as a whole: `moov`, its tracks, and the fragments behind it.
+
+use super::fault::{Fault, Malformed, Place, Unsupported, What};
+use super::fragments::{self, Defaults};
+use super::source::{Input, Located, Source, find, require};
+use super::track::{
+    Track, check_declared, ms, read_edits, read_handler, read_media, read_timescale, read_tkhd,
+};
+use crate::bmff::{BoxError, Fields, FourCc};
+use std::num::NonZeroU32;
+
+/// Tracks of one source.
+const MAX_TRACKS: usize = 64;
+/// Boxes at the top of a file: a day of fragments of a quarter second, and their data.
+const MAX_TOP_LEVEL: u32 = 1 << 20;
+/// What a source holds.
+#[derive(Clone, Debug)]
+pub struct Movie {
+    /// Video and audio, in the order of the source.
+    pub tracks: Vec<Track>,
+    /// Handler types of tracks that are neither and are left out: text, time codes, hints.
+    pub left_out: Vec<FourCc>,
+}
+
+/// Reads everything but the samples. Errors: [`Fault`].
+pub fn read(input: &mut dyn Input) -> Result<Movie, Fault> {
+    let mut source = Source::new(input);
+    if source.len() == 0 {
+        return Err(Place::File.fault(Malformed::Empty));
+    }
+    let mut reading = Reading::default();
+    let mut offset = 0;
+    for _ in 0..MAX_TOP_LEVEL {
+        if offset == source.len() {
+            return reading.finish();
+        }
+        let located = match source.box_at(offset, source.len()) {
+            Ok(located) if offset > 0 || is_first(located.kind) => located,
+            Err(fault) if offset > 0 || matches!(fault.what, What::Read(_)) => return Err(fault),
+            Err(Fault { what: What::Malformed(Malformed::Box(error)), place }) if matches!(error, BoxError::TooLong { kind, .. } if is_first(kind)) =>
+            {
+                return Err(place.fault(error));
+            }
+            _ => return Err(Place::File.fault(Malformed::NotMp4)),
+        };
+        reading.top_level(&mut source, &located)?;
+        offset = located.end;
+    }
+    let what = Unsupported::Limit { what: "boxes in a file", limit: u64::from(MAX_TOP_LEVEL) };
+    Err(Place::Byte(offset).fault(what))
+}
+
+/// Boxes with which files of the family begin.
+fn is_first(kind: FourCc) -> bool {
+    matches!(
+        &kind.0,
+        b"ftyp" | b"styp" | b"moov" | b"mdat" | b"free" | b"skip" | b"wide" | b"pdin" | b"uuid"
+    )
+}
+
+#[derive(Default)]
+struct Reading {
+    moov: Option<Moov>,
+    /// Start and end of the bodies of `mdat`, in order.
+    media_data: Vec<(u64, u64)>,
+}
+
+struct Moov {
+    place: Place,
+    movie: Movie,
+    timescale: NonZeroU32,
+    defaults: Vec<Defaults>,
+    left_out_ids: Vec<u32>,
+    /// `mehd`, in the movie's timescale.
+    declared: Option<u64>,
+}
+
+impl Reading {
+    fn top_level(&mut self, source: &mut Source<'_>, located: &Located) -> Result<(), Fault> {
+        match &located.kind.0 {
+            b"mdat" => self.media_data.push((located.body, located.end)),
+            b"moov" if self.moov.is_some() => {
+                return Err(located.place().fault(Malformed::Value("a second movie")));
+            }
+            b"moov" => self.moov = Some(read_moov(source, located)?),
+            b"moof" => {
+                let missing = Malformed::Missing(FourCc(*b"moov"));
+                let moov = self.moov.as_mut().ok_or_else(|| located.place().fault(missing))?;
+                let kept = moov.movie.tracks.iter_mut().map(|t| (t.id, Some(&mut t.samples)));
+                let left_out = moov.left_out_ids.iter().map(|id| (*id, None));
+                let mut tables: Vec<_> = kept.chain(left_out).collect();
+                fragments::read(source, located, &moov.defaults, &mut tables)?;
+            }
+            b"sidx" => check_index(source, located)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Movie, Fault> {
+        let moov =
+            self.moov.ok_or_else(|| Place::File.fault(Malformed::Missing(FourCc(*b"moov"))))?;
+        if moov.movie.tracks.is_empty() {
+            return Err(moov.place.fault(Malformed::NoTracks));
+        }
+        for track in &moov.movie.tracks {
+            track.samples.check(track.id, &self.media_data)?;
+        }
+        if let Some(declared) = moov.declared {
+            let found = moov.movie.tracks.iter().map(Track::length_ms).max().unwrap_or(0);
+            check_declared(moov.place, ms(declared, moov.timescale), found)?;
+        }
+        Ok(moov.movie)
+    }
+}
+
+/// A segment index must not name bytes behind the end of the file.
+fn check_index(source: &mut Source<'_>, located: &Located) -> Result<(), Fault> {
+    let body = source.body(located)?;
+    let sum = (|| {
+        let mut fields = Fields::new(&body);
+        let (version, _) = fields.version_and_flags()?;
+        fields.take(8)?;
+        fields.time(version)?;
+        let mut end = located.end.saturating_add(fields.time(version)?);
+        fields.u16()?;
+        for _ in 0..fields.u16()? {
+            end = end.saturating_add(u64::from(fields.u32()? & 0x7fff_ffff));
+            fields.take(8)?;
+        }
+        Ok::<_, BoxError>(end)
+    })();
+    let end = sum.map_err(|error| located.place().fault(error))?;
+    if end > source.len() {
+        let what = BoxError::TooLong { kind: located.kind, claimed: end, room: source.len() };
+        return Err(located.place().fault(what));
+    }
+    Ok(())
+}
+
+fn read_moov(source: &mut Source<'_>, moov: &Located) -> Result<Moov, Fault> {
+    let children = source.children_of(moov)?;
+    if let Some(pssh) = find(&children, b"pssh") {
+        return Err(pssh.place().fault(Unsupported::Encrypted));
+    }
+    let mvhd = require(&children, b"mvhd", moov)?;
+    let body = source.body(&mvhd)?;
+    let timescale = read_timescale(&body).map_err(|what| Fault { place: mvhd.place(), what })?.0;
+    let mut read = Moov {
+        place: moov.place(),
+        movie: Movie { tracks: Vec::new(), left_out: Vec::new() },
+        timescale,
+        defaults: Vec::new(),
+        left_out_ids: Vec::new(),
+        declared: None,
+    };
+    for trak in children.iter().filter(|child| child.kind.0 == *b"trak") {
+        if read.movie.tracks.len() + read.left_out_ids.len() == MAX_TRACKS {
+            let what = Unsupported::Limit { what: "tracks", limit: MAX_TRACKS as u64 };
+            return Err(trak.place().fault(what));
+        }
+        read.add_track(source, trak, find(&children, b"mvex").is_some())?;
+    }
+    if let Some(mvex) = find(&children, b"mvex") {
+        read.read_mvex(source, mvex)?;
+    }
+    Ok(read)
+}
+
+impl Moov {
+    fn read_mvex(&mut self, source: &mut Source<'_>, mvex: &Located) -> Result<(), Fault> {
+        for child in source.children_of(mvex)? {
+            let at = |what: What| Fault { place: child.place(), what };
+            match &child.kind.0 {
+                b"trex" => {
+                    let body = source.body(&child)?;
+                    self.defaults.push(Defaults::parse(&body).map_err(at)?);
+                }
+                b"mehd" => {
+                    let body = source.body(&child)?;
+                    let mut fields = Fields::new(&body);
+                    let declared =
+                        fields.version_and_flags().and_then(|(version, _)| fields.time(version));
+                    self.declared = Some(declared.map_err(|error| at(error.into()))?);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn add_track(
+        &mut self,
+        source: &mut Source<'_>,
+        trak: &Located,
+        is_fragmented: bool,
+    ) -> Result<(), Fault> {
+        let children = source.children_of(trak)?;
+        let tkhd = require(&children, b"tkhd", trak)?;
+        let (id, frame) = read_tkhd(&source.body(&tkhd)?)
+            .map_err(|error| Fault { place: tkhd.place(), what: error.into() })?;
+        let mdia = require(&children, b"mdia", trak)?;
+        let media = source.children_of(&mdia)?;
+        let handler = read_handler(source, &require(&media, b"hdlr", &mdia)?)?;
+        let is_known =
+            self.left_out_ids.contains(&id) || self.movie.tracks.iter().any(|track| track.id == id);
+        if id == 0 || is_known {
+            return Err(tkhd.place().fault(Malformed::Value("a track id")));
+        }
+        if !matches!(&handler.0, b"vide" | b"soun") {
+            self.movie.left_out.push(handler);
+            self.left_out_ids.push(id);
+            return Ok(());
+        }
+        let mut track = read_media(source, &mdia, &media, handler, id, frame)?;
+        if let Some(edts) = find(&children, b"edts") {
+            let edit = source.children_of(edts)?;
+            if let Some(elst) = find(&edit, b"elst") {
+                let body = source.body(elst)?;
+                let edits = read_edits(&body, self.timescale, &track, is_fragmented);
+                track.edit = edits.map_err(|what| Fault { place: elst.place(), what })?;
+            }
+        }
+        self.movie.tracks.push(track);
+        Ok(())
+    }
+}
