@@ -80,11 +80,14 @@ impl From<Country> for String {
     }
 }
 
-/// Where a title stands (R018). Only a published one is served.
+/// Where a title stands (R018). Only a published one is delivered; only a published or an
+/// external one is licensed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TitleState {
     /// Known, nothing packaged.
     Draft,
+    /// Its media is served elsewhere; licenses for its imported keys come from here.
+    External,
     /// A packaging job runs or waits for its next attempt.
     Packaging {
         /// Attempts begun, 1 to 3.
@@ -102,4 +105,30 @@ pub enum TitleState {
     },
     /// All attempts failed.
     PackageFailed,
+}
+
+impl TitleState {
+    /// Whether licenses may be issued for the title.
+    #[must_use]
+    pub const fn is_licensed(&self) -> bool {
+        match self {
+            Self::External | Self::Published { .. } => true,
+            Self::Draft | Self::Packaging { .. } | Self::Packaged { .. } | Self::PackageFailed => {
+                false
+            }
+        }
+    }
+
+    /// The name in rows and answers.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::External => "external",
+            Self::Packaging { .. } => "packaging",
+            Self::Packaged { .. } => "packaged",
+            Self::Published { .. } => "published",
+            Self::PackageFailed => "package_failed",
+        }
+    }
 }

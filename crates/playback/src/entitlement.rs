@@ -3,7 +3,7 @@
 use crate::Denial;
 use model::{
     Account, AccountId, ContentId, Country, DecisionId, Plan, PlanAccess, RegionRule, Subscription,
-    Timestamp, Title, TitlePolicy, TitleState,
+    Timestamp, Title, TitlePolicy,
 };
 
 /// What a decision rests on.
@@ -80,7 +80,7 @@ impl Entitlement {
 /// Errors: the first [`Denial`] of title, subscription, plan, access, region.
 pub fn decide(facts: &Facts) -> Result<Entitlement, Denial> {
     let Facts { account, title, .. } = facts;
-    if !matches!(title.state, TitleState::Published { .. }) {
+    if !title.state.is_licensed() {
         return Err(Denial::TitleNotFound);
     }
     match account.subscription {

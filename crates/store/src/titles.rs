@@ -65,14 +65,14 @@ pub(crate) fn update_state(content_id: &ContentId, state: &TitleState) -> Query 
 
 /// Binds the columns `state`, `attempt`, `package`.
 fn bind_state(query: Query, state: &TitleState) -> Query {
-    let (name, attempt, package) = match state {
-        TitleState::Draft => ("draft", None, None),
-        TitleState::Packaging { attempt } => ("packaging", Some(*attempt), None),
-        TitleState::Packaged { package } => ("packaged", None, Some(package)),
-        TitleState::Published { package } => ("published", None, Some(package)),
-        TitleState::PackageFailed => ("package_failed", None, None),
+    let (attempt, package) = match state {
+        TitleState::Draft | TitleState::External | TitleState::PackageFailed => (None, None),
+        TitleState::Packaging { attempt } => (Some(*attempt), None),
+        TitleState::Packaged { package } | TitleState::Published { package } => {
+            (None, Some(package))
+        }
     };
-    query.bind(name).bind(attempt).bind(package.map(|id| *id.as_bytes()))
+    query.bind(state.name()).bind(attempt).bind(package.map(|id| *id.as_bytes()))
 }
 
 fn read_state(row: &Row) -> Result<TitleState, StoreError> {
@@ -81,6 +81,7 @@ fn read_state(row: &Row) -> Result<TitleState, StoreError> {
     let package = row.optional_array("package")?.map(PackageId::from_bytes);
     Ok(match (name.as_str(), attempt, package) {
         ("draft", None, None) => TitleState::Draft,
+        ("external", None, None) => TitleState::External,
         ("packaging", Some(attempt), None) => TitleState::Packaging { attempt },
         ("packaged", None, Some(package)) => TitleState::Packaged { package },
         ("published", None, Some(package)) => TitleState::Published { package },
