@@ -78,7 +78,7 @@ impl Store {
             return Ok(());
         }
         check(entries)?;
-        repeated(async || {
+        repeated(|| async {
             let mut open = self.audit.begin(Durability::Power).await?;
             open.lock(query("SELECT seq FROM audit_head WHERE chain = 1 FOR UPDATE")).await?;
             let head = open.row(query(HEAD)).await?;

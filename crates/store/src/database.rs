@@ -124,14 +124,16 @@ impl Database {
         durability: Durability,
         query: Query,
     ) -> Result<u64, StoreError> {
-        repeated(async || match (self, durability) {
-            (Self::Sqlite { process: pool, .. }, Durability::Process)
-            | (Self::Sqlite { power: pool, .. }, Durability::Power) => {
-                Ok(within(query.clone().prepare()?.execute(pool)).await?.rows_affected())
-            }
-            (Self::Postgres { process: pool, .. }, Durability::Process)
-            | (Self::Postgres { power: pool, .. }, Durability::Power) => {
-                Ok(within(query.clone().prepare()?.execute(pool)).await?.rows_affected())
+        repeated(|| async {
+            match (self, durability) {
+                (Self::Sqlite { process: pool, .. }, Durability::Process)
+                | (Self::Sqlite { power: pool, .. }, Durability::Power) => {
+                    Ok(within(query.clone().prepare()?.execute(pool)).await?.rows_affected())
+                }
+                (Self::Postgres { process: pool, .. }, Durability::Process)
+                | (Self::Postgres { power: pool, .. }, Durability::Power) => {
+                    Ok(within(query.clone().prepare()?.execute(pool)).await?.rows_affected())
+                }
             }
         })
         .await
@@ -165,9 +167,10 @@ async fn sqlite_pool(size: u32, options: SqliteConnectOptions) -> Result<SqliteP
 }
 
 /// Runs `attempt` again when it lost against a parallel transaction, [`ATTEMPTS`] times in all.
-pub(crate) async fn repeated<T>(
-    attempt: impl AsyncFn() -> Result<T, Failure>,
-) -> Result<T, StoreError> {
+pub(crate) async fn repeated<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
     for _ in 1..ATTEMPTS {
         match attempt().await {
             Err(Failure::Lost(_)) => {}

@@ -27,7 +27,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let text = document(event)?;
-        repeated(async || {
+        repeated(|| async {
             let mut open = self.rows.begin(Durability::Power).await?;
             if open.run(update_state(&event.content_id, state)).await? == 0 {
                 return Err(StoreError::Missing.into());

@@ -39,7 +39,7 @@ pub(crate) async fn bring_up(
     database: &Database,
     migrations: &'static [Migration],
 ) -> Result<(), StoreError> {
-    repeated(async || {
+    repeated(|| async {
         let mut open = database.begin(Durability::Power).await?;
         // An arbitrary number that all versions of Strongroom share.
         open.lock(query("SELECT pg_advisory_xact_lock(7310575)::TEXT")).await?;

@@ -12,7 +12,7 @@ impl Store {
     /// was raised at boot is refused (DESIGN §9). A running service raises the mark again and
     /// again: then it holds although the clock is set back over a restart.
     pub async fn raise_boot_mark(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
-        repeated(async || {
+        repeated(|| async {
             let mut open = self.rows.begin(Durability::Power).await?;
             let raise = query(
                 "UPDATE settings SET value = CASE WHEN value > $1 THEN value ELSE $1 END \

@@ -49,7 +49,7 @@ impl Store {
         &self,
         request: &StartStream,
     ) -> Result<Result<PlaybackSessionId, Denial>, StoreError> {
-        repeated(async || {
+        repeated(|| async {
             let mut open = self.rows.begin(Durability::Process).await?;
             let lock = query("SELECT id FROM accounts WHERE id = $1 FOR UPDATE");
             open.lock(lock.bind(request.account.as_bytes())).await?;
