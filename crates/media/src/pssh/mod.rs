@@ -12,6 +12,7 @@ pub use widevine::WidevineData;
 
 use model::{KeyId, Scheme};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Longest box that we read; a PlayReady object has at most 15 000 bytes.
 pub const MAX_BOX_BYTES: usize = 128 << 10;
@@ -165,10 +166,16 @@ pub fn playready(kid: KeyId, scheme: Scheme, checksum: Option<[u8; 8]>) -> Vec<u
     write(SystemId::PLAYREADY, None, &playready_object(kid, scheme, checksum))
 }
 
-/// Writes the common box of the W3C: version 1, the KIDs and no data.
+/// Writes the common box of the W3C: version 1, each KID once in ascending order, no data.
+///
+/// Give it every KID of the title in one scheme, and put the same box into every track. A Clear
+/// Key player asks for what the box names: hls.js asks on the first track's box alone, so it
+/// never gets the audio key if that box names only the picture's, and rx-player asks once per
+/// track, with the same bytes (which a single-use token answers again) only if the boxes are equal.
 #[must_use]
 pub fn common(kids: &[KeyId]) -> Vec<u8> {
-    write(SystemId::COMMON, Some(kids), &[])
+    let kids: Vec<KeyId> = BTreeSet::from_iter(kids).into_iter().copied().collect();
+    write(SystemId::COMMON, Some(&kids), &[])
 }
 
 /// Shape: size, `pssh`, version and flags, system, in version 1 a count and KIDs, then the size

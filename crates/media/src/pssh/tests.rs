@@ -51,6 +51,13 @@ fn every_box_reads_back() {
 }
 
 #[test]
+fn the_common_box_does_not_depend_on_the_tracks_order() {
+    let other = KeyId::from_bytes([0xff; 16]);
+    assert_eq!(common(&[other, KID, other]), common(&[KID, other]));
+    assert_eq!(parse(&common(&[other, KID])).unwrap().all_kids(), [KID, other]);
+}
+
+#[test]
 fn many_kids_read_back_and_too_many_do_not() {
     let kids = |count: u32| -> Vec<KeyId> {
         (0..count).map(|n| KeyId::from_bytes((u128::from(n)).to_be_bytes())).collect()
