@@ -41,15 +41,13 @@ async function pages() {
   await cp(join(WEB, "src", "static"), DIST, { recursive: true });
 }
 
-/** Bundles every `*.test.ts` (or the named file) of `folder` and runs it with node:test. */
-async function run(folder, wanted = (name) => name.endsWith(".test.ts"), flags = ["--test"]) {
+/** Runs the TypeScript `files` as one process: what they start and use, they use in turn. */
+async function run(files, flags) {
   await emptyFolder(TESTS);
-  const names = (await readdir(join(WEB, folder))).filter(wanted).sort();
+  const outfile = join(TESTS, "tests.mjs");
   await build({
-    absWorkingDir: WEB,
-    entryPoints: names.map((name) => join(folder, name)),
-    outdir: TESTS,
-    outExtension: { ".js": ".mjs" },
+    stdin: { contents: files.map((file) => `import "./${file}";`).join("\n"), resolveDir: WEB },
+    outfile,
     bundle: true,
     packages: "external",
     platform: "node",
@@ -58,10 +56,14 @@ async function run(folder, wanted = (name) => name.endsWith(".test.ts"), flags =
     sourcemap: "inline",
     logLevel: "warning",
   });
-  const files = names.map((name) => join(TESTS, name.replace(/\.ts$/, ".mjs")));
   const env = { ...process.env, STRONGROOM_WEB: WEB };
-  const args = ["--enable-source-maps", ...flags, ...files];
+  const args = ["--enable-source-maps", ...flags, outfile];
   process.exitCode = spawnSync(process.execPath, args, { env, stdio: "inherit" }).status ?? 1;
+}
+
+async function testsIn(folder) {
+  const names = await readdir(join(WEB, folder));
+  return names.filter((name) => name.endsWith(".test.ts")).map((name) => `${folder}/${name}`).sort();
 }
 
 const task = process.argv[2];
@@ -70,13 +72,13 @@ switch (task) {
     await pages();
     break;
   case "unit":
-    await run("test");
+    await run(await testsIn("test"), ["--test"]);
     break;
   case "e2e":
-    await run("e2e");
+    await run(await testsIn("e2e"), ["--test"]);
     break;
   case "screenshot":
-    await run("e2e", (name) => name === "screenshot.ts", []);
+    await run(["e2e/screenshot.ts"], []);
     break;
   default:
     console.error("usage: node build.mjs pages|unit|e2e|screenshot");

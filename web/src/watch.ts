@@ -102,13 +102,29 @@ class Viewing {
     busy.hidden = true;
     status.textContent = "";
     this.#controls = new Controls(video, this.#screen);
-    this.#heartbeat.start();
-    for (const event of ["play", "pause", "ended"]) {
-      video.addEventListener(event, () => void this.#heartbeat.beat());
-    }
+    this.#reportChanges();
     this.#farewellOnLeave();
     // Where the browser wants a gesture first, the play button waits for it.
     await video.play().catch(() => undefined);
+  }
+
+  #reportChanges(): void {
+    let isOver = false;
+    video.addEventListener("pause", () => void this.#heartbeat.beat());
+    video.addEventListener("ended", () => {
+      // The report of the end frees the slot.
+      isOver = true;
+      void this.#heartbeat.beat();
+      this.#heartbeat.stop();
+    });
+    video.addEventListener("play", () => {
+      if (!isOver) return this.#heartbeat.start();
+      isOver = false;
+      this.#desk.reopen().then(
+        () => this.#heartbeat.start(),
+        (refusal: unknown) => this.#end(refusal),
+      );
+    });
   }
 
   #farewellOnLeave(): void {
@@ -154,7 +170,9 @@ function licenseInit(challenge: ArrayBuffer): RequestInit {
 }
 
 function report(): PlayerReport {
-  const state = video.ended ? "stopped" : video.paused ? "paused" : "playing";
+  // A film seen to its end begins anew next time.
+  if (video.ended) return { position_s: 0, state: "stopped" };
+  const state = video.paused ? "paused" : "playing";
   return { position_s: Math.floor(video.currentTime), state };
 }
 

@@ -21,7 +21,7 @@ export class Heartbeat {
     private intervalS: number,
   ) {}
 
-  /** Reports now, and from then on at the interval the service asks for. */
+  /** Reports now, and from then on at the interval the service asks for. May be repeated. */
   start(): void {
     this.#isRunning = true;
     void this.beat();

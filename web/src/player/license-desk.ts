@@ -68,6 +68,15 @@ export class LicenseDesk {
     if (this.#challenge !== null) await this.acquire(this.#challenge);
   }
 
+  /** Takes a new stream slot after the old one was given up; the license stays in use. */
+  async reopen(): Promise<void> {
+    this.#ticket = await persist(
+      () => this.ports.freshTicket(),
+      this.ports,
+      (retry, delayMs) => this.events.waiting(retry, delayMs),
+    );
+  }
+
   async #attempt(challenge: ArrayBuffer): Promise<Response> {
     if (!this.#hasLicense && isStale(this.#ticket, this.ports.now())) await this.#refresh();
     try {

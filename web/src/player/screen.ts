@@ -3,6 +3,7 @@
 import shaka from "shaka-player/dist/shaka-player.dash-es2021.js";
 import { KEY_SYSTEM } from "./capability";
 import { playerRefusal } from "./player-problem";
+import { sharedInitData } from "./shared-init-data";
 import type { Refusal } from "../service/problem";
 
 /** One choice of a menu. */
@@ -53,6 +54,11 @@ export class Screen {
       drm: {
         servers: { [KEY_SYSTEM]: `${DESK_SCHEME}:desk` },
         retryParameters: { maxAttempts: 1 },
+        initDataTransform: (
+          initData: Uint8Array,
+          _type: string,
+          drmInfo: shaka.extern.DrmInfo | null,
+        ) => sharedInitData(initData, [...(drmInfo?.keyIds ?? [])]),
       },
       manifest: { retryParameters: SEGMENT_RETRIES },
       streaming: { retryParameters: SEGMENT_RETRIES },

@@ -1,0 +1,71 @@
+// The same package plays in players that are not ours: dash.js, rx-player and hls.js.
+//
+// Each plays from a page of its own (`players/*.ts`), laid on the service's origin so that the
+// sign-in of the viewer is used, with nothing but the answer of the token call.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { build } from "esbuild";
+import type { Page } from "playwright-core";
+import { account, closeBrowser, demo, firstTitle, signInAndOpen, withPage } from "./demo";
+import type { Start, TokenAnswer } from "./players/ticket";
+import { assertMatches, noteFrames, playFor } from "./picture";
+
+after(closeBrowser);
+
+const WEB = process.env["STRONGROOM_WEB"] ?? ".";
+
+const PLAYERS = { "dash.js": "dashjs", "rx-player": "rx", "hls.js": "hlsjs" } as const;
+
+for (const [name, file] of Object.entries(PLAYERS)) {
+  for (const scheme of ["cbcs", "cenc"] as const) {
+    test(`${name} plays the ${scheme} set, and the picture is the clip's`, async (t) => {
+      await withPage(async (page) => {
+        const title = firstTitle();
+        const refused = await openPlayer(page, file);
+        await page.evaluate(
+          async ({ contentId, scheme: wanted }) => {
+            const answer = await fetch(`/api/v1/playback/token/${contentId}`);
+            const { start } = window as unknown as { start: Start };
+            start((await answer.json()) as TokenAnswer, wanted);
+          },
+          { contentId: title.content_id, scheme },
+        );
+        page.on("console", (message) => message.type() === "error" && t.diagnostic(message.text()));
+        await noteFrames(page);
+        await playFor(page, 3);
+        const found = await assertMatches(page, title.source);
+        t.diagnostic(`differences: ${found.map((is) => is.toFixed(1)).join(", ")} grey levels`);
+        assert.deepEqual(refused, []);
+      });
+    });
+  }
+}
+
+/** Signs in and opens the player's page; answers the list of refused license requests. */
+async function openPlayer(page: Page, file: string): Promise<string[]> {
+  const refused: string[] = [];
+  page.on("response", (response) => {
+    if (response.url().includes("/license/") && !response.ok()) {
+      refused.push(`${response.status()} ${response.request().postData() ?? ""}`);
+    }
+  });
+  const folder = join(WEB, "e2e", "players");
+  const bundle = await build({
+    entryPoints: [join(folder, `${file}.ts`)],
+    bundle: true,
+    write: false,
+    format: "iife",
+    logLevel: "error",
+  });
+  const script = bundle.outputFiles[0]?.text ?? "";
+  await page.route("**/players-under-test/*", (route) =>
+    route.request().url().endsWith("/player.js")
+      ? route.fulfill({ contentType: "text/javascript", body: script })
+      : route.fulfill({ path: join(folder, "player.html") }),
+  );
+  await signInAndOpen(page, account("entitled"), "/");
+  await page.goto(`${demo.url}/players-under-test/`);
+  return refused;
+}

@@ -1,0 +1,15 @@
+import Hls from "hls.js";
+import { offer, video } from "./ticket";
+
+offer((ticket, scheme) => {
+  const master = scheme === "cenc" ? "master_cenc.m3u8" : "master.m3u8";
+  const player = new Hls({
+    emeEnabled: true,
+    drmSystems: { "org.w3.clearkey": { licenseUrl: ticket.license.clearkey } },
+  });
+  player.on(Hls.Events.ERROR, (_event, error) => {
+    if (error.fatal) console.error(`hls.js: ${error.type} ${error.details} ${error.error.message}`);
+  });
+  player.loadSource(new URL(master, ticket.manifest.hls).href);
+  player.attachMedia(video());
+});

@@ -1,0 +1,22 @@
+import RxPlayer from "rx-player";
+import { offer, video } from "./ticket";
+
+offer((ticket, scheme) => {
+  const player = new RxPlayer({ videoElement: video() });
+  player.loadVideo({
+    url: `${ticket.manifest.dash}?scheme=${scheme}`,
+    transport: "dash",
+    autoPlay: true,
+    keySystems: [
+      {
+        type: "org.w3.clearkey",
+        getLicense: async (challenge) => {
+          const body = new Uint8Array(challenge);
+          const answer = await fetch(ticket.license.clearkey, { method: "POST", body });
+          if (!answer.ok) throw new Error(`license refused: ${answer.status}`);
+          return answer.arrayBuffer();
+        },
+      },
+    ],
+  });
+});
