@@ -5,9 +5,12 @@
 //! clock, no randomness: sources, targets, time and entropy are arguments.
 
 pub mod bmff;
+pub mod cenc;
+pub mod cmaf;
 pub mod h264;
 pub mod input;
 pub mod manifest;
+pub mod package;
 pub mod pssh;
 
 pub use input::{Input, NamedInput};

@@ -26,6 +26,19 @@ impl Defaults {
     }
 }
 
+/// The samples that the `moof` at `offset` holds of the track with id `track`.
+pub(crate) fn read_one(
+    source: &mut Source<'_>,
+    offset: u64,
+    end: u64,
+    track: u32,
+) -> Result<SampleTable, Fault> {
+    let moof = source.box_at(offset, end)?;
+    let mut table = SampleTable::default();
+    read(source, &moof, &[], &mut [(track, Some(&mut table))])?;
+    Ok(table)
+}
+
 /// What all tracks of a fragment share.
 struct Fragment<'d> {
     /// Offset of the `moof`.

@@ -14,8 +14,10 @@ mod source;
 mod tables;
 mod track;
 
+pub(crate) use codec::{AUDIO_FIELDS, VISUAL_FIELDS};
 pub use codec::{AudioTrack, AvcConfig, TrackCodec, VideoTrack};
 pub use fault::{Fault, Malformed, Place, Unsupported, What};
+pub(crate) use fragments::read_one as read_fragment;
 pub use movie::{Movie, read};
 pub use sample_table::{Sample, SampleTable, Samples};
 pub(crate) use source::Source;

@@ -25,6 +25,8 @@ pub struct Track {
     pub timescale: NonZeroU32,
     /// RFC 5646 language, unless undetermined.
     pub language: Option<String>,
+    /// The same as `mdhd` packs it.
+    pub packed_language: u16,
     /// Type of the sample entry.
     pub entry: FourCc,
     /// Body of the sample entry, with its boxes.
@@ -61,7 +63,9 @@ pub struct Edit {
 }
 
 impl Track {
-    pub(super) fn length_ms(&self) -> u64 {
+    /// Length of all samples, milliseconds, rounded down.
+    #[must_use]
+    pub fn length_ms(&self) -> u64 {
         ms(self.samples.total_ticks(), self.timescale)
     }
 }
@@ -127,10 +131,10 @@ pub(super) fn read_media(
     let mdhd_body = source.body(&mdhd)?;
     let (timescale, declared, mut rest) =
         read_timescale(&mdhd_body).map_err(|what| Fault { place: mdhd.place(), what })?;
-    let packed = rest.u16().map_err(|error| mdhd.place().fault(error))?;
+    let packed_language = rest.u16().map_err(|error| mdhd.place().fault(error))?;
     let language = match find(media, b"elng") {
         Some(elng) => language::extended(&source.body(elng)?),
-        None => language::packed(packed),
+        None => language::packed(packed_language),
     };
     let minf = require(media, b"minf", mdia)?;
     let information = source.children_of(&minf)?;
@@ -151,7 +155,18 @@ pub(super) fn read_media(
         check_declared(mdhd.place(), ms(declared.unwrap_or(0), timescale), found)?;
     }
     let edit = Edit::default();
-    Ok(Track { id, codec, timescale, language, entry, entry_body, frame, edit, samples })
+    Ok(Track {
+        id,
+        codec,
+        timescale,
+        language,
+        packed_language,
+        entry,
+        entry_body,
+        frame,
+        edit,
+        samples,
+    })
 }
 
 /// The media must lie in the same file (8.7.2: flag 1).

@@ -1,0 +1,16 @@
+//! Common encryption of samples (ISO/IEC 23001-7:2016).
+//!
+//! Which bytes of a sample are protected ([`Subsample`]), under which IV ([`SampleIv`]), by
+//! which cipher ([`TrackCipher`]), and how the file says so ([`SampleInfo`], [`Tenc`]).
+
+mod cipher;
+mod iv;
+mod sample_info;
+mod subsample;
+mod tenc;
+
+pub use cipher::TrackCipher;
+pub use iv::{IvError, IvRanges, SampleIv};
+pub use sample_info::{SampleInfo, SampleInfoError};
+pub use subsample::{Run, Subsample, map, video_runs};
+pub use tenc::Tenc;

@@ -1,0 +1,167 @@
+//! Which bytes of an H.264 sample are protected (ISO/IEC 23001-7:2016, 9.5 and 10; CMAF,
+//! ISO/IEC 23000-19, 8.2.2).
+//!
+//! Clear are the length field and the header of each NAL unit, whole NAL units without picture
+//! content, and each slice header. `cbcs` protects all the rest of a slice; its last bytes that
+//! fill no block stay as they are. `cenc` protects whole blocks, and the 1 to 15 bytes left
+//! over at the slice's end are clear. Both as Shaka Packager 3 does it, byte for byte.
+
+use crate::h264::{Nal, ParameterSets};
+use crate::input::{Malformed, What};
+use model::Scheme;
+
+/// Clear bytes, then protected ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subsample {
+    /// Bytes in the clear.
+    pub clear: u16,
+    /// Bytes behind them that are protected.
+    pub protected: u32,
+}
+
+/// Clear bytes, then picture content: one NAL unit, before any scheme's rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Length field and headers, or a whole NAL unit.
+    pub clear: usize,
+    /// Slice data.
+    pub content: usize,
+}
+
+const BLOCK: usize = 16;
+
+/// Splits a sample into its NAL units.
+///
+/// Shape: `runs` is emptied and filled; it covers the sample exactly. Parameter sets inside
+/// the sample go to `sets`.
+/// Errors: [`Malformed::NalLengths`] where the lengths do not fill the sample exactly;
+/// [`Malformed::H264`].
+pub fn video_runs(
+    sample: &[u8],
+    length_size: usize,
+    sets: &mut ParameterSets,
+    runs: &mut Vec<Run>,
+) -> Result<(), What> {
+    runs.clear();
+    let mut rest = sample;
+    while !rest.is_empty() {
+        let fault = Malformed::NalLengths { at: sample.len() - rest.len(), size: sample.len() };
+        let (length, behind) = rest.split_at_checked(length_size).ok_or(fault)?;
+        let length = length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        let (nal, behind) = behind.split_at_checked(length).ok_or(fault)?;
+        if nal.is_empty() {
+            return Err(fault.into());
+        }
+        let clear = match Nal::parse(nal, sets)? {
+            Nal::Slice { header_len } => header_len,
+            Nal::Other => nal.len(),
+        };
+        runs.push(Run { clear: length_size + clear, content: nal.len() - clear });
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// Turns runs into the subsamples of a scheme; neighbors that are clear are merged, and clear
+/// bytes beyond 65 535 take several entries.
+///
+/// Shape: `subsamples` is emptied and filled; it covers what `runs` covers.
+pub fn map(runs: &[Run], scheme: Scheme, subsamples: &mut Vec<Subsample>) {
+    subsamples.clear();
+    let mut clear = 0;
+    for run in runs {
+        let left_over = match scheme {
+            Scheme::Cenc => run.content % BLOCK,
+            Scheme::Cbcs => 0,
+        };
+        clear += run.clear;
+        if run.content > left_over {
+            push(subsamples, clear, run.content - left_over);
+            clear = 0;
+        }
+        clear += left_over;
+    }
+    if clear > 0 {
+        push(subsamples, clear, 0);
+    }
+}
+
+fn push(subsamples: &mut Vec<Subsample>, mut clear: usize, protected: usize) {
+    loop {
+        let fits = u16::try_from(clear).unwrap_or(u16::MAX);
+        clear -= usize::from(fits);
+        if clear == 0 {
+            let protected = u32::try_from(protected).unwrap_or(u32::MAX);
+            subsamples.push(Subsample { clear: fits, protected });
+            return;
+        }
+        subsamples.push(Subsample { clear: fits, protected: 0 });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mapped(runs: &[(usize, usize)], scheme: Scheme) -> Vec<(u16, u32)> {
+        let runs: Vec<_> =
+            runs.iter().map(|(clear, content)| Run { clear: *clear, content: *content }).collect();
+        let mut subsamples = Vec::new();
+        map(&runs, scheme, &mut subsamples);
+        subsamples.iter().map(|one| (one.clear, one.protected)).collect()
+    }
+
+    #[test]
+    fn cbcs_protects_to_the_last_byte() {
+        assert_eq!(mapped(&[(6, 0), (10, 100), (9, 3)], Scheme::Cbcs), [(16, 100), (9, 3)]);
+    }
+
+    #[test]
+    fn cenc_leaves_the_odd_bytes_clear_behind() {
+        assert_eq!(
+            mapped(&[(6, 0), (10, 103), (9, 15), (8, 32)], Scheme::Cenc),
+            [(16, 96), (7 + 9 + 15 + 8, 32)]
+        );
+        assert_eq!(mapped(&[(10, 17)], Scheme::Cenc), [(10, 16), (1, 0)]);
+    }
+
+    #[test]
+    fn long_clear_runs_take_several_entries() {
+        assert_eq!(
+            mapped(&[(65_535, 16), (65_536, 16), (140_000, 0)], Scheme::Cbcs),
+            [(65_535, 16), (65_535, 0), (1, 16), (65_535, 0), (65_535, 0), (8_930, 0)]
+        );
+    }
+
+    #[test]
+    fn lengths_that_do_not_fill_the_sample_are_refused() {
+        let mut runs = Vec::new();
+        let mut walk = |sample: &[u8], size| {
+            video_runs(sample, size, &mut ParameterSets::default(), &mut runs)
+                .map(|()| runs.clone())
+        };
+        assert_eq!(walk(&[0, 0, 0, 2, 9, 16], 4).unwrap(), [Run { clear: 6, content: 0 }]);
+        for sample in [&[0, 0, 0, 3, 9, 16][..], &[0, 0, 0, 0], &[0, 0], &[0, 0, 0, 2, 9, 16, 0]] {
+            let refused = walk(sample, 4);
+            assert!(matches!(refused, Err(What::Malformed(Malformed::NalLengths { .. }))));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_map_covers_its_sample(
+            runs in proptest::collection::vec((0_usize..200_000, 0_usize..300), 0..20),
+        ) {
+            let total: usize = runs.iter().map(|(clear, content)| clear + content).sum();
+            for scheme in Scheme::ALL {
+                let map = mapped(&runs, scheme);
+                let covered: usize =
+                    map.iter().map(|(clear, protected)| usize::from(*clear) + *protected as usize).sum();
+                prop_assert_eq!(covered, total);
+                let aligned = map.iter().all(|(_, protected)| protected % 16 == 0);
+                prop_assert!(scheme == Scheme::Cbcs || aligned);
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The init: `ftyp` and `moov` of one protected track (CMAF, 7.3.1 and 7.5).
+
+use super::TRACK_ID;
+use crate::bmff::{full_box, plain_box};
+use crate::cenc::Tenc;
+use crate::input::{Track, TrackCodec};
+use model::Scheme;
+
+/// What an init says beyond its source.
+pub struct Init<'a> {
+    /// The source's track.
+    pub track: &'a Track,
+    /// The scheme.
+    pub scheme: Scheme,
+    /// Encryption settings.
+    pub tenc: Tenc,
+    /// `pssh` boxes, whole.
+    pub pssh: &'a [u8],
+    /// Length of the fragments together, in the track's timescale.
+    pub length: u64,
+}
+
+/// Appends the init.
+///
+/// Shape: the source's sample entry unchanged under `encv` or `enca`, with `sinf` behind its
+/// boxes; every sample table there and empty; an offset edit where the source has one.
+pub fn write_init(init: &Init<'_>, out: &mut Vec<u8>) {
+    plain_box(out, b"ftyp", |out| {
+        out.extend(b"mp41\0\0\0\0iso8isommp41dash");
+        if matches!(init.track.codec, TrackCodec::Video(_)) {
+            out.extend(b"avc1");
+        }
+        out.extend(b"cmfc");
+    });
+    plain_box(out, b"moov", |out| {
+        write_mvhd(init, out);
+        plain_box(out, b"trak", |out| write_trak(init, out));
+        plain_box(out, b"mvex", |out| {
+            full_box(out, b"mehd", 1, 0, |out| out.extend(init.length.to_be_bytes()));
+            full_box(out, b"trex", 0, 0, |out| {
+                for field in [TRACK_ID, 1, 0, 0, 0] {
+                    out.extend(field.to_be_bytes());
+                }
+            });
+        });
+        out.extend(init.pssh);
+    });
+}
+
+/// The unit matrix of 6.2.2.
+const UNIT_MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
+
+fn write_mvhd(init: &Init<'_>, out: &mut Vec<u8>) {
+    full_box(out, b"mvhd", 0, 0, |out| {
+        out.extend([0; 8]);
+        out.extend(init.track.timescale.get().to_be_bytes());
+        out.extend([0; 4]);
+        out.extend(0x1_0000_u32.to_be_bytes());
+        out.extend(0x0100_u16.to_be_bytes());
+        out.extend([0; 10]);
+        UNIT_MATRIX.iter().for_each(|value| out.extend(value.to_be_bytes()));
+        out.extend([0; 24]);
+        out.extend((TRACK_ID + 1).to_be_bytes());
+    });
+}
+
+fn write_trak(init: &Init<'_>, out: &mut Vec<u8>) {
+    let frame = &init.track.frame;
+    // Enabled, in the movie, in the preview.
+    full_box(out, b"tkhd", 0, 7, |out| {
+        out.extend([0; 8]);
+        out.extend(TRACK_ID.to_be_bytes());
+        out.extend([0; 20]);
+        out.extend(frame.volume.to_be_bytes());
+        out.extend([0; 2]);
+        out.extend(frame.matrix);
+        out.extend(frame.width.to_be_bytes());
+        out.extend(frame.height.to_be_bytes());
+    });
+    let start = init.track.edit.media_time;
+    if start != 0 {
+        plain_box(out, b"edts", |out| {
+            full_box(out, b"elst", 1, 0, |out| {
+                out.extend(1_u32.to_be_bytes());
+                out.extend(0_u64.to_be_bytes());
+                out.extend(start.to_be_bytes());
+                out.extend(0x1_0000_u32.to_be_bytes());
+            });
+        });
+    }
+    plain_box(out, b"mdia", |out| {
+        full_box(out, b"mdhd", 0, 0, |out| {
+            out.extend([0; 8]);
+            out.extend(init.track.timescale.get().to_be_bytes());
+            out.extend([0; 4]);
+            out.extend(init.track.packed_language.to_be_bytes());
+            out.extend([0; 2]);
+        });
+        write_handler(init, out);
+        // The three letters of `mdhd` cannot say a region or a script.
+        if let Some(language) = init.track.language.as_ref().filter(|tag| tag.len() > 3) {
+            full_box(out, b"elng", 0, 0, |out| {
+                out.extend(language.bytes());
+                out.push(0);
+            });
+        }
+        plain_box(out, b"minf", |out| write_minf(init, out));
+    });
+}
+
+fn write_handler(init: &Init<'_>, out: &mut Vec<u8>) {
+    let (handler, name): (&[u8], &[u8]) = match init.track.codec {
+        TrackCodec::Video(_) => (b"vide", b"VideoHandler\0"),
+        TrackCodec::Audio(_) => (b"soun", b"SoundHandler\0"),
+    };
+    full_box(out, b"hdlr", 0, 0, |out| {
+        out.extend([0; 4]);
+        out.extend(handler);
+        out.extend([0; 12]);
+        out.extend(name);
+    });
+}
+
+fn write_minf(init: &Init<'_>, out: &mut Vec<u8>) {
+    match init.track.codec {
+        TrackCodec::Video(_) => full_box(out, b"vmhd", 0, 1, |out| out.extend([0; 8])),
+        TrackCodec::Audio(_) => full_box(out, b"smhd", 0, 0, |out| out.extend([0; 4])),
+    }
+    plain_box(out, b"dinf", |out| {
+        full_box(out, b"dref", 0, 0, |out| {
+            out.extend(1_u32.to_be_bytes());
+            // Flag 1: the media is in this file.
+            full_box(out, b"url ", 0, 1, |_| {});
+        });
+    });
+    plain_box(out, b"stbl", |out| {
+        full_box(out, b"stsd", 0, 0, |out| {
+            out.extend(1_u32.to_be_bytes());
+            write_sample_entry(init, out);
+        });
+        for kind in [b"stts", b"stsc", b"stco"] {
+            full_box(out, kind, 0, 0, |out| out.extend([0; 4]));
+        }
+        full_box(out, b"stsz", 0, 0, |out| out.extend([0; 8]));
+    });
+}
+
+fn write_sample_entry(init: &Init<'_>, out: &mut Vec<u8>) {
+    let kind = match init.track.codec {
+        TrackCodec::Video(_) => b"encv",
+        TrackCodec::Audio(_) => b"enca",
+    };
+    plain_box(out, kind, |out| {
+        out.extend(&init.track.entry_body);
+        plain_box(out, b"sinf", |out| {
+            plain_box(out, b"frma", |out| out.extend(init.track.entry.0));
+            full_box(out, b"schm", 0, 0, |out| {
+                out.extend(init.scheme.name().bytes());
+                out.extend(0x1_0000_u32.to_be_bytes());
+            });
+            plain_box(out, b"schi", |out| init.tenc.write(out));
+        });
+    });
+}

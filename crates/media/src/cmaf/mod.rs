@@ -1,0 +1,12 @@
+//! CMAF (ISO/IEC 23000-19): the init, the fragments, the index of one track.
+
+mod fragment;
+mod index;
+mod init;
+
+pub use fragment::{Entry, Fragment, SampleProtection, open_media_data};
+pub use index::{MAX_REFERENCES, Reference, index_len, write_index};
+pub use init::{Init, write_init};
+
+/// The id of the only track in a file.
+pub const TRACK_ID: u32 = 1;

@@ -1,0 +1,310 @@
+//! Checks of what was written: each fragment by our own reader before it leaves the buffer,
+//! each file again when all is written.
+
+use super::cut::TrackCut;
+use super::error::PackageError;
+use super::output::Output;
+use crate::bmff::{Child, Fields, boxes};
+use crate::cenc::Tenc;
+use crate::cmaf::{Fragment, TRACK_ID};
+use crate::input::{Input, SampleTable, Source, read_fragment};
+use crate::manifest::{self, Presentation, TrackLayout, TrackRendition};
+use crate::pssh;
+
+/// What is wrong with a written file.
+type Wrong = &'static str;
+
+/// Checks `moof` and the header of `mdat` behind it, as they are about to be written, against
+/// what they were made of.
+pub(super) fn fragment(bytes: &[u8], meant: &Fragment<'_>, payload: usize) -> Result<(), Wrong> {
+    const NOT_A_FRAGMENT: Wrong = "a fragment does not read back";
+    let table = read_moof(&mut Bytes(bytes), 0, bytes.len() as u64).ok_or(NOT_A_FRAGMENT)?;
+    let first_offset = bytes.len() as u64;
+    let mut offset = first_offset;
+    let mut read = table.iter();
+    for sample in meant.samples {
+        let is_same = read.next().is_some_and(|found| {
+            (found.offset, found.size, found.duration) == (offset, sample.size, sample.duration)
+                && (found.composition, found.is_sync) == (sample.composition, sample.is_sync)
+        });
+        if !is_same {
+            return Err("a fragment describes other samples than it holds");
+        }
+        offset += u64::from(sample.size);
+    }
+    if read.next().is_some() || offset - first_offset != payload as u64 {
+        return Err("a fragment's samples do not fill its media data");
+    }
+    if table.iter().next().is_some_and(|first| first.decode_time != meant.decode_time) {
+        return Err("a fragment has another decode time than its samples");
+    }
+    match protection_is_there(bytes, meant) {
+        Some(true) => Ok(()),
+        _ => Err("a fragment's encryption information is not where it says"),
+    }
+}
+
+/// Whether `saio` leads to the information, `saiz` tells its lengths and `senc` holds it.
+fn protection_is_there(bytes: &[u8], meant: &Fragment<'_>) -> Option<bool> {
+    let moof = boxes(bytes).next()?.ok()?;
+    let traf = find(moof.body, b"traf")?;
+    let count = u32::try_from(meant.samples.len()).ok()?;
+    let senc = find(traf.body, b"senc")?.body;
+    let mut fields = Fields::new(senc);
+    let (_, flags) = fields.version_and_flags().ok()?;
+    let info = meant.protection;
+    if (flags & 2 != 0) != info.has_subsamples
+        || fields.u32().ok()? != count
+        || fields.rest() != info.entries
+    {
+        return Some(false);
+    }
+    if info.entries.is_empty() {
+        return Some(find(traf.body, b"saiz").is_none() && find(traf.body, b"saio").is_none());
+    }
+    let mut saiz = Fields::new(find(traf.body, b"saiz")?.body);
+    saiz.version_and_flags().ok()?;
+    let default = saiz.u8().ok()?;
+    let told = saiz.u32().ok()?;
+    let sizes_agree = match default {
+        0 => saiz.rest() == info.sizes,
+        size => info.sizes.iter().all(|own| *own == size),
+    };
+    let mut saio = Fields::new(find(traf.body, b"saio")?.body);
+    saio.take(8).ok()?;
+    let at = usize::try_from(saio.u32().ok()?).ok()?;
+    let there = bytes.get(at..at.checked_add(info.entries.len())?)?;
+    Some(told == count && sizes_agree && there == info.entries)
+}
+
+fn find<'b>(siblings: &'b [u8], kind: &[u8; 4]) -> Option<Child<'b>> {
+    boxes(siblings).flatten().find(|child| child.kind.0 == *kind)
+}
+
+/// Bytes in memory as a source.
+struct Bytes<'b>(&'b [u8]);
+
+impl Input for Bytes<'_> {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        let from = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset..));
+        let bytes = from.and_then(|from| from.get(..out.len()));
+        out.copy_from_slice(bytes.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// The samples of the `moof` at `offset`.
+fn read_moof(input: &mut dyn Input, offset: u64, end: u64) -> Option<SampleTable> {
+    let mut source = Source::new(input);
+    read_fragment(&mut source, offset, end, TRACK_ID).ok()
+}
+
+/// Checks every file of a package; returns the bytes of all media files.
+pub(super) fn package(
+    presentation: &Presentation,
+    cuts: &[TrackCut],
+    inits: &[Vec<u8>],
+    manifests: &[(String, String)],
+    out: &mut dyn Output,
+) -> Result<u64, PackageError> {
+    let schemes = presentation.tracks.len() / cuts.len().max(1);
+    let cuts = cuts.iter().flat_map(|cut| std::iter::repeat_n(cut, schemes));
+    let mut total = 0;
+    for ((track, cut), init) in presentation.tracks.iter().zip(cuts).zip(inits) {
+        total += check_track(track, cut, init, out)?;
+    }
+    for (path, text) in manifests {
+        check_file(path, out, |file| {
+            let is_same = read_all(file).is_some_and(|bytes| bytes == text.as_bytes());
+            if is_same { Ok(()) } else { Err("a manifest does not read back") }
+        })?;
+    }
+    check_entries(presentation, manifests)?;
+    Ok(total)
+}
+
+/// Runs a check on a file that was written.
+fn check_file<T>(
+    path: &str,
+    out: &mut dyn Output,
+    check: impl FnOnce(&mut dyn Input) -> Result<T, Wrong>,
+) -> Result<T, PackageError> {
+    let mut file = out
+        .read_back(path)
+        .map_err(|source| PackageError::Write { path: path.to_owned(), source })?;
+    check(&mut *file).map_err(|what| PackageError::Verification { path: path.to_owned(), what })
+}
+
+/// Checks a track's files; returns their bytes.
+fn check_track(
+    track: &TrackRendition,
+    cut: &TrackCut,
+    init: &[u8],
+    out: &mut dyn Output,
+) -> Result<u64, PackageError> {
+    let counts: Vec<_> = cut.segments.iter().map(|segment| segment.count).collect();
+    if counts.len() != track.segments.len() {
+        let what = "the manifest has another number of segments";
+        return Err(PackageError::Verification { path: track.init_path(), what });
+    }
+    let init_len = init.len() as u64;
+    if let TrackLayout::SingleFile { index, .. } = track.layout {
+        let len = index.end().saturating_add(track.size_bytes());
+        return check_file(&track.init_path(), out, |file| {
+            check_init(file, track, init)?;
+            check_index(file, track, index.start)?;
+            let mut at = index.end();
+            for (segment, count) in track.segments.iter().zip(&counts) {
+                check_segment(file, at, at + segment.size_bytes, *count, false)?;
+                at += segment.size_bytes;
+            }
+            if file.len() == len { Ok(len) } else { Err("the file has another size") }
+        });
+    }
+    check_file(&track.init_path(), out, |file| {
+        check_init(file, track, init)?;
+        if file.len() == init_len { Ok(()) } else { Err("the init has another size") }
+    })?;
+    for (at, (segment, count)) in track.segments.iter().zip(&counts).enumerate() {
+        check_file(&track.segment_path(at + 1), out, |file| {
+            if file.len() != segment.size_bytes {
+                return Err("the segment has another size than the manifest says");
+            }
+            check_segment(file, 0, segment.size_bytes, *count, true)
+        })?;
+    }
+    Ok(init_len + track.size_bytes())
+}
+
+/// The init is what was meant, and what was meant names scheme, key and systems.
+fn check_init(file: &mut dyn Input, track: &TrackRendition, meant: &[u8]) -> Result<(), Wrong> {
+    let mut bytes = vec![0; meant.len()];
+    file.read_at(0, &mut bytes).map_err(|_| "the init cannot be read back")?;
+    if bytes != meant {
+        return Err("the init does not read back");
+    }
+    match init_names_key(&bytes, track) {
+        Some(true) => Ok(()),
+        _ => Err("the init does not name the scheme and the key"),
+    }
+}
+
+fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
+    let mut top = boxes(init);
+    let ftyp = top.next()?.ok()?;
+    let moov = top.next()?.ok()?;
+    if ftyp.kind.0 != *b"ftyp" || moov.kind.0 != *b"moov" || top.next().is_some() {
+        return Some(false);
+    }
+    let path = [b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+    let stsd = path.iter().try_fold(moov.body, |at, kind| Some(find(at, kind)?.body))?;
+    let entry = boxes(stsd.get(8..)?).next()?.ok()?;
+    let fields = match &entry.kind.0 {
+        b"encv" => crate::input::VISUAL_FIELDS,
+        b"enca" => crate::input::AUDIO_FIELDS,
+        _ => return Some(false),
+    };
+    let sinf = find(entry.body.get(fields..)?, b"sinf")?.body;
+    let scheme = find(sinf, b"schm")?.body.get(4..8)?;
+    let tenc = Tenc::parse(find(find(sinf, b"schi")?.body, b"tenc")?.body).ok()?;
+    let names = |child: Child<'_>| {
+        let pssh = pssh::parse(child.whole).ok()?;
+        Some(pssh.all_kids() == [track.kid])
+    };
+    let mut systems = boxes(moov.body).flatten().filter(|child| child.kind.0 == *b"pssh");
+    Some(
+        scheme == track.scheme.name().as_bytes()
+            && tenc.kid == track.kid
+            && systems.all(|child| names(child) == Some(true)),
+    )
+}
+
+fn check_index(file: &mut dyn Input, track: &TrackRendition, at: u64) -> Result<(), Wrong> {
+    const WRONG: Wrong = "the index does not lead to the segments";
+    let mut meant = Vec::new();
+    let references = super::track_writer::references(track).map_err(|_| WRONG)?;
+    crate::cmaf::write_index(track.timescale, track.start_ts, &references, &mut meant);
+    let mut bytes = vec![0; meant.len()];
+    file.read_at(at, &mut bytes).map_err(|_| WRONG)?;
+    if bytes == meant { Ok(()) } else { Err(WRONG) }
+}
+
+/// Fragments fill the bytes from `start` to `end` and hold `count` samples.
+fn check_segment(
+    file: &mut dyn Input,
+    start: u64,
+    end: u64,
+    count: u32,
+    has_type: bool,
+) -> Result<(), Wrong> {
+    const WRONG: Wrong = "the segment is not made of whole fragments";
+    let mut at = start;
+    let mut samples = 0_u32;
+    let mut expected: &[u8; 4] = if has_type { b"styp" } else { b"moof" };
+    while at < end {
+        let head = Source::new(file).box_at(at, end).map_err(|_| WRONG)?;
+        if head.kind.0 != *expected {
+            return Err(WRONG);
+        }
+        expected = match expected {
+            b"moof" => {
+                let table = read_moof(file, at, end).ok_or(WRONG)?;
+                samples = samples.saturating_add(table.count());
+                b"mdat"
+            }
+            _ => b"moof",
+        };
+        at = head.end;
+    }
+    let is_whole = expected == b"moof" && samples > 0;
+    if !is_whole {
+        Err(WRONG)
+    } else if samples != count {
+        Err("the segment has another number of samples")
+    } else {
+        Ok(())
+    }
+}
+
+/// Largest manifest that is read back: a week of segments of one second.
+const MAX_MANIFEST: u64 = 256 << 20;
+
+fn read_all(file: &mut dyn Input) -> Option<Vec<u8>> {
+    let len = usize::try_from(file.len()).ok().filter(|_| file.len() <= MAX_MANIFEST)?;
+    let mut bytes = vec![0; len];
+    file.read_at(0, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Every playlist lists the segments that were written, and the MPD names every track.
+fn check_entries(
+    presentation: &Presentation,
+    manifests: &[(String, String)],
+) -> Result<(), PackageError> {
+    let text = |path: &str| {
+        let found = manifests.iter().find(|(own, _)| own == path).map(|(_, text)| text.as_str());
+        let what = "the manifest was not written";
+        found.ok_or_else(|| PackageError::Verification { path: path.to_owned(), what })
+    };
+    let mpd = text(manifest::DASH_PATH)?;
+    for track in &presentation.tracks {
+        let path = track.playlist_path();
+        let listed = text(&path)?.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let written = (1..=track.segments.len()).map(|number| track.segment_path(number));
+        if !listed.map(|line| format!("{folder}/{line}")).eq(written) {
+            let what = "the playlist lists other segments than were written";
+            return Err(PackageError::Verification { path, what });
+        }
+        if !mpd.contains(&format!("{}/{}", track.scheme, track.name)) {
+            let path = manifest::DASH_PATH.to_owned();
+            let what = "a track is missing in the manifest";
+            return Err(PackageError::Verification { path, what });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Why there is no package.
+
+use crate::cenc::SampleInfoError;
+use crate::input::{Fault, Place};
+use model::{Scheme, TrackClass};
+
+/// Why there is no package. Each says where and what; none carries payload or keys.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// A source is damaged, of another kind, or beyond what Strongroom packages.
+    #[error("{file}: {fault}")]
+    Input {
+        /// The source, as the user named it.
+        file: String,
+        /// Where and what.
+        fault: Fault,
+    },
+    /// A sample cannot be described in the format.
+    #[error("{file}: {place}: {what}")]
+    Sample {
+        /// The source.
+        file: String,
+        /// Which sample.
+        place: Place,
+        /// Why.
+        what: SampleInfoError,
+    },
+    /// The request makes no sense.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    /// The keys do not fit the tracks.
+    #[error("{0}")]
+    Keys(#[from] KeyFault),
+    /// The renditions of the ladder cannot be switched between.
+    #[error("{0}")]
+    Ladder(#[from] LadderFault),
+    /// The package could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file in the package.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// What was written is not what was meant: our fault, and the reason why nothing of it may
+    /// be published.
+    #[error("the package failed its verification: {path}: {what}")]
+    Verification {
+        /// The file in the package.
+        path: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// What is wrong with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No source.
+    #[error("there is nothing to package")]
+    NoInput,
+    /// No scheme, or one twice.
+    #[error("a package needs each of its schemes once")]
+    Schemes,
+    /// A segment length of 0 or beyond [`super::MAX_SEGMENT_S`].
+    #[error("segments last between 1 and {} seconds", super::MAX_SEGMENT_S)]
+    SegmentLength,
+    /// More tracks than [`super::MAX_TRACKS`].
+    #[error("more than {} tracks", super::MAX_TRACKS)]
+    TooManyTracks,
+    /// More segments than one index holds.
+    #[error("a single file holds at most 65535 segments: longer segments are needed")]
+    TooManySegments,
+}
+
+/// How keys and tracks do not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// No key for a track.
+    #[error("there is no key for {class} tracks under {scheme}")]
+    Missing {
+        /// The class.
+        class: TrackClass,
+        /// The scheme.
+        scheme: Scheme,
+    },
+    /// A first sample IV serves several tracks: their key streams would be the same.
+    #[error("a key with an IV of its own serves more than one cenc track; leave the iv out")]
+    IvServesSeveralTracks,
+    /// Two key ids with the same key: their IVs could meet.
+    #[error("two key ids have the same key")]
+    SameKey,
+    /// One key id with two keys.
+    #[error("one key id has two different keys")]
+    SameKid,
+    /// No fresh IVs.
+    #[error("{0}")]
+    Iv(#[from] crate::cenc::IvError),
+}
+
+/// Why renditions do not belong to one ladder.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LadderFault {
+    /// No common place to cut for too long.
+    #[error(
+        "{first} and {second} have no sync samples at the same time between {from_ms} ms and \
+         {to_ms} ms, so a player could not switch between them: encode both with the same \
+         key frame interval"
+    )]
+    NoCommonSync {
+        /// A rendition.
+        first: String,
+        /// Another.
+        second: String,
+        /// From here …
+        from_ms: u64,
+        /// … to here.
+        to_ms: u64,
+    },
+    /// Renditions of different length.
+    #[error("{first} lasts {first_ms} ms and {second} {second_ms} ms: not the same picture")]
+    Lengths {
+        /// A rendition.
+        first: String,
+        /// Its length.
+        first_ms: u64,
+        /// Another.
+        second: String,
+        /// Its length.
+        second_ms: u64,
+    },
+}

@@ -1,0 +1,255 @@
+//! The packager: sources in, an encrypted and verified package out.
+//!
+//! Each sample is read once and encrypted under every scheme of the package. Before a fragment
+//! is written, each of its samples is decrypted again, by the very bytes that are about to be
+//! written, and compared with the source. Manifests and `package.json` come last; then the
+//! structure of every written file, its size and the manifests' entries are checked. Any
+//! [`PackageError`] means that nothing of the output may be published.
+
+mod check;
+mod cut;
+mod error;
+mod job;
+mod keyring;
+mod output;
+mod rendition;
+mod track_writer;
+
+pub use error::{KeyFault, LadderFault, PackageError, PlanError};
+pub use job::LeftOut;
+pub use output::{FileId, Output};
+
+use crate::input::NamedInput;
+use crate::manifest::{self, Presentation, TrackMedia, TrackRendition};
+use keys::PackagingKeys;
+use model::{
+    ContentId, Entropy, PackageId, PackagedEvent, PackagedVariant, Scheme, Timestamp, TrackClass,
+};
+use std::io::IoSlice;
+use track_writer::{TrackJob, Workspace};
+
+/// Tracks of one package.
+pub const MAX_TRACKS: usize = 128;
+/// Longest segment that may be asked for, seconds.
+pub const MAX_SEGMENT_S: u32 = 60;
+/// Name of the document that describes a package.
+pub const DOCUMENT: &str = "package.json";
+
+/// What is to be made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The title.
+    pub content_id: ContentId,
+    /// This package of it.
+    pub package_id: PackageId,
+    /// One scheme or both.
+    pub schemes: Vec<Scheme>,
+    /// How the media lies in files.
+    pub layout: Layout,
+    /// Segments last at least this many seconds, then to the next sync sample.
+    pub segment_s: u32,
+    /// Version of the packager, for the document.
+    pub packager: String,
+    /// When it is packaged.
+    pub now: Timestamp,
+}
+
+/// How media lies in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// A file for each segment.
+    Segments,
+    /// One file for each track, read by byte ranges.
+    SingleFile,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many bytes of samples are to be packaged.
+    Begins {
+        /// Bytes.
+        total: u64,
+    },
+    /// So many more are read, encrypted and verified.
+    Packaged {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// What is done from here on is verification: a benchmark counts it apart.
+    VerificationBegins,
+    /// Verification pauses.
+    VerificationEnds,
+}
+
+/// What sources hold.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Tracks that would be packaged, in order.
+    pub tracks: Vec<TrackSummary>,
+    /// Tracks that would not be: neither video nor audio.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// One track before it is packaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackSummary {
+    /// Index of its source.
+    pub input: usize,
+    /// Its name in the package.
+    pub name: String,
+    /// Its class, which decides its key.
+    pub class: TrackClass,
+    /// RFC 6381 codecs string.
+    pub codecs: String,
+    /// What it shows or plays.
+    pub media: TrackMedia,
+    /// Length, milliseconds.
+    pub duration_ms: u64,
+    /// Bytes of its samples.
+    pub size_bytes: u64,
+}
+
+/// Reads what the sources hold, so that the right keys can be made.
+///
+/// Errors: [`PackageError::Input`], [`PackageError::Plan`].
+pub fn probe(inputs: &mut [NamedInput<'_>]) -> Result<Probe, PackageError> {
+    let (tracks, left_out) = job::open(inputs)?;
+    Ok(Probe { tracks: tracks.iter().map(job::JobTrack::summary).collect(), left_out })
+}
+
+/// Packages the sources.
+///
+/// Shape: `cbcs/` and `cenc/` with media and HLS media playlists, then the multivariant
+/// playlists, the MPD, and last `package.json`, which is the returned event.
+/// Errors: [`PackageError`]; the output then holds a part of a package, to be thrown away.
+/// Limits: [`MAX_TRACKS`], [`MAX_SEGMENT_S`], those of [`crate::input`]; memory does not grow
+/// with the length of the media but for its sample tables.
+pub fn package(
+    inputs: &mut [NamedInput<'_>],
+    plan: &Plan,
+    keys: &PackagingKeys,
+    out: &mut dyn Output,
+    entropy: &mut dyn Entropy,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PackagedEvent, PackageError> {
+    let schemes = check_plan(plan)?;
+    let (jobs, _) = job::open(inputs)?;
+    let cuts = cut::cut(&jobs, plan.segment_s)?;
+    let is_single = plan.layout == Layout::SingleFile;
+    if is_single && cuts.iter().any(|cut| cut.segments.len() > crate::cmaf::MAX_REFERENCES) {
+        return Err(PlanError::TooManySegments.into());
+    }
+    let protections = keyring::protect(&jobs, &schemes, keys, entropy)?;
+    let total = jobs.iter().map(|job| job.track.samples.total_bytes()).sum();
+    progress(Progress::Begins { total });
+    let mut workspace = Workspace::default();
+    let mut tracks = Vec::new();
+    let mut inits = Vec::new();
+    for ((job, cut), protections) in jobs.iter().zip(&cuts).zip(protections) {
+        let Some(input) = inputs.get_mut(job.input) else { continue };
+        let task = TrackJob { job, cut, layout: plan.layout };
+        inits.extend(protections.iter().map(|one| track_writer::init_bytes(&task, one)));
+        tracks.extend(track_writer::write(
+            &task,
+            protections,
+            input,
+            out,
+            &mut workspace,
+            progress,
+        )?);
+    }
+    let presentation = Presentation { content_id: plan.content_id.clone(), tracks };
+    let manifests = write_manifests(&presentation, &schemes, out)?;
+    progress(Progress::VerificationBegins);
+    let media_bytes = check::package(&presentation, &cuts, &inits, &manifests, out)?;
+    progress(Progress::VerificationEnds);
+    let manifest_bytes: u64 = manifests.iter().map(|(_, text)| text.len() as u64).sum();
+    let event = event(plan, &schemes, &presentation, &inits, media_bytes + manifest_bytes);
+    let document = serde_json::to_string_pretty(&event).unwrap_or_default() + "\n";
+    write_file(DOCUMENT, document.as_bytes(), out)?;
+    Ok(event)
+}
+
+fn check_plan(plan: &Plan) -> Result<Vec<Scheme>, PlanError> {
+    let schemes = track_writer::schemes_in_order(&plan.schemes);
+    if schemes.is_empty() || schemes.len() != plan.schemes.len() {
+        return Err(PlanError::Schemes);
+    }
+    if plan.segment_s == 0 || plan.segment_s > MAX_SEGMENT_S {
+        return Err(PlanError::SegmentLength);
+    }
+    Ok(schemes)
+}
+
+/// Writes every manifest; returns path and text of each.
+fn write_manifests(
+    presentation: &Presentation,
+    schemes: &[Scheme],
+    out: &mut dyn Output,
+) -> Result<Vec<(String, String)>, PackageError> {
+    let mut manifests = Vec::new();
+    for track in &presentation.tracks {
+        manifests.push((track.playlist_path(), manifest::hls_media(presentation, track)));
+    }
+    for scheme in schemes {
+        let path = manifest::hls_path(*scheme).to_owned();
+        manifests.push((path, manifest::hls_master(presentation, *scheme)));
+    }
+    manifests.push((manifest::DASH_PATH.to_owned(), manifest::mpd(presentation)));
+    for (path, text) in &manifests {
+        write_file(path, text.as_bytes(), out)?;
+    }
+    Ok(manifests)
+}
+
+fn write_file(path: &str, bytes: &[u8], out: &mut dyn Output) -> Result<(), PackageError> {
+    let failed = |source| PackageError::Write { path: path.to_owned(), source };
+    let file = out.create(path).map_err(failed)?;
+    out.append(file, &mut [IoSlice::new(bytes)]).map_err(failed)?;
+    out.close(file).map_err(failed)
+}
+
+fn event(
+    plan: &Plan,
+    schemes: &[Scheme],
+    presentation: &Presentation,
+    inits: &[Vec<u8>],
+    size_bytes: u64,
+) -> PackagedEvent {
+    let tracks = presentation.tracks.iter().zip(inits);
+    PackagedEvent {
+        event: PackagedEvent::EVENT.to_owned(),
+        version: PackagedEvent::VERSION,
+        content_id: plan.content_id.clone(),
+        package_id: plan.package_id,
+        schemes: schemes.to_vec(),
+        variants: tracks.map(|(track, init)| variant(track, init.len() as u64)).collect(),
+        dash: manifest::DASH_PATH.to_owned(),
+        hls: schemes.iter().map(|scheme| manifest::hls_path(*scheme).to_owned()).collect(),
+        duration_ms: presentation.duration_ms(),
+        size_bytes,
+        packager: plan.packager.clone(),
+        packaged_at: plan.now,
+    }
+}
+
+fn variant(track: &TrackRendition, init_bytes: u64) -> PackagedVariant {
+    let (width, height) = match track.media {
+        TrackMedia::Video { width, height, .. } => (Some(width), Some(height)),
+        TrackMedia::Audio { .. } => (None, None),
+    };
+    PackagedVariant {
+        name: track.name.clone(),
+        scheme: track.scheme,
+        track_class: track.class,
+        kid: track.kid,
+        codecs: track.codecs.clone(),
+        bandwidth: track.average_bandwidth(),
+        width,
+        height,
+        language: track.language().map(str::to_owned),
+        playlist: track.playlist_path(),
+        size_bytes: track.size_bytes() + init_bytes,
+    }
+}

@@ -1,0 +1,177 @@
+//! One track in one scheme while it is written: encrypted samples in a buffer that is used
+//! again for every fragment.
+
+use super::error::PackageError;
+use super::keyring::Protection;
+use super::output::{FileId, Output};
+use crate::cenc::{self, Run, SampleInfo, SampleInfoError, SampleIv, Subsample};
+use crate::cmaf::{Entry, Fragment, SampleProtection, open_media_data};
+use std::io::IoSlice;
+
+/// Buffers of one scheme, kept from track to track.
+#[derive(Default)]
+pub(super) struct Buffers {
+    /// Encrypted samples of the fragment.
+    payload: Vec<u8>,
+    /// Their entries in `senc`.
+    info: Vec<u8>,
+    /// The length of each entry.
+    info_sizes: Vec<u8>,
+    /// Subsamples of one sample.
+    subsamples: Vec<Subsample>,
+    /// One sample, decrypted again.
+    decrypted: Vec<u8>,
+    /// `styp` and `moof`.
+    head: Vec<u8>,
+}
+
+/// One track in one scheme.
+pub(super) struct Rendition<'b> {
+    pub protection: Protection,
+    pub buffers: &'b mut Buffers,
+    /// The file that is being written.
+    pub file: FileId,
+    /// Its path, for messages.
+    pub path: String,
+    /// Bytes written to it.
+    pub written: u64,
+    next_iv: Option<SampleIv>,
+    sequence: u32,
+    has_subsamples: bool,
+    /// How much of the fragment was verified: bytes of payload, of information, and samples.
+    verified: (usize, usize, usize),
+}
+
+impl<'b> Rendition<'b> {
+    pub fn new(
+        protection: Protection,
+        is_video: bool,
+        file: FileId,
+        path: String,
+        buffers: &'b mut Buffers,
+    ) -> Self {
+        let next_iv = protection.first_iv;
+        let mut rendition = Self {
+            protection,
+            buffers,
+            file,
+            path,
+            written: 0,
+            next_iv,
+            sequence: 1,
+            has_subsamples: is_video,
+            verified: (0, 0, 0),
+        };
+        rendition.clear();
+        rendition
+    }
+
+    fn clear(&mut self) {
+        self.buffers.payload.clear();
+        self.buffers.info.clear();
+        self.buffers.info_sizes.clear();
+        self.verified = (0, 0, 0);
+    }
+
+    /// Bytes of samples in the fragment so far.
+    pub fn payload_len(&self) -> usize {
+        self.buffers.payload.len()
+    }
+
+    /// Encrypts a sample into the fragment; `runs` is empty for sound.
+    pub fn add(&mut self, sample: &[u8], runs: &[Run]) -> Result<(), SampleInfoError> {
+        let buffers = &mut *self.buffers;
+        cenc::map(runs, self.protection.scheme, &mut buffers.subsamples);
+        let len = SampleInfo::write(self.next_iv, &buffers.subsamples, &mut buffers.info)?;
+        buffers.info_sizes.push(len);
+        let start = buffers.payload.len();
+        buffers.payload.extend_from_slice(sample);
+        let stored = buffers.payload.get_mut(start..).unwrap_or_default();
+        let block = self.next_iv.map(SampleIv::counter_block);
+        self.protection
+            .cipher
+            .encrypt(block, &buffers.subsamples, stored)
+            .map_err(|_| SampleInfoError::Malformed)?;
+        self.next_iv = self.next_iv.map(|iv| iv.next(sample.len(), &buffers.subsamples));
+        Ok(())
+    }
+
+    /// Decrypts the samples that were added since the last call, as a player would: by the
+    /// bytes of `senc` and the payload as they are about to be written. They must equal
+    /// `source`, one behind the other, of the lengths of `entries`.
+    pub fn verify(&mut self, source: &[u8], entries: &[Entry]) -> Result<(), PackageError> {
+        let mut rest = source;
+        for entry in entries {
+            let is_same = self.verify_one(&mut rest, entry.size as usize);
+            if is_same != Some(true) {
+                let what = "a sample does not decrypt to its source";
+                return Err(PackageError::Verification { path: self.path.clone(), what });
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_one(&mut self, source: &mut &[u8], len: usize) -> Option<bool> {
+        let (payload_at, info_at, sample_at) = self.verified;
+        let buffers = &mut *self.buffers;
+        let (expected, rest) = source.split_at_checked(len)?;
+        *source = rest;
+        let stored = buffers.payload.get(payload_at..payload_at.checked_add(len)?)?;
+        let info_len = usize::from(*buffers.info_sizes.get(sample_at)?);
+        let info = buffers.info.get(info_at..info_at + info_len)?;
+        let iv_size = self.protection.tenc.iv_size;
+        let has_subsamples = self.has_subsamples;
+        let info = SampleInfo::read(info, iv_size, has_subsamples, &mut buffers.subsamples).ok()?;
+        buffers.decrypted.clear();
+        buffers.decrypted.extend_from_slice(stored);
+        let cipher = &mut self.protection.cipher;
+        cipher.decrypt(info.iv, info.subsamples, &mut buffers.decrypted).ok()?;
+        self.verified = (payload_at + len, info_at + info_len, sample_at + 1);
+        Some(buffers.decrypted == expected)
+    }
+
+    /// Writes the fragment: `styp` where a segment file begins, `moof`, `mdat`.
+    ///
+    /// Errors: also where not every sample of it was verified.
+    pub fn flush(
+        &mut self,
+        decode_time: u64,
+        samples: &[Entry],
+        begins_file: bool,
+        out: &mut dyn Output,
+    ) -> Result<(), PackageError> {
+        let failed = |what| PackageError::Verification { path: self.path.clone(), what };
+        let buffers = &mut *self.buffers;
+        let all = (buffers.payload.len(), buffers.info.len(), samples.len());
+        if self.verified != all {
+            return Err(failed("a sample was not verified"));
+        }
+        buffers.head.clear();
+        if begins_file {
+            crate::bmff::plain_box(&mut buffers.head, b"styp", |out| {
+                out.extend(b"mp41\0\0\0\0iso8isommp41dash");
+                if self.has_subsamples {
+                    out.extend(b"avc1");
+                }
+                out.extend(b"cmfs");
+            });
+        }
+        let moof_at = buffers.head.len();
+        let protection = SampleProtection {
+            entries: &buffers.info,
+            sizes: &buffers.info_sizes,
+            has_subsamples: self.has_subsamples,
+        };
+        let fragment = Fragment { sequence: self.sequence, decode_time, samples, protection };
+        fragment.write(&mut buffers.head);
+        open_media_data(buffers.payload.len(), &mut buffers.head);
+        let moof = buffers.head.get(moof_at..).unwrap_or_default();
+        super::check::fragment(moof, &fragment, buffers.payload.len()).map_err(failed)?;
+        out.append(self.file, &mut [IoSlice::new(&buffers.head), IoSlice::new(&buffers.payload)])
+            .map_err(|source| PackageError::Write { path: self.path.clone(), source })?;
+        self.written += (buffers.head.len() + buffers.payload.len()) as u64;
+        self.sequence = self.sequence.saturating_add(1);
+        self.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,332 @@
+//! Writing one track: each sample is read once, and goes from one window into the fragments of
+//! every scheme.
+
+use super::cut::{Segment, TrackCut};
+use super::error::PackageError;
+use super::job::JobTrack;
+use super::keyring::Protection;
+use super::output::{FileId, Output};
+use super::rendition::{Buffers, Rendition};
+use super::{Layout, Progress};
+use crate::cenc::{Run, video_runs};
+use crate::cmaf::{self, Entry, Init, Reference, write_index, write_init};
+use crate::h264::ParameterSets;
+use crate::input::{Fault, NamedInput, Place, Sample, Samples, Source, TrackCodec};
+use crate::manifest::{ByteSpan, SegmentEntry, TrackLayout, TrackRendition};
+use crate::pssh;
+use model::Scheme;
+use std::io::IoSlice;
+use std::iter::Peekable;
+
+/// Bytes that are read at once: they and their encrypted copies fit the cache.
+const WINDOW: u64 = 256 << 10;
+/// Sample bytes of a fragment at which the next one begins; a segment of higher bitrate has
+/// several. Bounds memory: one such buffer for each scheme.
+const MAX_FRAGMENT: usize = 12 << 20;
+
+/// What is kept from track to track: nothing is allocated for a sample.
+#[derive(Default)]
+pub(super) struct Workspace {
+    window: Vec<u8>,
+    /// Samples of the window.
+    samples: Vec<Sample>,
+    /// Samples of the fragment.
+    entries: Vec<Entry>,
+    runs: Vec<Run>,
+    schemes: Vec<Buffers>,
+}
+
+/// What goes into one track's files.
+pub(super) struct TrackJob<'a> {
+    pub job: &'a JobTrack,
+    pub cut: &'a TrackCut,
+    pub layout: Layout,
+}
+
+/// Writes a track under every scheme of `protections`; returns what the manifests say of each.
+pub(super) fn write(
+    task: &TrackJob<'_>,
+    protections: Vec<Protection>,
+    input: &mut NamedInput<'_>,
+    out: &mut dyn Output,
+    workspace: &mut Workspace,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<TrackRendition>, PackageError> {
+    let Workspace { window, samples, entries, runs, schemes } = workspace;
+    schemes.resize_with(protections.len().max(schemes.len()), Buffers::default);
+    let mut described: Vec<TrackRendition> =
+        protections.iter().map(|protection| describe(task, protection)).collect();
+    let mut renditions = Vec::new();
+    for ((protection, buffers), track) in
+        protections.into_iter().zip(schemes.iter_mut()).zip(&mut described)
+    {
+        let begun = begin(task, protection, buffers, track, out)?;
+        renditions.push(begun);
+    }
+    let codec = &task.job.track.codec;
+    let sets = match codec {
+        TrackCodec::Video(video) => video.config.sets.clone(),
+        TrackCodec::Audio(_) => ParameterSets::default(),
+    };
+    let mut writer = TrackWriter {
+        task,
+        file: input.name.clone(),
+        source: Source::new(&mut *input.input),
+        walk: task.job.track.samples.iter().peekable(),
+        sets,
+        window,
+        samples,
+        entries,
+        runs,
+        renditions,
+        out,
+        progress,
+    };
+    for (at, segment) in task.cut.segments.iter().enumerate() {
+        let sizes = writer.segment(at + 1, segment, &described)?;
+        for (track, size_bytes) in described.iter_mut().zip(sizes) {
+            let (duration_ts, starts_with_sap) = (segment.duration, segment.starts_with_sap);
+            track.segments.push(SegmentEntry { duration_ts, size_bytes, starts_with_sap });
+        }
+    }
+    writer.finish(&described)?;
+    Ok(described)
+}
+
+/// The track as manifests will say it, its segments still missing.
+fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
+    let none = ByteSpan { start: 0, len: 0 };
+    TrackRendition {
+        name: task.job.name.clone(),
+        scheme: protection.scheme,
+        class: task.job.class,
+        kid: protection.kid,
+        playready_checksum: protection.playready_checksum,
+        codecs: task.job.track.codec.codecs(),
+        media: task.job.media(),
+        timescale: task.job.track.timescale.get(),
+        start_ts: task.cut.segments.first().map_or(0, |first| first.presentation),
+        layout: match task.layout {
+            Layout::Segments => TrackLayout::Segments,
+            Layout::SingleFile => TrackLayout::SingleFile { init: none, index: none },
+        },
+        segments: Vec::with_capacity(task.cut.segments.len()),
+    }
+}
+
+/// Begins a rendition's files: the init, and the room for the index of a single file.
+fn begin<'b>(
+    task: &TrackJob<'_>,
+    protection: Protection,
+    buffers: &'b mut Buffers,
+    track: &mut TrackRendition,
+    out: &mut dyn Output,
+) -> Result<Rendition<'b>, PackageError> {
+    let path = track.init_path();
+    let failed = |source| PackageError::Write { path: path.clone(), source };
+    let init = init_bytes(task, &protection);
+    let file = out.create(&path).map_err(failed)?;
+    let mut head = init.len();
+    out.append(file, &mut [IoSlice::new(&init)]).map_err(failed)?;
+    if let TrackLayout::SingleFile { init, index } = &mut track.layout {
+        let room = vec![0; cmaf::index_len(task.cut.segments.len())];
+        out.append(file, &mut [IoSlice::new(&room)]).map_err(failed)?;
+        *init = ByteSpan { start: 0, len: head as u64 };
+        *index = ByteSpan { start: head as u64, len: room.len() as u64 };
+        head += room.len();
+    } else {
+        out.close(file).map_err(failed)?;
+    }
+    let mut rendition = Rendition::new(protection, task.job.is_video(), file, path, buffers);
+    rendition.written = head as u64;
+    Ok(rendition)
+}
+
+/// The init of a track under a scheme, with a `pssh` of each system.
+pub(super) fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8> {
+    let Protection { scheme, kid, playready_checksum, tenc, .. } = protection;
+    let boxes = [
+        pssh::common(&[*kid]),
+        pssh::widevine(&[*kid], *scheme),
+        pssh::playready(*kid, *scheme, *playready_checksum),
+    ];
+    let length = task.cut.segments.iter().map(|segment| segment.duration).sum();
+    let track = &task.job.track;
+    let init = Init { track, scheme: *scheme, tenc: *tenc, pssh: &boxes.concat(), length };
+    let mut bytes = Vec::new();
+    write_init(&init, &mut bytes);
+    bytes
+}
+
+struct TrackWriter<'a, 'w> {
+    task: &'a TrackJob<'a>,
+    /// The source's name.
+    file: String,
+    source: Source<'w>,
+    walk: Peekable<Samples<'a>>,
+    sets: ParameterSets,
+    window: &'w mut Vec<u8>,
+    samples: &'w mut Vec<Sample>,
+    entries: &'w mut Vec<Entry>,
+    runs: &'w mut Vec<Run>,
+    renditions: Vec<Rendition<'w>>,
+    out: &'w mut dyn Output,
+    progress: &'w mut dyn FnMut(Progress),
+}
+
+impl TrackWriter<'_, '_> {
+    /// Writes a segment; returns its length in each scheme.
+    fn segment(
+        &mut self,
+        number: usize,
+        segment: &Segment,
+        described: &[TrackRendition],
+    ) -> Result<Vec<u64>, PackageError> {
+        let is_own_file = self.task.layout == Layout::Segments;
+        if is_own_file {
+            for (rendition, track) in self.renditions.iter_mut().zip(described) {
+                rendition.path = track.segment_path(number);
+                rendition.file = create(self.out, &rendition.path)?;
+                rendition.written = 0;
+            }
+        }
+        let before: Vec<_> = self.renditions.iter().map(|one| one.written).collect();
+        let end = segment.first + segment.count;
+        let mut begins_file = is_own_file;
+        while let Some(first) = self.walk.peek().copied().filter(|next| next.index < end) {
+            self.fragment(end)?;
+            let offset = self.task.cut.offset;
+            let decode_time = first.decode_time.saturating_add_signed(offset);
+            for rendition in &mut self.renditions {
+                rendition.flush(decode_time, self.entries, begins_file, self.out)?;
+            }
+            begins_file = false;
+        }
+        let written = self.renditions.iter().zip(before).map(|(one, before)| one.written - before);
+        let written = written.collect();
+        if is_own_file {
+            self.close()?;
+        }
+        Ok(written)
+    }
+
+    /// Fills the buffers with samples before index `end`, up to the size of a fragment.
+    fn fragment(&mut self, end: u32) -> Result<(), PackageError> {
+        self.entries.clear();
+        let is_full = |one: &Rendition<'_>| one.payload_len() >= MAX_FRAGMENT;
+        while !self.renditions.first().is_some_and(is_full) {
+            let from = self.entries.len();
+            let read = self.read_window(end)?;
+            if read == 0 {
+                break;
+            }
+            self.encrypt()?;
+            (self.progress)(Progress::VerificationBegins);
+            let entries = self.entries.get(from..).unwrap_or_default();
+            for rendition in &mut self.renditions {
+                rendition.verify(self.window, entries)?;
+            }
+            (self.progress)(Progress::VerificationEnds);
+            (self.progress)(Progress::Packaged { bytes: read });
+        }
+        Ok(())
+    }
+
+    /// Reads samples that lie one behind the other, all of them at once; returns their bytes.
+    fn read_window(&mut self, end: u32) -> Result<u64, PackageError> {
+        self.samples.clear();
+        let mut len = 0;
+        let mut start = None;
+        while let Some(sample) = self.walk.next_if(|next| {
+            let offset = *start.get_or_insert(next.offset);
+            let fits = len == 0 || len + u64::from(next.size) <= WINDOW;
+            next.index < end && fits && next.offset == offset + len
+        }) {
+            len += u64::from(sample.size);
+            self.samples.push(sample);
+        }
+        self.window.resize(usize::try_from(len).unwrap_or(0), 0);
+        self.source
+            .read(start.unwrap_or(0), self.window)
+            .map_err(|fault| PackageError::Input { file: self.file.clone(), fault })?;
+        Ok(len)
+    }
+
+    fn encrypt(&mut self) -> Result<(), PackageError> {
+        let mut rest = self.window.as_slice();
+        for sample in self.samples.iter() {
+            let (bytes, behind) = rest.split_at_checked(sample.size as usize).unwrap_or_default();
+            rest = behind;
+            let place = Place::Sample {
+                track: self.task.job.track.id,
+                number: sample.index + 1,
+                offset: sample.offset,
+            };
+            self.runs.clear();
+            if let TrackCodec::Video(video) = &self.task.job.track.codec {
+                video_runs(bytes, video.config.length_size, &mut self.sets, self.runs).map_err(
+                    |what| {
+                        let fault = Fault { place, what };
+                        PackageError::Input { file: self.file.clone(), fault }
+                    },
+                )?;
+            }
+            for rendition in &mut self.renditions {
+                rendition.add(bytes, self.runs).map_err(|what| PackageError::Sample {
+                    file: self.file.clone(),
+                    place,
+                    what,
+                })?;
+            }
+            let Sample { duration, size, composition, is_sync, .. } = *sample;
+            self.entries.push(Entry { duration, size, composition, is_sync });
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), PackageError> {
+        for rendition in &self.renditions {
+            self.out
+                .close(rendition.file)
+                .map_err(|source| PackageError::Write { path: rendition.path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Ends single files: the index goes into the room that was kept for it.
+    fn finish(mut self, described: &[TrackRendition]) -> Result<(), PackageError> {
+        if self.task.layout == Layout::Segments {
+            return Ok(());
+        }
+        for (rendition, track) in self.renditions.iter().zip(described) {
+            let TrackLayout::SingleFile { index, .. } = track.layout else { continue };
+            let mut bytes = Vec::new();
+            write_index(track.timescale, track.start_ts, &references(track)?, &mut bytes);
+            self.out
+                .overwrite(rendition.file, index.start, &bytes)
+                .map_err(|source| PackageError::Write { path: rendition.path.clone(), source })?;
+        }
+        self.close()
+    }
+}
+
+fn create(out: &mut dyn Output, path: &str) -> Result<FileId, PackageError> {
+    out.create(path).map_err(|source| PackageError::Write { path: path.to_owned(), source })
+}
+
+/// The segments as the index lists them.
+pub(super) fn references(track: &TrackRendition) -> Result<Vec<Reference>, PackageError> {
+    let reference = |segment: &SegmentEntry| {
+        let size = u32::try_from(segment.size_bytes).ok().filter(|size| *size < 1 << 31)?;
+        let duration = u32::try_from(segment.duration_ts).ok()?;
+        Some(Reference { size, duration, starts_with_sap: segment.starts_with_sap })
+    };
+    let what = "a segment is too large for the index";
+    let failed = || PackageError::Verification { path: track.init_path(), what };
+    track.segments.iter().map(|segment| reference(segment).ok_or_else(failed)).collect()
+}
+
+/// The schemes of a package in the order in which it lists them.
+pub(super) fn schemes_in_order(schemes: &[Scheme]) -> Vec<Scheme> {
+    Scheme::ALL.into_iter().filter(|scheme| schemes.contains(scheme)).collect()
+}
