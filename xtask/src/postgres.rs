@@ -16,6 +16,9 @@ pub struct Postgres {
     port: u16,
 }
 
+/// Folders are called this and the number of the process they belong to.
+const PREFIX: &str = "strongroom-postgres-";
+
 /// Tenths of a second that the server has to come up.
 const PATIENCE: u32 = 600;
 
@@ -24,8 +27,8 @@ impl Postgres {
     pub fn start() -> Result<Self> {
         let programs = machine::postgres_programs().context("PostgreSQL is not installed")?;
         let port = place::free_port()?;
-        let folder =
-            std::env::temp_dir().join(format!("strongroom-postgres-{}", std::process::id()));
+        remove_leftovers();
+        let folder = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
         step::run(
             "make a PostgreSQL cluster for the tests",
             owner("sh").args(["-c", MAKE, "sh"]).arg(&folder).arg(programs.join("initdb")),
@@ -82,6 +85,17 @@ impl Drop for Postgres {
         let _ = self.server.kill();
         let _ = self.server.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Removes the rows of runs that were killed.
+fn remove_leftovers() {
+    for entry in std::env::temp_dir().read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -1,13 +1,19 @@
 //! Runs a program that checks or tests, shows and keeps its output, and counts its verdicts.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{place, step};
+
+/// How long output may stay open, and silent, behind a program that has ended.
+const LINGERS: Duration = Duration::from_secs(5);
 
 /// Verdicts counted so far.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -29,8 +35,10 @@ impl Tally {
 pub enum Kind {
     /// A build, a linter, a formatter: its exit code is its verdict.
     Check,
-    /// A test runner: counts its tests, and has failed when it counts none.
-    Tests,
+    /// `cargo test`: counts its tests, and has failed when it counts none.
+    Cargo,
+    /// `node --test`: likewise.
+    Node,
 }
 
 /// The folder that keeps each runner's output.
@@ -41,7 +49,7 @@ pub fn logs() -> PathBuf {
 /// Runs `command` to its end. Whatever happens is in the tally: also that it could not start.
 pub fn run(name: &str, kind: Kind, command: &mut Command) -> Tally {
     step::announce(name);
-    let tally = follow(name, command).map(|end| verdict(kind, end)).unwrap_or_else(|error| {
+    let tally = follow(name, kind, command).map(|end| verdict(kind, end)).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         Tally { passed: 0, failed: 1 }
     });
@@ -60,7 +68,7 @@ struct End {
 
 fn verdict(kind: Kind, end: End) -> Tally {
     let mut tally = end.counted;
-    let is_silent = kind == Kind::Tests && tally == Tally::default();
+    let is_silent = kind != Kind::Check && tally == Tally::default();
     if is_silent {
         eprintln!("error: this runner counted no test");
     }
@@ -71,7 +79,7 @@ fn verdict(kind: Kind, end: End) -> Tally {
     tally
 }
 
-fn follow(name: &str, command: &mut Command) -> Result<End> {
+fn follow(name: &str, kind: Kind, command: &mut Command) -> Result<End> {
     fs::create_dir_all(logs())?;
     let mut log = File::create(logs().join(format!("{}.log", file_name(name))))?;
     let (reader, writer) = std::io::pipe()?;
@@ -83,28 +91,53 @@ fn follow(name: &str, command: &mut Command) -> Result<End> {
         .with_context(|| format!("start {}", command.get_program().to_string_lossy()))?;
     // The command holds the pipe's other end as long as it has it as its output.
     command.stdout(Stdio::null()).stderr(Stdio::null());
+    let lines = read_lines(reader);
     let mut counted = Tally::default();
-    let mut reader = BufReader::new(reader);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        std::io::stdout().write_all(&line)?;
-        log.write_all(&line)?;
-        counted.add(count(&String::from_utf8_lossy(&line)));
-        line.clear();
+    loop {
+        match lines.recv_timeout(LINGERS) {
+            Ok(line) => {
+                log.write_all(&line)?;
+                let line = String::from_utf8_lossy(&line);
+                print!("{line}");
+                counted.add(count(kind, &line));
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if child.try_wait()?.is_some() => {
+                bail!("{name} ended, but left a process behind that still holds its output");
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
     }
     Ok(End { counted, is_success: child.wait()?.success() })
 }
 
+/// Reads whole lines, as they come, until nobody can write any more.
+fn read_lines(output: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        loop {
+            let mut line = Vec::new();
+            let is_over = !output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0);
+            if is_over || send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
 /// Reads the verdicts of one line: cargo's `test result:` or a total of node:test.
-fn count(line: &str) -> Tally {
-    let line = line.trim();
+fn count(kind: Kind, line: &str) -> Tally {
     let words: Vec<&str> = line.split_whitespace().collect();
-    if line.starts_with("test result: ") {
-        return Tally { passed: before(&words, "passed;"), failed: before(&words, "failed;") };
-    }
-    match words[..] {
-        ["#" | "ℹ", "pass", number] => Tally { passed: whole(number), failed: 0 },
-        ["#" | "ℹ", "fail" | "cancelled", number] => Tally { passed: 0, failed: whole(number) },
+    match (kind, &words[..]) {
+        (Kind::Cargo, ["test", "result:", ..]) => {
+            Tally { passed: before(&words, "passed;"), failed: before(&words, "failed;") }
+        }
+        (Kind::Node, ["#" | "ℹ", "pass", number]) => Tally { passed: whole(number), failed: 0 },
+        (Kind::Node, ["#" | "ℹ", "fail" | "cancelled", number]) => {
+            Tally { passed: 0, failed: whole(number) }
+        }
         _ => Tally::default(),
     }
 }
@@ -136,26 +169,46 @@ mod tests {
     fn reads_the_closing_lines_of_both_runners() {
         let cargo =
             "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
-        assert_eq!(count(cargo), tally(12, 3));
-        assert_eq!(count("# pass 7\n"), tally(7, 0));
-        assert_eq!(count("ℹ fail 2"), tally(0, 2));
-        assert_eq!(count("# cancelled 1"), tally(0, 1));
-        assert_eq!(count("    # Subtest: pass 7"), tally(0, 0));
-        assert_eq!(count("running 12 tests"), tally(0, 0));
+        assert_eq!(count(Kind::Cargo, cargo), tally(12, 3));
+        assert_eq!(count(Kind::Node, "# pass 7\n"), tally(7, 0));
+        assert_eq!(count(Kind::Node, "ℹ fail 2"), tally(0, 2));
+        assert_eq!(count(Kind::Node, "# cancelled 1"), tally(0, 1));
+    }
+
+    #[test]
+    fn other_lines_count_nothing() {
+        assert_eq!(count(Kind::Cargo, "running 12 tests"), tally(0, 0));
+        assert_eq!(count(Kind::Cargo, "# pass 7"), tally(0, 0));
+        assert_eq!(count(Kind::Node, "    # Subtest: pass 7"), tally(0, 0));
+        assert_eq!(count(Kind::Check, "test result: ok. 1 passed; 0 failed"), tally(0, 0));
     }
 
     #[test]
     fn a_runner_that_dies_has_failed() {
         let end = |passed, failed, is_success| End { counted: tally(passed, failed), is_success };
-        assert_eq!(verdict(Kind::Tests, end(5, 0, false)), tally(5, 1));
-        assert_eq!(verdict(Kind::Tests, end(5, 2, false)), tally(5, 2));
+        assert_eq!(verdict(Kind::Cargo, end(5, 0, false)), tally(5, 1));
+        assert_eq!(verdict(Kind::Cargo, end(5, 2, false)), tally(5, 2));
         assert_eq!(verdict(Kind::Check, end(0, 0, false)), tally(0, 1));
         assert_eq!(verdict(Kind::Check, end(0, 0, true)), tally(0, 0));
     }
 
     #[test]
+    fn a_process_left_behind_is_a_failure() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo '# pass 1'; sleep 20 &"]);
+        assert_eq!(run("self test: a process left behind", Kind::Node, &mut command).failed, 1);
+    }
+
+    #[test]
+    fn a_runner_is_followed_to_its_end() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo '# pass 3'; echo '# fail 1' >&2; exit 1"]);
+        assert_eq!(run("self test: a runner", Kind::Node, &mut command), tally(3, 1));
+    }
+
+    #[test]
     fn a_runner_without_tests_has_failed() {
         let end = End { counted: tally(0, 0), is_success: true };
-        assert_eq!(verdict(Kind::Tests, end), tally(0, 1));
+        assert_eq!(verdict(Kind::Cargo, end), tally(0, 1));
     }
 }

@@ -89,12 +89,12 @@ impl House {
             return built;
         }
         let mut tests = self.furnish(cargo(&["test", "--workspace", "--no-fail-fast"]));
-        runner::run("Rust tests", Kind::Tests, &mut tests)
+        runner::run("Rust tests", Kind::Cargo, &mut tests)
     }
 
     fn page_tests(&self) -> Tally {
         let mut unit = self.furnish(npm("test"));
-        let mut tally = runner::run("tests of the pages", Kind::Tests, &mut unit);
+        let mut tally = runner::run("tests of the pages", Kind::Node, &mut unit);
         tally.add(self.on_stage().unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
             Tally { passed: 0, failed: 1 }
@@ -107,7 +107,7 @@ impl House {
         let stage = Stage::open().context("start the demo for the browser tests")?;
         let mut tests = self.furnish(npm("e2e"));
         tests.env("STRONGROOM_DEMO", stage.description());
-        let mut tally = runner::run("browser tests", Kind::Tests, &mut tests);
+        let mut tally = runner::run("browser tests", Kind::Node, &mut tests);
         if let Err(error) = stage.close() {
             eprintln!("error: {error:#}");
             tally.add(Tally { passed: 0, failed: 1 });
