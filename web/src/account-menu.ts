@@ -1,6 +1,6 @@
 // Who is signed in, and the way out.
 
-import { element } from "./dom";
+import { element, showRefusal } from "./dom";
 import { signOut } from "./service/api";
 import { Refusal } from "./service/problem";
 
@@ -11,10 +11,10 @@ export function accountMenu(name: string): void {
   button.addEventListener("click", async () => {
     try {
       await signOut();
+      location.assign("/sign-in");
     } catch (error) {
-      // A session that is already gone is what was asked for.
-      if (!(error instanceof Refusal) || error.status !== 401) throw error;
+      if (!(error instanceof Refusal)) throw error;
+      showRefusal(element("message", HTMLDivElement), error);
     }
-    location.assign("/sign-in");
   });
 }

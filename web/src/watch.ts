@@ -8,7 +8,7 @@ import { LicenseDesk } from "./player/license-desk";
 import { classesText, expiryText, levelText, type LicenseState } from "./player/license-state";
 import { Renewal } from "./player/renewal";
 import { Screen } from "./player/screen";
-import { farewell, heartbeat, playbackTicket, request, titles } from "./service/api";
+import { abandon, farewell, heartbeat, playbackTicket, request, titles } from "./service/api";
 import type { PlayerReport } from "./service/api";
 import { Refusal } from "./service/problem";
 import { PAGE_PORTS, persist } from "./service/retry";
@@ -85,6 +85,7 @@ class Viewing {
       ticket.heartbeatIntervalS,
     );
     this.#renewal = new Renewal(
+      PAGE_PORTS,
       () => this.#desk.renew(),
       (refusal) => void this.#end(refusal),
     );
@@ -92,6 +93,7 @@ class Viewing {
 
   async play(manifestUrl: string, startS: number): Promise<void> {
     busy.hidden = false;
+    this.#farewellOnLeave();
     try {
       await this.#screen.load(manifestUrl, startS);
     } catch (error) {
@@ -103,7 +105,6 @@ class Viewing {
     status.textContent = "";
     this.#controls = new Controls(video, this.#screen);
     this.#reportChanges();
-    this.#farewellOnLeave();
     // Where the browser wants a gesture first, the play button waits for it.
     await video.play().catch(() => undefined);
   }
@@ -129,8 +130,7 @@ class Viewing {
 
   #farewellOnLeave(): void {
     addEventListener("pagehide", () => {
-      if (this.#hasEnded) return;
-      farewell(this.#desk.ticket.heartbeatUrl, { ...report(), state: "stopped" });
+      if (!this.#hasEnded) this.#freeSlot();
     });
     // Brought back out of the browser's memory, the page has no slot any more.
     addEventListener("pageshow", (event) => {
@@ -138,10 +138,16 @@ class Viewing {
     });
   }
 
+  #freeSlot(): void {
+    const { sessionId, heartbeatUrl } = this.#desk.ticket;
+    if (this.#controls === undefined) abandon(sessionId);
+    else farewell(heartbeatUrl, { ...report(), state: "stopped" });
+  }
+
   #licenseGranted(state: LicenseState): void {
     status.textContent = "";
     showLicense(state);
-    if (state.expiresMs !== null) this.#renewal.plan(state.expiresMs);
+    if (state.expiresMs !== null) void this.#renewal.plan(state.expiresMs);
   }
 
   async #end(reason: unknown): Promise<void> {
@@ -149,6 +155,7 @@ class Viewing {
     this.#hasEnded = true;
     this.#heartbeat.stop();
     this.#renewal.stop();
+    this.#freeSlot();
     element("controls", HTMLDivElement).hidden = true;
     refuse(reason);
     await this.#screen.close();
@@ -201,6 +208,12 @@ function refuse(reason: unknown): void {
   busy.hidden = true;
   status.textContent = "";
   showRefusal(message, reason);
+  const again = document.createElement("button");
+  again.type = "button";
+  again.className = "quiet";
+  again.textContent = "Try again";
+  again.addEventListener("click", () => location.reload());
+  message.append(again);
 }
 
 function showWaiting(retry: number, delayMs: number): void {

@@ -94,6 +94,13 @@ export function farewell(url: string, report: PlayerReport): void {
   navigator.sendBeacon(url, body);
 }
 
+/** Frees the slot of a playback that never showed a picture; leaves the resume point alone. */
+export function abandon(sessionId: string): void {
+  const path = `/api/v1/playback/${encodeURIComponent(sessionId)}`;
+  // A slot that is not freed here lapses by itself.
+  void fetch(path, { method: "DELETE", keepalive: true }).catch(() => undefined);
+}
+
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
 }
