@@ -9,6 +9,7 @@ pub mod cenc;
 pub mod cmaf;
 pub mod h264;
 pub mod input;
+pub mod inspect;
 pub mod manifest;
 pub mod package;
 pub mod pssh;

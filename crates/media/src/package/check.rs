@@ -213,7 +213,7 @@ fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
     let tenc = Tenc::parse(find(find(sinf, b"schi")?.body, b"tenc")?.body).ok()?;
     let names = |child: Child<'_>| {
         let pssh = pssh::parse(child.whole).ok()?;
-        Some(pssh.all_kids() == [track.kid])
+        Some(pssh.all_kids().contains(&track.kid))
     };
     let mut systems = boxes(moov.body).flatten().filter(|child| child.kind.0 == *b"pssh");
     Some(

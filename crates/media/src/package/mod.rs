@@ -141,6 +141,7 @@ pub fn package(
         return Err(PlanError::TooManySegments.into());
     }
     let protections = keyring::protect(&jobs, &schemes, keys, entropy)?;
+    let kids: Vec<_> = protections.iter().flatten().map(|one| (one.scheme, one.kid)).collect();
     let total = jobs.iter().map(|job| job.track.samples.total_bytes()).sum();
     progress(Progress::Begins { total });
     let mut workspace = Workspace::default();
@@ -148,7 +149,7 @@ pub fn package(
     let mut inits = Vec::new();
     for ((job, cut), protections) in jobs.iter().zip(&cuts).zip(protections) {
         let Some(input) = inputs.get_mut(job.input) else { continue };
-        let task = TrackJob { job, cut, layout: plan.layout };
+        let task = TrackJob { job, cut, layout: plan.layout, kids: &kids };
         inits.extend(protections.iter().map(|one| track_writer::init_bytes(&task, one)));
         tracks.extend(track_writer::write(
             &task,

@@ -14,7 +14,7 @@ use crate::h264::ParameterSets;
 use crate::input::{Fault, NamedInput, Place, Sample, Samples, Source, TrackCodec};
 use crate::manifest::{ByteSpan, SegmentEntry, TrackLayout, TrackRendition};
 use crate::pssh;
-use model::Scheme;
+use model::{KeyId, Scheme};
 use std::io::IoSlice;
 use std::iter::Peekable;
 
@@ -41,6 +41,8 @@ pub(super) struct TrackJob<'a> {
     pub job: &'a JobTrack,
     pub cut: &'a TrackCut,
     pub layout: Layout,
+    /// Every key of the title with its scheme.
+    pub kids: &'a [(Scheme, KeyId)],
 }
 
 /// Writes a track under every scheme of `protections`; returns what the manifests say of each.
@@ -142,11 +144,14 @@ fn begin<'b>(
     Ok(rendition)
 }
 
-/// The init of a track under a scheme, with a `pssh` of each system.
+/// The init of a track under a scheme, with a `pssh` of each system: the common one names all
+/// keys of the title, so that a player asks once for all tracks.
 pub(super) fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8> {
     let Protection { scheme, kid, playready_checksum, tenc, .. } = protection;
+    let of_scheme = task.kids.iter().filter(|(own, _)| own == scheme);
+    let all: Vec<_> = of_scheme.map(|(_, kid)| *kid).collect();
     let boxes = [
-        pssh::common(&[*kid]),
+        pssh::common(&all),
         pssh::widevine(&[*kid], *scheme),
         pssh::playready(*kid, *scheme, *playready_checksum),
     ];
