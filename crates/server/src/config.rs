@@ -56,6 +56,8 @@ pub struct Listen {
     pub behind_proxy: bool,
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How many hops of `X-Forwarded-For` are believed at most.
+    pub trusted_hops: usize,
     /// Scheme, host and port under which viewers reach the service; absent: as they asked.
     pub public_origin: Option<String>,
 }
@@ -133,6 +135,7 @@ impl Default for Listen {
             tls_private_key: None,
             behind_proxy: false,
             trusted_proxies: vec![],
+            trusted_hops: 4,
             public_origin: None,
         }
     }
@@ -281,6 +284,12 @@ impl Config {
     #[must_use]
     pub fn master_file(&self) -> PathBuf {
         self.keys.master_file.clone().unwrap_or_else(|| self.secrets_folder().join("master.key"))
+    }
+
+    /// Where the running service writes its address.
+    #[must_use]
+    pub fn url_file(&self) -> PathBuf {
+        self.data.join("run").join("url")
     }
 
     /// When a license URL issued at `now` ends.

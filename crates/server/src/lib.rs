@@ -2,5 +2,27 @@
 
 pub mod clock;
 pub mod config;
+pub mod edge_routes;
+pub mod entropy;
+pub mod front;
+pub mod health;
+pub mod home;
+pub mod http;
+pub mod operator;
+pub mod regions;
+pub mod secrets;
+pub mod serve;
+pub mod service;
+pub mod vault;
+pub mod vault_link;
 
 pub use config::Config;
+pub use home::Home;
+pub use serve::serve;
+pub use service::Service;
+
+/// The OpenAPI 3.1 document of the HTTP surface.
+#[must_use]
+pub const fn openapi() -> &'static str {
+    include_str!("openapi.json")
+}

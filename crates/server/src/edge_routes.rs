@@ -1,0 +1,267 @@
+//! Delivery: `/v/{contentId}/~{pass}/{object}`, or with the pass in a cookie
+//! `/v/{contentId}/{object}`; ranges by header or by a `/range/a-b` suffix.
+//!
+//! No account logic and no database: a pass, the package folder and the bytes. Manifests are
+//! rendered for the session, everything else is served as it lies.
+
+use crate::http::caller::Caller;
+use crate::http::cookies;
+use crate::http::problem::Refusal;
+use crate::service::Service;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use edge::range::{parse_header, parse_spec};
+use edge::{ByteRange, DeliveryPath, EdgePass, PassRefused, signed_url};
+use media::manifest::filter::{self, Filter, FilterError};
+use media::manifest::hls_path;
+use model::{ContentId, ObjectPath, PackagedEvent, Scheme};
+use std::fs::File;
+use std::io::{self, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+use store::objects::Folder;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+
+/// What a package says about itself; not for viewers.
+const PACKAGE: &str = "package.json";
+/// Longest manifest and longest `package.json`.
+const MAX_TEXT: u64 = 8 * 1024 * 1024;
+/// How much of an object is read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// What there is to deliver.
+enum Object {
+    /// A manifest, rendered for this session.
+    Manifest { text: Vec<u8>, media_type: &'static str },
+    /// A stored object.
+    Media { file: File, len_bytes: u64, etag: HeaderValue, media_type: &'static str },
+}
+
+impl Object {
+    fn len_bytes(&self) -> u64 {
+        match self {
+            // A length in memory is within 64 bits on every machine we build for.
+            Self::Manifest { text, .. } => u64::try_from(text.len()).unwrap_or(u64::MAX),
+            Self::Media { len_bytes, .. } => *len_bytes,
+        }
+    }
+}
+
+/// Delivers what a URL names.
+///
+/// 1 take the path apart, 2 open the pass, 3 find the object or render the manifest, 4 answer
+/// "not modified" where it is so, 5 read the range, 6 answer.
+///
+/// Errors: [`Refusal::NotFound`], [`Refusal::Pass`], [`Refusal::Range`].
+pub async fn deliver(
+    service: &Arc<Service>,
+    caller: &Caller,
+    method: &Method,
+    uri: &Uri,
+) -> Result<Response, Refusal> {
+    let path = DeliveryPath::parse(uri.path()).map_err(|_| Refusal::NotFound)?;
+    let pass = path
+        .pass
+        .or_else(|| cookies::read(&caller.headers, cookies::PASS))
+        .ok_or(PassRefused::Invalid)?;
+    let pass = signed_url::open(&service.edge_key, pass, &path.content_id, caller.now)?;
+    let scheme = asked_scheme(uri)?;
+    let folder = Arc::clone(service);
+    let object = path.object;
+    let found = tokio::task::spawn_blocking(move || find(&folder.objects, &pass, &object, scheme));
+    let object = found.await.map_err(|error| Refusal::Internal(error.to_string()))??;
+    if is_known(&caller.headers, &object) {
+        return Ok((StatusCode::NOT_MODIFIED, object_headers(&object)).into_response());
+    }
+    let range = asked_range(&caller.headers, path.range, &object)?;
+    answer(object, range, path.range.is_some(), method).await
+}
+
+/// The scheme that `?scheme=` chooses for an MPD.
+fn asked_scheme(uri: &Uri) -> Result<Option<Scheme>, Refusal> {
+    let query = uri.query().unwrap_or_default();
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("scheme="));
+    value.map(|name| Scheme::parse(name).ok_or(Refusal::Malformed("scheme"))).transpose()
+}
+
+fn find(
+    folder: &Folder,
+    pass: &EdgePass,
+    path: &ObjectPath,
+    asked: Option<Scheme>,
+) -> Result<Object, Refusal> {
+    let kind = match path.as_str() {
+        PACKAGE => return Err(Refusal::NotFound),
+        text => text.rsplit_once('.').map_or("", |(_, extension)| extension),
+    };
+    match kind {
+        "mpd" | "m3u8" => render(folder, pass, path, asked),
+        "mp4" | "m4s" => open(folder, &pass.content_id, path),
+        _ => Err(Refusal::NotFound),
+    }
+}
+
+/// Renders a manifest for the session: one scheme, the renditions of the pass's classes, the
+/// lines of its system.
+fn render(
+    folder: &Folder,
+    pass: &EdgePass,
+    path: &ObjectPath,
+    asked: Option<Scheme>,
+) -> Result<Object, Refusal> {
+    let content_id = &pass.content_id;
+    let package = ObjectPath::parse(PACKAGE).expect("a plain name");
+    let package: PackagedEvent = serde_json::from_str(&read(folder, content_id, &package)?)
+        .map_err(|_| Refusal::Internal("package.json does not read back".to_owned()))?;
+    let text = read(folder, content_id, path)?;
+    let name = path.as_str();
+    let master = Scheme::ALL.into_iter().find(|scheme| name == hls_path(*scheme));
+    let scheme = if name == package.dash {
+        asked.or_else(|| package.schemes.first().copied())
+    } else {
+        master.or_else(|| Scheme::parse(name.split('/').next().unwrap_or_default()))
+    };
+    let scheme = scheme.filter(|s| package.schemes.contains(s)).ok_or(Refusal::NotFound)?;
+    let filter = Filter::new(&package, scheme, pass.classes, pass.dialect);
+    let rendered = if name == package.dash {
+        filter::mpd(&text, &filter)
+    } else if master.is_some() {
+        filter::hls_master(&text, &filter)
+    } else {
+        filter::hls_media(&text, &filter)
+    };
+    let text = rendered.map_err(|error| match error {
+        FilterError::NothingLeft | FilterError::NotSignaled => Refusal::NotFound,
+        _ => Refusal::Internal(format!("{content_id} {path}: {error}")),
+    })?;
+    Ok(Object::Manifest { text: text.into_bytes(), media_type: media_type(path) })
+}
+
+fn read(folder: &Folder, content_id: &ContentId, path: &ObjectPath) -> Result<String, Refusal> {
+    let object = folder.object(content_id, path).map_err(disk)?.ok_or(Refusal::NotFound)?;
+    if object.size_bytes() > MAX_TEXT {
+        return Err(Refusal::Internal(format!("{content_id} {path} is too long")));
+    }
+    io::read_to_string(object.into_file()).map_err(disk)
+}
+
+fn open(folder: &Folder, content_id: &ContentId, path: &ObjectPath) -> Result<Object, Refusal> {
+    let object = folder.object(content_id, path).map_err(disk)?.ok_or(Refusal::NotFound)?;
+    let len_bytes = object.size_bytes();
+    let file = object.into_file();
+    let metadata = file.metadata().map_err(disk)?;
+    // A package is never changed in place; another package's file has another time.
+    let etag = format!("\"{len_bytes:x}-{:x}-{:x}\"", metadata.mtime(), metadata.mtime_nsec());
+    let etag = HeaderValue::from_str(&etag).expect("hex digits");
+    Ok(Object::Media { file, len_bytes, etag, media_type: media_type(path) })
+}
+
+fn disk(error: io::Error) -> Refusal {
+    Refusal::Internal(format!("package folder: {error}"))
+}
+
+fn media_type(path: &ObjectPath) -> &'static str {
+    let name = path.as_str();
+    match name.rsplit_once('.') {
+        Some((_, "mpd")) => "application/dash+xml",
+        Some((_, "m3u8")) => "application/vnd.apple.mpegurl",
+        _ if name.contains("audio") => "audio/mp4",
+        _ => "video/mp4",
+    }
+}
+
+/// Whether the client has the object already.
+fn is_known(headers: &HeaderMap, object: &Object) -> bool {
+    let Object::Media { etag, .. } = object else { return false };
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    known.is_some_and(|known| known.split(',').any(|tag| tag.trim().as_bytes() == etag.as_bytes()))
+}
+
+/// The bytes asked for. The suffix is part of the URL, so it comes before the header; a header
+/// for another version of the object (`If-Range`) is not one for this.
+fn asked_range(
+    headers: &HeaderMap,
+    suffix: Option<&str>,
+    object: &Object,
+) -> Result<Option<ByteRange>, Refusal> {
+    let len_bytes = object.len_bytes();
+    let refuse = |refused| Refusal::Range { refused, len_bytes };
+    if let Some(spec) = suffix {
+        return parse_spec(spec, len_bytes).map(Some).map_err(refuse);
+    }
+    let is_same = match (headers.get(header::IF_RANGE), object) {
+        (Some(known), Object::Media { etag, .. }) => known == etag,
+        (Some(_), Object::Manifest { .. }) => false,
+        (None, _) => true,
+    };
+    match headers.get(header::RANGE).filter(|_| is_same) {
+        None => Ok(None),
+        Some(value) => {
+            let value = value.to_str().map_err(|_| Refusal::Malformed("range"))?;
+            parse_header(value, len_bytes).map_err(refuse)
+        }
+    }
+}
+
+/// Type, version and cache rule. A pass stays out of a shared cache's key, so media may be
+/// shared; a manifest is one session's.
+fn object_headers(object: &Object) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let (media_type, cache) = match object {
+        Object::Manifest { media_type, .. } => (media_type, "private, no-store"),
+        Object::Media { media_type, etag, .. } => {
+            headers.insert(header::ETAG, etag.clone());
+            (media_type, "public, max-age=3600")
+        }
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers
+}
+
+/// A range asked for by header is a part (206); one in the URL is the whole of what that URL
+/// names (200).
+async fn answer(
+    object: Object,
+    range: Option<ByteRange>,
+    is_in_url: bool,
+    method: &Method,
+) -> Result<Response, Refusal> {
+    let total = object.len_bytes();
+    let (first, len_bytes) = range.map_or((0, total), |range| (range.first(), range.len_bytes()));
+    let mut headers = object_headers(&object);
+    headers.insert(header::CONTENT_LENGTH, len_bytes.into());
+    let status = match range {
+        Some(range) if !is_in_url => {
+            let value = format!("bytes {}-{}/{total}", range.first(), range.last());
+            let value = HeaderValue::from_str(&value).expect("digits");
+            headers.insert(header::CONTENT_RANGE, value);
+            StatusCode::PARTIAL_CONTENT
+        }
+        _ => StatusCode::OK,
+    };
+    let body =
+        if method == Method::HEAD { Body::empty() } else { body(object, first, len_bytes).await? };
+    Ok((status, headers, body).into_response())
+}
+
+async fn body(object: Object, first: u64, len_bytes: u64) -> Result<Body, Refusal> {
+    match object {
+        Object::Manifest { text, .. } => {
+            let span = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+            let text = text.into_iter().skip(span(first)).take(span(len_bytes));
+            Ok(Body::from(text.collect::<Vec<u8>>()))
+        }
+        Object::Media { file, .. } => {
+            let mut file = tokio::fs::File::from_std(file);
+            if first > 0 {
+                file.seek(SeekFrom::Start(first)).await.map_err(disk)?;
+            }
+            let bytes = file.take(len_bytes);
+            Ok(Body::from_stream(ReaderStream::with_capacity(bytes, CHUNK)))
+        }
+    }
+}

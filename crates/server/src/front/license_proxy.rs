@@ -1,0 +1,164 @@
+//! `POST /license/{dialect}`: looks like a license server, and is the front's way to the vault.
+//!
+//! The challenge stays opaque. Three credentials are taken: the playback token of a license URL
+//! (`?token=`), or the viewer's session as a bearer token or a cookie, together with the
+//! playback session (`?session=`), which serves renewals.
+
+use crate::front::playback_token::{entitle, kids_of};
+use crate::front::streams::{keep, own_stream};
+use crate::front::viewer::Viewer;
+use crate::http::caller::Caller;
+use crate::http::problem::Refusal;
+use crate::service::Service;
+use crate::vault_link::LicenseReply;
+use model::{
+    Account, ContentId, DecisionId, DeviceId, Dialect, GrantId, KeyId, PlaybackSessionId,
+    Timestamp, TokenId,
+};
+use playback::grant::{GrantTerms, challenge_hash};
+use playback::lease::leased_until;
+use playback::{Entitlement, PlaybackToken, TokenRefused};
+use serde::Deserialize;
+
+/// The query of a license URL.
+#[derive(Deserialize)]
+pub struct Credential {
+    token: Option<String>,
+    session: Option<String>,
+}
+
+/// What a credential proves.
+struct Proof {
+    token: Option<TokenId>,
+    session: PlaybackSessionId,
+    account: Account,
+    device: DeviceId,
+    content_id: ContentId,
+    kids: Vec<KeyId>,
+    decision: DecisionId,
+    expires: Timestamp,
+    slot: Slot,
+}
+
+/// What the license does to the stream's slot.
+enum Slot {
+    /// Turns the reservation of this session into a lease.
+    Reserved,
+    /// Renews the lease of a running stream.
+    Running(store::StreamRow),
+    /// None is held: an operator's token.
+    Without,
+}
+
+/// Answers a challenge.
+///
+/// 1 read the credential, 2 decide anew, 3 turn the reserved slot into a lease, 4 write the
+/// grant, 5 hand it with the untouched challenge to the vault.
+///
+/// Errors: [`Refusal`].
+pub async fn license(
+    service: &Service,
+    caller: &Caller,
+    dialect: Dialect,
+    credential: &Credential,
+    challenge: &[u8],
+) -> Result<LicenseReply, Refusal> {
+    let proof = match &credential.token {
+        Some(token) => prove_by_token(service, caller, token, credential).await?,
+        None => prove_by_session(service, caller, credential).await?,
+    };
+    let question = caller.asks(&proof.account, &proof.content_id, proof.decision);
+    let entitlement = entitle(&service.store, &question).await?;
+    let session = take_slot(service, caller, &proof, &entitlement).await?;
+    let terms = GrantTerms {
+        grant: service.entropy.with(GrantId::random),
+        token: proof.token,
+        session,
+        account: proof.account.id,
+        device: proof.device,
+        content_id: proof.content_id,
+        kids: proof.kids,
+        dialect,
+        policy: *entitlement.policy(),
+        credential_expires: proof.expires,
+        challenge_sha256: challenge_hash(challenge),
+        issued: service.clock.now(),
+        decision: proof.decision,
+        correlation: caller.correlation,
+    };
+    Ok(service.vault.license(&terms, challenge, &service.clock, &service.entropy).await?)
+}
+
+/// The playback token of a license URL. Where a sign-in or a session travels with it, it must
+/// be the same: a license URL is of no use in someone else's player.
+async fn prove_by_token(
+    service: &Service,
+    caller: &Caller,
+    text: &str,
+    credential: &Credential,
+) -> Result<Proof, Refusal> {
+    let token = PlaybackToken::verify(&service.token_key, text, caller.now, service.boot)?;
+    if credential.session.as_ref().is_some_and(|session| *session != token.session.to_string()) {
+        return Err(Refusal::OtherDevice);
+    }
+    let device = Viewer::claimed_device(service, caller);
+    if token.holds_slot && device.is_some_and(|device| device != token.device) {
+        return Err(Refusal::OtherDevice);
+    }
+    let account = service.store.account(token.account).await?.ok_or(TokenRefused::Invalid)?;
+    Ok(Proof {
+        token: Some(token.id),
+        session: token.session,
+        account,
+        device: token.device,
+        content_id: token.content_id,
+        kids: token.kids,
+        decision: token.decision,
+        expires: token.expires,
+        slot: if token.holds_slot { Slot::Reserved } else { Slot::Without },
+    })
+}
+
+/// The viewer's session with a playback session of his.
+async fn prove_by_session(
+    service: &Service,
+    caller: &Caller,
+    credential: &Credential,
+) -> Result<Proof, Refusal> {
+    let viewer = Viewer::acting(service, caller).await?;
+    let session = credential.session.as_deref().ok_or(TokenRefused::Invalid)?;
+    let session = PlaybackSessionId::parse(session).map_err(|_| Refusal::Malformed("session"))?;
+    let row = own_stream(service, &viewer, session).await?;
+    let content_id = row.stream.content_id.clone();
+    Ok(Proof {
+        token: None,
+        session,
+        device: viewer.device(),
+        kids: kids_of(&service.store, &content_id).await?,
+        content_id,
+        decision: row.decision,
+        expires: viewer.signed_in_until,
+        account: viewer.account,
+        slot: Slot::Running(row),
+    })
+}
+
+async fn take_slot(
+    service: &Service,
+    caller: &Caller,
+    proof: &Proof,
+    entitlement: &Entitlement,
+) -> Result<PlaybackSessionId, Refusal> {
+    match &proof.slot {
+        Slot::Without => Ok(proof.session),
+        Slot::Running(row) => keep(service, caller, row, entitlement).await,
+        Slot::Reserved => {
+            let until = leased_until(caller.now);
+            if service.store.lease_stream(proof.session, caller.now, until).await? {
+                Ok(proof.session)
+            } else {
+                Err(Refusal::PlaybackEnded)
+            }
+        }
+    }
+}

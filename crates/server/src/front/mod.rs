@@ -1,0 +1,14 @@
+//! What faces the viewer: sign-in, decisions, tokens, the license proxy.
+//!
+//! Nothing here names the room of content keys or of license messages: front can neither read
+//! a key nor make a license. It asks the vault through [`crate::vault_link`].
+
+pub mod attempts;
+pub mod catalog;
+pub mod license_proxy;
+pub mod password;
+pub mod playback_token;
+pub mod sign_in;
+pub mod streams;
+pub mod viewer;
+pub mod watch;

@@ -1,0 +1,201 @@
+//! `GET /api/v1/playback/token/{contentId}`: from a signed-in viewer to everything that one
+//! playback needs (R081).
+
+use crate::front::viewer::Viewer;
+use crate::http::caller::Caller;
+use crate::http::problem::Refusal;
+use crate::service::Service;
+use edge::{EdgePass, signed_url};
+use model::{
+    Account, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId,
+    Timestamp, TokenId,
+};
+use playback::entitlement::{Facts, decide};
+use playback::lease::HEARTBEAT_S;
+use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, TokenKey};
+use serde::Serialize;
+use store::{StartStream, Store, StoreError};
+
+/// What a playback needs.
+#[derive(Serialize)]
+pub struct Playback {
+    session_id: PlaybackSessionId,
+    expires_at: Timestamp,
+    license: Licenses,
+    manifest: Manifests,
+    heartbeat: HeartbeatPlan,
+    resume_s: Option<u32>,
+    /// The delivery pass, for the cookie form of delivery URLs.
+    #[serde(skip)]
+    pub pass: String,
+}
+
+/// License URLs by dialect: the ones that are answered here.
+#[derive(Serialize)]
+struct Licenses {
+    clearkey: String,
+}
+
+#[derive(Serialize)]
+struct Manifests {
+    dash: String,
+    hls: String,
+}
+
+#[derive(Serialize)]
+struct HeartbeatPlan {
+    url: String,
+    interval_s: u64,
+}
+
+/// Answers a token call.
+///
+/// 1 find the viewer, 2 decide, 3 reserve a slot under the account's lock, 4 sign the token,
+/// 5 sign the delivery pass, 6 look up where the viewer left.
+///
+/// Errors: [`Refusal::Token`], [`Refusal::CrossSite`], a denial.
+pub async fn playback_token(
+    service: &Service,
+    caller: &Caller,
+    content_id: &ContentId,
+) -> Result<Playback, Refusal> {
+    let viewer = Viewer::acting(service, caller).await?;
+    let decision = service.entropy.with(DecisionId::random);
+    let question = caller.asks(&viewer.account, content_id, decision);
+    let entitlement = entitle(&service.store, &question).await?;
+    let session = reserve(service, &viewer, &entitlement).await?;
+    let token = sign(service, &entitlement, session, viewer.device()).await?;
+    let pass = sign_pass(service, &entitlement, session);
+    let resume_s = service.store.resume(viewer.account.id, content_id).await?;
+    let origin = &caller.origin;
+    Ok(Playback {
+        session_id: session,
+        expires_at: token.expires,
+        license: Licenses {
+            clearkey: license_url(origin, Dialect::ClearKey, &service.token_key, &token),
+        },
+        manifest: Manifests {
+            dash: format!("{origin}/v/{content_id}/~{pass}/manifest.mpd"),
+            hls: format!("{origin}/v/{content_id}/~{pass}/master.m3u8"),
+        },
+        heartbeat: HeartbeatPlan {
+            url: format!("{origin}/api/v1/playback/{session}/heartbeat"),
+            interval_s: HEARTBEAT_S,
+        },
+        resume_s,
+        pass,
+    })
+}
+
+/// What is asked of the evaluator.
+pub struct Question<'a> {
+    /// Who.
+    pub account: &'a Account,
+    /// What.
+    pub content_id: &'a ContentId,
+    /// Where; absent when unknown.
+    pub country: Option<Country>,
+    /// The id of the decision.
+    pub decision: DecisionId,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Caller {
+    /// Whether this caller, as that account, may play that title.
+    pub(crate) const fn asks<'a>(
+        &self,
+        account: &'a Account,
+        content_id: &'a ContentId,
+        decision: DecisionId,
+    ) -> Question<'a> {
+        Question { account, content_id, country: self.country, decision, now: self.now }
+    }
+}
+
+/// Decides whether the account may play the title, by the same evaluator at page, token,
+/// license and heartbeat.
+///
+/// Errors: a denial.
+pub async fn entitle(store: &Store, question: &Question<'_>) -> Result<Entitlement, Refusal> {
+    let title = store.title(question.content_id).await?.ok_or(Denial::TitleNotFound)?;
+    let plan = store.plan(&question.account.plan).await?;
+    let facts = Facts {
+        account: question.account,
+        plan: plan.as_ref(),
+        title: &title,
+        region: question.country,
+        decision: question.decision,
+        now: question.now,
+    };
+    Ok(decide(&facts)?)
+}
+
+async fn reserve(
+    service: &Service,
+    viewer: &Viewer,
+    entitlement: &Entitlement,
+) -> Result<PlaybackSessionId, Refusal> {
+    let start = StartStream {
+        session: service.entropy.with(PlaybackSessionId::random),
+        account: entitlement.account(),
+        device: viewer.device(),
+        content_id: entitlement.content_id().clone(),
+        max_streams: entitlement.max_streams(),
+        decision: entitlement.decision(),
+        now: entitlement.decided(),
+    };
+    Ok(service.store.start_stream(&start).await??)
+}
+
+async fn sign(
+    service: &Service,
+    entitlement: &Entitlement,
+    session: PlaybackSessionId,
+    device: DeviceId,
+) -> Result<PlaybackToken, Refusal> {
+    let issued = entitlement.decided();
+    Ok(PlaybackToken {
+        id: service.entropy.with(TokenId::random),
+        account: entitlement.account(),
+        device,
+        session,
+        content_id: entitlement.content_id().clone(),
+        kids: kids_of(&service.store, entitlement.content_id()).await?,
+        decision: entitlement.decision(),
+        holds_slot: true,
+        issued,
+        expires: service.config.license_url_ends(issued),
+    })
+}
+
+/// The title's keys by name, the newest [`MAX_KIDS`] of them: a title packaged again and again
+/// keeps the keys of earlier packages.
+///
+/// Errors: what the store says.
+pub async fn kids_of(store: &Store, content_id: &ContentId) -> Result<Vec<KeyId>, StoreError> {
+    let mut keys = store.keys_of(content_id).await?;
+    keys.sort_by_key(|key| std::cmp::Reverse((key.created, key.kid)));
+    Ok(keys.into_iter().take(MAX_KIDS).map(|key| key.kid).collect())
+}
+
+fn sign_pass(service: &Service, entitlement: &Entitlement, session: PlaybackSessionId) -> String {
+    let pass = EdgePass {
+        content_id: entitlement.content_id().clone(),
+        session,
+        classes: entitlement.policy().clearkey_track_classes(),
+        dialect: Dialect::ClearKey,
+        expires: entitlement.decided().plus_s(service.config.tokens.media_url_s),
+    };
+    signed_url::sign(&service.edge_key, &pass)
+}
+
+/// The license URL that carries a playback token.
+pub fn license_url(
+    origin: &str,
+    dialect: Dialect,
+    key: &TokenKey,
+    token: &PlaybackToken,
+) -> String {
+    format!("{origin}/license/{dialect}?token={}", token.issue(key))
+}

@@ -1,0 +1,116 @@
+//! Who calls and from where, as far as it can be believed.
+
+use crate::config::Listen;
+use crate::http::problem::Refusal;
+use crate::service::Service;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use model::{CorrelationId, Country, Timestamp};
+use playback::region::client_address;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Longest `Host` that is believed.
+const MAX_HOST: usize = 255;
+
+/// What every flow may know of its request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The request's id, in its answer and in the log.
+    pub correlation: CorrelationId,
+    /// When it arrived.
+    pub now: Timestamp,
+    /// The viewer's address behind trusted proxies.
+    pub address: IpAddr,
+    /// The viewer's country; absent when unknown.
+    pub country: Option<Country>,
+    /// Scheme, host and port under which the viewer reaches the service.
+    pub origin: String,
+    /// The request's headers.
+    pub headers: HeaderMap,
+}
+
+impl FromRequestParts<Arc<Service>> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, Refusal> {
+        let ConnectInfo(peer) = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .copied()
+            .ok_or_else(|| Refusal::Internal("no peer address".to_owned()))?;
+        let correlation = parts
+            .extensions
+            .get::<CorrelationId>()
+            .copied()
+            .ok_or_else(|| Refusal::Internal("no correlation id".to_owned()))?;
+        let address = viewer_address(&service.config.listen, peer.ip(), &parts.headers);
+        Ok(Self {
+            correlation,
+            now: service.clock.now(),
+            address,
+            country: service.regions.country(address),
+            origin: origin(&service.config.listen, parts)?,
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+impl Caller {
+    /// Whether a page of ours, or one of the listed origins, sent the request. Asked wherever a
+    /// cookie is the credential, because browsers attach it to anyone's request.
+    #[must_use]
+    pub fn is_own_page(&self, allowed_origins: &[String]) -> bool {
+        let is_same_origin =
+            self.headers.get(FETCH_SITE).is_some_and(|site| site.as_bytes() == b"same-origin");
+        let origin = self.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        let is_known = |origin: &str| {
+            origin == self.origin || allowed_origins.iter().any(|allowed| allowed == origin)
+        };
+        match origin {
+            Some(origin) => is_known(origin),
+            None => is_same_origin,
+        }
+    }
+}
+
+/// The viewer's address: the peer's, unless it is a trusted proxy (R086).
+fn viewer_address(listen: &Listen, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    // A line that is not text cannot be walked; it stands for an entry that ends the walk.
+    let lines: Vec<&str> = headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .map(|line| line.to_str().unwrap_or("unreadable"))
+        .collect();
+    client_address(peer, &lines, listen.trusted_hops, |address| {
+        listen.trusted_proxies.iter().any(|network| network.contains(&address))
+    })
+}
+
+fn origin(listen: &Listen, parts: &Parts) -> Result<String, Refusal> {
+    if let Some(origin) = &listen.public_origin {
+        return Ok(origin.clone());
+    }
+    let host = match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => parts
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .ok_or(Refusal::Malformed("no host"))?,
+    };
+    let is_plain =
+        |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'[' | b']');
+    if host.is_empty() || host.len() > MAX_HOST || !host.bytes().all(is_plain) {
+        return Err(Refusal::Malformed("host"));
+    }
+    let is_tls = listen.tls_certificate.is_some() || listen.behind_proxy;
+    Ok(format!("{}://{host}", if is_tls { "https" } else { "http" }))
+}

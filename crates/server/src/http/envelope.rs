@@ -1,0 +1,66 @@
+//! What every answer is wrapped in: its correlation id, its problem document, its headers.
+
+use crate::http::problem::Problem;
+use crate::service::Service;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use model::CorrelationId;
+use std::sync::Arc;
+
+/// The request's id, in every answer.
+pub const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// Gives the request an id, writes the problem document of a refusal, logs it once.
+///
+/// The path is not logged: it may hold a pass, and the query a token.
+pub async fn seal(
+    State(service): State<Arc<Service>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let correlation = service.entropy.with(CorrelationId::random);
+    request.extensions_mut().insert(correlation);
+    let method = request.method().clone();
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        log(&problem, correlation, method.as_str());
+        let document = problem.render(correlation);
+        // Headers that inner layers set (CORS) stay.
+        let mut headers = std::mem::take(response.headers_mut());
+        headers.remove(header::CONTENT_LENGTH);
+        response = document;
+        for (name, value) in &headers {
+            response.headers_mut().append(name, value.clone());
+        }
+    }
+    let is_tls =
+        service.config.listen.tls_certificate.is_some() || service.config.listen.behind_proxy;
+    put_headers(response.headers_mut(), correlation, is_tls);
+    response
+}
+
+fn log(problem: &Problem, correlation: CorrelationId, method: &str) {
+    metrics::counter!("strongroom_refusals_total", "code" => problem.code).increment(1);
+    let status = problem.status.as_u16();
+    let Problem { code, cause, .. } = problem;
+    if problem.status.is_server_error() {
+        tracing::error!(%correlation, code, status, method, cause, "request failed: {cause}");
+    } else {
+        tracing::info!(%correlation, code, status, method, cause, "request refused: {code}");
+    }
+}
+
+fn put_headers(headers: &mut HeaderMap, correlation: CorrelationId, is_tls: bool) {
+    let id = HeaderValue::from_str(&correlation.to_string()).expect("hex digits");
+    headers.insert(CORRELATION, id);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if is_tls {
+        let two_years = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, two_years);
+    }
+    // Nothing is cached unless its route says so.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

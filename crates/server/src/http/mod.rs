@@ -1,0 +1,10 @@
+//! The HTTP surface: routes, what every request passes through, and problem documents.
+
+pub mod caller;
+pub mod cookies;
+pub mod cors;
+pub mod envelope;
+pub mod pages;
+pub mod payload;
+pub mod problem;
+pub mod router;

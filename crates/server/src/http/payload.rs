@@ -1,0 +1,64 @@
+//! Request bodies: whole, small and soon, or not at all.
+
+use crate::http::problem::Refusal;
+use crate::service::Service;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::header;
+use http_body_util::LengthLimitError;
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest body of any route; a challenge takes a tenth of it.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Longest time for a body to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// A body, untouched.
+pub struct Payload(pub Bytes);
+
+impl FromRequest<Arc<Service>> for Payload {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Refusal> {
+        read(request).await.map(Self)
+    }
+}
+
+/// A body read as JSON, by its own word `application/json`: a foreign page cannot send that
+/// without asking first.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Refusal> {
+        let declared = request.headers().get(header::CONTENT_TYPE);
+        let media_type = declared.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            return Err(Refusal::MediaType);
+        }
+        let body = read(request).await?;
+        serde_json::from_slice(&body).map(Self).map_err(|_| Refusal::Malformed("body"))
+    }
+}
+
+async fn read(request: Request) -> Result<Bytes, Refusal> {
+    let declared = request.headers().get(header::CONTENT_LENGTH);
+    let length = declared.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_BODY) {
+        return Err(Refusal::TooLarge);
+    }
+    match tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_BODY)).await {
+        Err(_) => Err(Refusal::TooSlow),
+        Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
+            Err(Refusal::TooLarge)
+        }
+        Ok(Err(_)) => Err(Refusal::Malformed("body")),
+        Ok(Ok(body)) => Ok(body),
+    }
+}

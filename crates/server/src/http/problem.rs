@@ -1,0 +1,281 @@
+//! Problem documents (RFC 9457): every refusal has a stable code, a status and a sentence for
+//! the viewer. The cause goes to the log, never to the caller.
+
+use crate::vault_link::LicenseRefused;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use edge::{PassRefused, RangeRefused};
+use model::CorrelationId;
+use playback::{Denial, TokenRefused};
+use serde_json::json;
+use std::borrow::Cow;
+use store::StoreError;
+
+/// How long a caller should wait when something behind the service is away, seconds.
+const AWAY_S: u64 = 5;
+/// How long a caller should wait when the service is busy, seconds.
+const BUSY_S: u64 = 2;
+
+/// Why a request is not answered as asked: the one error of all routes.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The rules say no.
+    #[error("denied: {}", .0.code())]
+    Denied(Denial),
+    /// No credential, or one that is not accepted.
+    #[error(transparent)]
+    Token(#[from] TokenRefused),
+    /// The playback session ended; a new token call may start another.
+    #[error("the playback session has ended")]
+    PlaybackEnded,
+    /// The playback session or the license URL belongs to another account or device.
+    #[error("a playback session of another account or device")]
+    OtherDevice,
+    /// The vault says no.
+    #[error(transparent)]
+    License(#[from] LicenseRefused),
+    /// Name or password is wrong.
+    #[error("name or password is wrong")]
+    SignIn,
+    /// Too many tries.
+    #[error("too many tries")]
+    RateLimited {
+        /// When to try again, seconds.
+        retry_after_s: u64,
+    },
+    /// A cookie came with a request that no page of ours sent.
+    #[error("a cookie on a request of a foreign page")]
+    CrossSite,
+    /// The request is not what the route takes.
+    #[error("malformed request: {0}")]
+    Malformed(&'static str),
+    /// The body is not JSON by its own word.
+    #[error("the body is not application/json")]
+    MediaType,
+    /// The body is larger than the route takes.
+    #[error("the body is too large")]
+    TooLarge,
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    /// No such route or object.
+    #[error("nothing here")]
+    NotFound,
+    /// The route has no such method.
+    #[error("no such method here")]
+    Method,
+    /// The pass in a delivery URL does not open.
+    #[error(transparent)]
+    Pass(#[from] PassRefused),
+    /// The byte range cannot be served from an object of this length.
+    #[error("{refused}")]
+    Range {
+        /// Why.
+        refused: RangeRefused,
+        /// The object's length.
+        len_bytes: u64,
+    },
+    /// The database or the object store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// All hands are busy.
+    #[error("overloaded")]
+    Overloaded,
+    /// Our own fault.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+/// What a refusal says to its caller.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The stable code.
+    pub code: &'static str,
+    /// The status.
+    pub status: StatusCode,
+    /// The sentence for the viewer.
+    pub sentence: Cow<'static, str>,
+    /// When to try again, seconds.
+    pub retry_after_s: Option<u64>,
+    /// The length to name in `Content-Range`.
+    pub len_bytes: Option<u64>,
+    /// What the log says.
+    pub cause: String,
+}
+
+impl Refusal {
+    /// Code, status and sentence: the only place that pairs them (DESIGN §4).
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let (code, status, sentence) = self.parts();
+        let retry_after_s = match self {
+            Self::RateLimited { retry_after_s } => Some(*retry_after_s),
+            Self::Overloaded | Self::License(LicenseRefused::Overloaded) => Some(BUSY_S),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(AWAY_S),
+            _ => None,
+        };
+        let len_bytes = match self {
+            Self::Range { len_bytes, .. } => Some(*len_bytes),
+            _ => None,
+        };
+        Problem { code, status, sentence, retry_after_s, len_bytes, cause: self.to_string() }
+    }
+
+    fn parts(&self) -> (&'static str, StatusCode, Cow<'static, str>) {
+        use StatusCode as S;
+        let (code, status, sentence) = match self {
+            Self::Denied(denial) => {
+                return (denial.code(), denial_status(*denial), denial.viewer_sentence().into());
+            }
+            Self::License(refused) => license_parts(*refused),
+            Self::Token(TokenRefused::Invalid) => {
+                ("token_invalid", S::UNAUTHORIZED, "Please sign in.")
+            }
+            Self::Token(TokenRefused::Expired) | Self::PlaybackEnded => {
+                ("token_expired", S::UNAUTHORIZED, "This has taken too long. Please try again.")
+            }
+            Self::OtherDevice => (
+                "device_account_mismatch",
+                S::FORBIDDEN,
+                "This playback was started on another device or by another account.",
+            ),
+            Self::SignIn => {
+                ("sign_in_failed", S::UNAUTHORIZED, "The name or the password is not right.")
+            }
+            Self::RateLimited { .. } => {
+                ("rate_limited", S::TOO_MANY_REQUESTS, "Too many tries. Please wait a moment.")
+            }
+            Self::CrossSite => {
+                ("cross_site_request", S::FORBIDDEN, "This page may not do that for you.")
+            }
+            Self::Malformed(_) => {
+                ("malformed_request", S::BAD_REQUEST, "The request was not understood.")
+            }
+            Self::MediaType => {
+                ("malformed_request", S::UNSUPPORTED_MEDIA_TYPE, "The request must be JSON.")
+            }
+            Self::TooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, "The request is too large."),
+            Self::TooSlow => ("body_timeout", S::REQUEST_TIMEOUT, "The request took too long."),
+            Self::NotFound => ("not_found", S::NOT_FOUND, "There is nothing here."),
+            Self::Method => {
+                ("method_not_allowed", S::METHOD_NOT_ALLOWED, "That is not possible here.")
+            }
+            Self::Pass(PassRefused::Invalid) => {
+                ("pass_invalid", S::FORBIDDEN, "This address is not valid.")
+            }
+            Self::Pass(PassRefused::Expired) => {
+                ("pass_expired", S::FORBIDDEN, "This address has expired. Please start again.")
+            }
+            Self::Range { refused: RangeRefused::Malformed, .. } => {
+                ("malformed_request", S::BAD_REQUEST, "The byte range was not understood.")
+            }
+            Self::Range { refused: RangeRefused::Several | RangeRefused::Outside, .. } => (
+                "range_not_satisfiable",
+                S::RANGE_NOT_SATISFIABLE,
+                "The byte range cannot be served.",
+            ),
+            Self::Store(StoreError::Unavailable(_)) => {
+                ("store_unavailable", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
+            }
+            Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, "Please try again shortly."),
+            Self::Store(_) | Self::Internal(_) => {
+                ("internal", S::INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
+            }
+        };
+        (code, status, sentence.into())
+    }
+}
+
+const fn denial_status(denial: Denial) -> StatusCode {
+    match denial {
+        Denial::TitleNotFound => StatusCode::NOT_FOUND,
+        Denial::SubscriptionInactive | Denial::PlanNotEntitled | Denial::TitleNotInPlan => {
+            StatusCode::FORBIDDEN
+        }
+        Denial::RegionNotAllowed => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
+        Denial::StreamLimitReached { .. } => StatusCode::CONFLICT,
+    }
+}
+
+const fn license_parts(refused: LicenseRefused) -> (&'static str, StatusCode, &'static str) {
+    use StatusCode as S;
+    match refused {
+        LicenseRefused::Grant | LicenseRefused::Integrity => {
+            ("internal", S::INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
+        }
+        LicenseRefused::Malformed => {
+            ("malformed_request", S::BAD_REQUEST, "The player's request was not understood.")
+        }
+        LicenseRefused::OfflineNotAllowed => {
+            ("offline_not_allowed", S::FORBIDDEN, "This title may not be kept on a device.")
+        }
+        LicenseRefused::DialectNotAnswered => {
+            ("dialect_not_answered", S::NOT_FOUND, "This player is not supported here.")
+        }
+        LicenseRefused::KidNotInContent => {
+            ("kid_not_in_content", S::FORBIDDEN, "The player asked for another title's key.")
+        }
+        LicenseRefused::TokenReplayed => {
+            ("token_replayed", S::UNAUTHORIZED, "This address was used before. Please try again.")
+        }
+        LicenseRefused::CekNotFound => {
+            ("cek_not_found", S::NOT_FOUND, "This title cannot be played at the moment.")
+        }
+        LicenseRefused::KmsUnavailable => {
+            ("kms_unavailable", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
+        }
+        LicenseRefused::StoreUnavailable => {
+            ("store_unavailable", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
+        }
+        LicenseRefused::Overloaded => {
+            ("overloaded", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    /// An empty answer that carries the problem; [`super::envelope`] writes the document,
+    /// because it knows the request's correlation id.
+    fn into_response(self) -> Response {
+        let problem = self.problem();
+        let mut response = problem.status.into_response();
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+impl Problem {
+    /// The document.
+    #[must_use]
+    pub fn render(&self, correlation: CorrelationId) -> Response {
+        let document = json!({
+            "type": format!("urn:strongroom:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or(self.code),
+            "status": self.status.as_u16(),
+            "detail": self.sentence,
+            "code": self.code,
+            "correlation_id": correlation.to_string(),
+        });
+        let mut response = (self.status, document.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(length) = self.len_bytes
+            && let Ok(range) = HeaderValue::from_str(&format!("bytes */{length}"))
+        {
+            headers.insert(header::CONTENT_RANGE, range);
+        }
+        response
+    }
+}

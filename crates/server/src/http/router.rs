@@ -1,0 +1,166 @@
+//! Every route and its handler: extract, call one flow, encode.
+
+use crate::edge_routes::deliver;
+use crate::front::catalog::{self, Catalog, Me};
+use crate::front::license_proxy::{self, Credential};
+use crate::front::playback_token::{self, Playback};
+use crate::front::sign_in::{self, Credentials};
+use crate::front::streams::{self, Heartbeat};
+use crate::front::watch::{self, Entry};
+use crate::health;
+use crate::http::caller::Caller;
+use crate::http::payload::{Json, Payload};
+use crate::http::problem::Refusal;
+use crate::http::{cookies, cors, envelope, pages};
+use crate::service::Service;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json as Answer, Router};
+use model::{ContentId, Dialect, PlaybackSessionId};
+use playback::lease::HEARTBEAT_S;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+type Shared = State<Arc<Service>>;
+
+/// All routes of `serve --role all`.
+pub fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/", get(async || pages::page("index.html")))
+        .route("/sign-in", get(async || pages::page("sign-in.html")))
+        .route("/watch/{content_id}", get(watch))
+        .route("/assets/{name}", get(async |Path(name): Path<String>| pages::asset(&name)))
+        .route("/api/v1/sessions", post(sign_in).delete(sign_out))
+        .route("/api/v1/me", get(me))
+        .route("/api/v1/titles", get(titles))
+        .route("/api/v1/playback/token/{content_id}", get(playback_token))
+        .route("/api/v1/playback/{session}/heartbeat", post(heartbeat))
+        .route("/api/v1/playback/{session}", delete(end_playback))
+        .route("/license/{dialect}", post(license))
+        .route("/v/{*path}", get(media))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi))
+        .fallback(async || Refusal::NotFound)
+        .method_not_allowed_fallback(async || Refusal::Method)
+        .layer(from_fn_with_state(Arc::clone(&service), cors::allow_listed))
+        .layer(from_fn_with_state(Arc::clone(&service), envelope::seal))
+        .with_state(service)
+}
+
+async fn sign_in(
+    State(service): Shared,
+    caller: Caller,
+    Json(credentials): Json<Credentials>,
+) -> Result<impl IntoResponse, Refusal> {
+    let token = sign_in::sign_in(&service, &caller, credentials).await?;
+    let cookie = cookies::session(&token, service.config.tokens.session_s);
+    Ok(([(header::SET_COOKIE, cookie)], Answer(json!({ "token": token }))))
+}
+
+async fn sign_out(State(service): Shared, caller: Caller) -> Result<impl IntoResponse, Refusal> {
+    sign_in::sign_out(&service, &caller).await?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookies::session_ended())]))
+}
+
+async fn me(State(service): Shared, caller: Caller) -> Result<Answer<Me>, Refusal> {
+    catalog::me(&service, &caller).await.map(Answer)
+}
+
+async fn titles(State(service): Shared, caller: Caller) -> Result<Answer<Catalog>, Refusal> {
+    catalog::titles(&service, &caller).await.map(Answer)
+}
+
+async fn playback_token(
+    State(service): Shared,
+    caller: Caller,
+    Path(content_id): Path<String>,
+) -> Result<impl IntoResponse, Refusal> {
+    let content_id = ContentId::parse(&content_id).map_err(|_| Refusal::NotFound)?;
+    let playback: Playback = playback_token::playback_token(&service, &caller, &content_id).await?;
+    let lives_s = service.config.tokens.media_url_s;
+    let cookie = cookies::pass(&content_id, &playback.pass, lives_s);
+    Ok(([(header::SET_COOKIE, cookie)], Answer(playback)))
+}
+
+async fn heartbeat(
+    State(service): Shared,
+    caller: Caller,
+    Path(session): Path<String>,
+    Json(beat): Json<Heartbeat>,
+) -> Result<Answer<Value>, Refusal> {
+    let session = PlaybackSessionId::parse(&session).map_err(|_| Refusal::NotFound)?;
+    streams::heartbeat(&service, &caller, session, beat).await?;
+    Ok(Answer(json!({ "interval_s": HEARTBEAT_S })))
+}
+
+async fn end_playback(
+    State(service): Shared,
+    caller: Caller,
+    Path(session): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let session = PlaybackSessionId::parse(&session).map_err(|_| Refusal::NotFound)?;
+    streams::end(&service, &caller, session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn license(
+    State(service): Shared,
+    caller: Caller,
+    Path(dialect): Path<String>,
+    Query(credential): Query<Credential>,
+    Payload(challenge): Payload,
+) -> Result<impl IntoResponse, Refusal> {
+    let dialect = Dialect::parse(&dialect).ok_or(Refusal::NotFound)?;
+    let reply = license_proxy::license(&service, &caller, dialect, &credential, &challenge).await?;
+    let classes: Vec<&str> = reply.classes.iter().map(model::TrackClass::name).collect();
+    let headers = [
+        ("content-type", reply.content_type.to_owned()),
+        ("x-strongroom-security-level", reply.level.to_string()),
+        ("x-strongroom-track-classes", classes.join(",")),
+        ("x-strongroom-license-expires", reply.expires.0.to_string()),
+    ];
+    Ok((headers, reply.license))
+}
+
+async fn watch(State(service): Shared, caller: Caller, Path(content_id): Path<String>) -> Response {
+    let entry = match ContentId::parse(&content_id) {
+        Ok(content_id) => watch::enter(&service, &caller, &content_id).await,
+        Err(_) => Err(Refusal::NotFound),
+    };
+    match entry {
+        Ok(Entry::Player) => pages::page("watch.html"),
+        Ok(Entry::SignIn { back_to }) => found(&format!("/sign-in?{RETURN}={back_to}")),
+        Err(refusal) => pages::refusal(&refusal.problem(), caller.correlation),
+    }
+}
+
+/// The parameter of the sign-in page that says where to go afterwards.
+const RETURN: &str = "next";
+
+/// 302: the address is right, and after signing in it shows the page.
+fn found(address: &str) -> Response {
+    let address = HeaderValue::from_str(address).expect("a content id is plain ASCII");
+    (StatusCode::FOUND, [(header::LOCATION, address)]).into_response()
+}
+
+async fn media(
+    State(service): Shared,
+    caller: Caller,
+    method: Method,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    deliver(&service, &caller, &method, &uri).await
+}
+
+async fn ready(State(service): Shared) -> Result<&'static str, Refusal> {
+    health::ready(&service).await.map(|()| "ready\n")
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], crate::openapi())
+}

@@ -1,0 +1,136 @@
+//! What the command line does to a home, by the service's own code.
+
+use crate::front::password;
+use crate::front::playback_token::{Question, entitle, kids_of, license_url};
+use crate::home::Home;
+use crate::http::problem::Refusal;
+use model::{
+    Account, AccountId, ContentId, DecisionId, DeviceId, Dialect, PlanName, PlaybackSessionId,
+    Subscription, TokenId,
+};
+use playback::{Denial, PlaybackToken};
+use std::io;
+use store::StoreError;
+
+/// Why an operator's wish was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The service would say no as well.
+    #[error("{code}: {sentence}", code = .0.code(), sentence = .0.viewer_sentence())]
+    Denied(Denial),
+    /// Nobody signs in with this name.
+    #[error("there is no account named {0}")]
+    NoAccount(String),
+    /// Someone signs in with this name already.
+    #[error("there is an account named {0} already")]
+    AccountExists(String),
+    /// No such plan.
+    #[error("there is no plan named {0}")]
+    NoPlan(PlanName),
+    /// A name or a password that no sign-in would take.
+    #[error("{0}")]
+    Unusable(&'static str),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Anything else the service stumbled over.
+    #[error(transparent)]
+    Service(Refusal),
+}
+
+impl From<Refusal> for OperatorError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied(denial) => Self::Denied(denial),
+            Refusal::Store(error) => Self::Store(error),
+            other => Self::Service(other),
+        }
+    }
+}
+
+impl Home {
+    /// Adds an account on a plan, paid for.
+    ///
+    /// Errors: [`OperatorError`]. Takes as long as a password check.
+    pub async fn add_account(
+        &self,
+        name: &str,
+        plan: &PlanName,
+        password: &str,
+    ) -> Result<AccountId, OperatorError> {
+        password::check_usable(name, password).map_err(OperatorError::Unusable)?;
+        let account = Account {
+            id: self.entropy.with(AccountId::random),
+            name: name.to_owned(),
+            plan: plan.clone(),
+            subscription: Subscription::Active,
+        };
+        let hash = password::hash(password.as_bytes(), &self.entropy);
+        match self.store.insert_account(&account, &hash, self.clock.now()).await {
+            Ok(()) => Ok(account.id),
+            Err(StoreError::Conflict) => Err(OperatorError::AccountExists(name.to_owned())),
+            Err(StoreError::Missing) => Err(OperatorError::NoPlan(plan.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Mints a playback token as the running service would, without a stream slot. The viewer's
+    /// country is unknown here, so a title with a region rule is denied.
+    ///
+    /// Errors: [`OperatorError::NoAccount`], [`OperatorError::Denied`].
+    pub async fn mint_playback_token(
+        &self,
+        account: &str,
+        content_id: &ContentId,
+        device: Option<DeviceId>,
+    ) -> Result<PlaybackToken, OperatorError> {
+        let found = self.store.account_by_name(account).await?;
+        let (account, _) = found.ok_or_else(|| OperatorError::NoAccount(account.to_owned()))?;
+        let now = self.clock.now();
+        let question = Question {
+            account: &account,
+            content_id,
+            country: None,
+            decision: self.entropy.with(DecisionId::random),
+            now,
+        };
+        let entitlement = entitle(&self.store, &question).await?;
+        Ok(PlaybackToken {
+            id: self.entropy.with(TokenId::random),
+            account: account.id,
+            device: device.unwrap_or_else(|| self.entropy.with(DeviceId::random)),
+            session: self.entropy.with(PlaybackSessionId::random),
+            content_id: content_id.clone(),
+            kids: kids_of(&self.store, content_id).await?,
+            decision: entitlement.decision(),
+            holds_slot: false,
+            issued: now,
+            expires: self.config.license_url_ends(now),
+        })
+    }
+
+    /// The license URL that carries a playback token, at the address of the running service.
+    #[must_use]
+    pub fn license_url(&self, token: &PlaybackToken, dialect: Dialect) -> String {
+        license_url(&self.service_origin(), dialect, &self.secrets.token_key(), token)
+    }
+
+    /// Scheme, host and port of the service of this home: the configured public origin, the
+    /// running service's own word, or where it would listen.
+    #[must_use]
+    pub fn service_origin(&self) -> String {
+        let listen = &self.config.listen;
+        let scheme = if listen.tls_certificate.is_some() { "https" } else { "http" };
+        listen
+            .public_origin
+            .clone()
+            .or_else(|| self.running_at().ok())
+            .unwrap_or_else(|| format!("{scheme}://{}", listen.address))
+    }
+
+    /// What the running service wrote about its address.
+    fn running_at(&self) -> io::Result<String> {
+        let text = std::fs::read_to_string(self.config.url_file())?;
+        Ok(text.trim().to_owned())
+    }
+}

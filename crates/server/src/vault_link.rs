@@ -1,0 +1,93 @@
+//! How front asks the vault: a sealed grant, the untouched challenge, and the answer.
+//!
+//! In process now; where the two become two processes, only this file changes. Its types are
+//! the whole language between the two sides, so nothing here can carry a content key except
+//! the finished license.
+
+use crate::clock::Clock;
+use crate::entropy::EntropySource;
+use crate::vault::Vault;
+use model::{SecurityLevel, Timestamp, TrackClasses};
+use playback::GrantKey;
+use playback::grant::{GrantTerms, seal};
+use std::sync::Arc;
+
+/// A license and what may be said about it.
+pub struct LicenseReply {
+    /// The license in the challenge's dialect.
+    pub license: Vec<u8>,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// The security level that was proved.
+    pub level: SecurityLevel,
+    /// The track classes whose keys it carries.
+    pub classes: TrackClasses,
+    /// Until when it may be used.
+    pub expires: Timestamp,
+}
+
+/// Why there is no license. Said to the viewer by [`crate::http::problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LicenseRefused {
+    /// The grant does not open, is not of this moment, or was used before.
+    #[error("the grant was refused")]
+    Grant,
+    /// The challenge is not a message of its dialect.
+    #[error("the challenge is malformed")]
+    Malformed,
+    /// The challenge wants a license to keep, and the title gives none.
+    #[error("the title may not be kept on a device")]
+    OfflineNotAllowed,
+    /// No answer is spoken in this dialect.
+    #[error("the dialect is not answered here")]
+    DialectNotAnswered,
+    /// The challenge names a key that is not the title's.
+    #[error("a key of another title was asked for")]
+    KidNotInContent,
+    /// A key of the playback token was answered before, to another challenge.
+    #[error("the playback token was used before")]
+    TokenReplayed,
+    /// A key's row is missing.
+    #[error("a key row is missing")]
+    CekNotFound,
+    /// The root key cannot be reached.
+    #[error("the KMS is not available")]
+    KmsUnavailable,
+    /// The database cannot be reached, or the audit row could not be written.
+    #[error("the store is not available")]
+    StoreUnavailable,
+    /// Too many licenses are in the making.
+    #[error("the vault is overloaded")]
+    Overloaded,
+    /// A stored key does not open, or the answer did not pass its own check.
+    #[error("an integrity check failed")]
+    Integrity,
+}
+
+/// The front's end of the link.
+pub struct VaultLink {
+    key: Arc<GrantKey>,
+    vault: Arc<Vault>,
+}
+
+impl VaultLink {
+    /// A link to a vault in this process, which holds the same key.
+    #[must_use]
+    pub const fn in_process(key: Arc<GrantKey>, vault: Arc<Vault>) -> Self {
+        Self { key, vault }
+    }
+
+    /// Seals the terms and hands them over with the challenge they were made for.
+    ///
+    /// Errors: [`LicenseRefused`].
+    pub async fn license(
+        &self,
+        terms: &GrantTerms,
+        challenge: &[u8],
+        clock: &Clock,
+        entropy: &EntropySource,
+    ) -> Result<LicenseReply, LicenseRefused> {
+        let sealed = entropy.with(|entropy| seal(&self.key, terms, entropy));
+        self.vault.license(&sealed, challenge, clock.now()).await
+    }
+}
