@@ -97,6 +97,9 @@ fn collect(tokens: TokenStream, found: &mut Vec<Mention>) {
                 while let Some(next) = next_segment(&mut rest) {
                     path = format!("{path}::{next}");
                 }
+                if calls_macro(&rest) {
+                    path.push('!');
+                }
                 found.push(Mention { path, line, kind: Kind::InCode });
             }
             // The brackets of `pub(crate)` do not end it.
@@ -104,6 +107,13 @@ fn collect(tokens: TokenStream, found: &mut Vec<Mention>) {
             TokenTree::Punct(_) | TokenTree::Literal(_) => is_public = false,
         }
     }
+}
+
+/// Whether `!` and brackets come next, and not `!=`.
+fn calls_macro(rest: &std::iter::Peekable<std::vec::IntoIter<TokenTree>>) -> bool {
+    let mut ahead = rest.clone();
+    ahead.next().is_some_and(|token| is_punct(&token, '!'))
+        && matches!(ahead.next(), Some(TokenTree::Group(_)))
 }
 
 /// Takes `::name`, if that comes next.
@@ -194,6 +204,7 @@ mod tests {
         let found = paths(text);
         assert!(found.contains(&"std::fs::read".to_owned()));
         assert!(found.contains(&"keys::leak::search".to_owned()));
+        assert!(found.contains(&"g!".to_owned()));
     }
 
     #[test]

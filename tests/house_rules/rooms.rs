@@ -67,11 +67,11 @@ const IMPURE_PATHS: &[&str] = &[
     "std::time::SystemTime",
     "aws_lc_rs::rand",
     "keys::SystemEntropy",
-    "dbg",
-    "eprint",
-    "eprintln",
-    "print",
-    "println",
+    "dbg!",
+    "eprint!",
+    "eprintln!",
+    "print!",
+    "println!",
 ];
 
 /// Of `std::net`, the plain values.

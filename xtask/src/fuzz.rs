@@ -30,8 +30,12 @@ pub fn is_installed() -> bool {
 pub fn every_target(seconds: u32) -> Result<Tally> {
     let mut tally = Tally::default();
     for target in targets()? {
+        // What the fuzzer finds interesting goes to the first folder; the second is committed.
+        let found = place::target().join("fuzz-corpus").join(&target);
+        std::fs::create_dir_all(&found)?;
         let mut command = Command::new("cargo");
-        command.current_dir(place::root()).args(["fuzz", "run", &target]);
+        command.current_dir(place::root()).args(["fuzz", "run", &target]).arg(found);
+        command.arg(place::root().join("fuzz/corpus").join(&target));
         // The sanitizers are unstable flags, which the stable compiler takes only so.
         command.env("RUSTC_BOOTSTRAP", "1").env_remove("CARGO");
         command.args(["--", "-rss_limit_mb=2048", &format!("-max_total_time={seconds}")]);

@@ -1,0 +1,24 @@
+//! Ids and words of the model: what is read is written back as the same name.
+
+use model::{
+    ContentId, Country, Dialect, KeyId, KeyState, ObjectPath, PlanName, Scheme, SignInId,
+    Subscription, TrackClass,
+};
+
+/// Reads `bytes` as every kind of name.
+pub fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(id) = ContentId::parse(text) {
+        assert_eq!(id.as_str(), text);
+    }
+    if let Ok(path) = ObjectPath::parse(text) {
+        assert_eq!(path.as_str(), text);
+    }
+    if let Ok(kid) = KeyId::parse(text) {
+        assert_eq!(KeyId::parse(&kid.to_string()), Ok(kid));
+    }
+    let _ = KeyId::parse_base64url(text);
+    let _ = (PlanName::parse(text), SignInId::parse(text), Country::parse(text));
+    let _ = (Dialect::parse(text), Scheme::parse(text), TrackClass::parse(text));
+    let _ = (KeyState::parse(text), Subscription::parse(text));
+}

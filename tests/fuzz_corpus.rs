@@ -1,0 +1,111 @@
+//! Replays the fuzz corpus on the stable compiler, each seed also damaged in many ways: what
+//! `cargo xtask fuzz` looks for at length, in a moment.
+
+use std::path::Path;
+
+#[path = "../fuzz/entries/edge.rs"]
+mod edge_entry;
+#[path = "../fuzz/entries/h264.rs"]
+mod h264_entry;
+#[path = "../fuzz/entries/keys.rs"]
+mod keys_entry;
+#[path = "../fuzz/entries/manifests.rs"]
+mod manifests_entry;
+#[path = "../fuzz/entries/mp4.rs"]
+mod mp4_entry;
+#[path = "../fuzz/entries/names.rs"]
+mod names_entry;
+#[path = "../fuzz/entries/pssh.rs"]
+mod pssh_entry;
+#[path = "../fuzz/entries/tokens.rs"]
+mod tokens_entry;
+
+/// Damaged copies of each seed.
+const COPIES: u32 = 300;
+const COPIES_LONG: u32 = 30_000;
+
+/// A seeded source of numbers (xorshift64), so that a failure can be had again.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap_or(0) % limit.max(1)
+    }
+
+    /// Changes, removes, repeats or cuts off bytes, a few times.
+    fn damage(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..=self.below(4) {
+            let (from, length) = (self.below(bytes.len() + 1), self.below(9));
+            let end = (from + length).min(bytes.len());
+            match self.below(5) {
+                0 => bytes.truncate(from),
+                1 => drop(bytes.drain(from..end)),
+                2 => {
+                    let again = bytes[from..end].to_vec();
+                    bytes.splice(from..from, again);
+                }
+                3 => bytes[from..end].fill([0, 1, 0x7f, 0x80, 0xff][self.below(5)]),
+                _ => bytes[from..end].iter_mut().for_each(|byte| *byte ^= 1 << self.below(8)),
+            }
+        }
+    }
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let copies = if std::env::var_os("STRONGROOM_LONG").is_some() { COPIES_LONG } else { COPIES };
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    run(&[]);
+    for entry in std::fs::read_dir(&folder).expect("the target has seeds") {
+        let seed = std::fs::read(entry.expect("a seed").path()).expect("the seed can be read");
+        run(&seed);
+        for _ in 0..copies {
+            let mut copy = seed.clone();
+            dice.damage(&mut copy);
+            run(&copy);
+        }
+    }
+}
+
+#[test]
+fn edge() {
+    replay("edge", edge_entry::run);
+}
+
+#[test]
+fn h264() {
+    replay("h264", h264_entry::run);
+}
+
+#[test]
+fn keys() {
+    replay("keys", keys_entry::run);
+}
+
+#[test]
+fn manifests() {
+    replay("manifests", manifests_entry::run);
+}
+
+#[test]
+fn mp4() {
+    replay("mp4", mp4_entry::run);
+}
+
+#[test]
+fn names() {
+    replay("names", names_entry::run);
+}
+
+#[test]
+fn pssh() {
+    replay("pssh", pssh_entry::run);
+}
+
+#[test]
+fn tokens() {
+    replay("tokens", tokens_entry::run);
+}
