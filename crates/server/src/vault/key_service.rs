@@ -1,0 +1,361 @@
+//! The key hierarchy: root key → KEK of a category → one CEK a title, track class and scheme.
+
+use super::audit_writer::{AuditError, AuditWriter};
+use super::kek_cache::KekCache;
+use crate::entropy::EntropySource;
+use keys::key_file::ImportedKey;
+use keys::kms::{Kms, KmsError};
+use keys::{ContentKey, FingerprintKey, Kek, KekContext, KeyContext, PackagingKey, PackagingKeys};
+use model::{
+    CategoryName, ContentId, KekVersion, KeyId, KeyState, Scheme, Timestamp, Title, TrackClass,
+    TrackClasses, WrappedKey,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{AuditEntry, Store, StoreError, StoredKek};
+use tokio::sync::Mutex;
+
+/// The one service whose keys these are; part of what each key is bound to.
+const TENANT: &str = "default";
+/// Longest wait for the KMS: callers are told within a second (R173).
+const KMS_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// Why a key is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyServiceError {
+    /// The KMS did not answer in time, or not at all.
+    #[error("the KMS is not available")]
+    KmsUnavailable,
+    /// The KMS refuses: a matter for the operator.
+    #[error("the KMS refuses")]
+    KmsRefused,
+    /// A wrapped key does not open: its row was changed, or the root key is another one.
+    #[error("a stored key is not bound to its row and root key")]
+    Integrity,
+    /// A KEK that rows name is not stored.
+    #[error("a key's KEK is missing")]
+    KekMissing,
+    /// The KID belongs to another key, title or use.
+    #[error("key {0} is known as another key, or for another title, class or scheme")]
+    KidTaken(KeyId),
+    /// The same key is in use under another KID (R016).
+    #[error("the key given as {0} is in use under another kid")]
+    KeyReused(KeyId),
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit: without it, no key is made or given.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+impl From<KmsError> for KeyServiceError {
+    fn from(error: KmsError) -> Self {
+        match error {
+            KmsError::Unavailable => Self::KmsUnavailable,
+            KmsError::Refused => Self::KmsRefused,
+            KmsError::Integrity => Self::Integrity,
+        }
+    }
+}
+
+/// Makes, wraps, keeps and opens content keys.
+pub struct KeyService {
+    store: Store,
+    kms: Arc<dyn Kms>,
+    fingerprints: FingerprintKey,
+    entropy: EntropySource,
+    audit: AuditWriter,
+    opened: KekCache,
+    /// Held while keys are made, so that requests for the same title make one set.
+    making: Mutex<()>,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Keys that are new.
+    pub added: usize,
+    /// Keys that were there already, exactly so.
+    pub known: usize,
+}
+
+impl KeyService {
+    /// A service on these rows and this root key.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        kms: Arc<dyn Kms>,
+        fingerprints: FingerprintKey,
+        entropy: EntropySource,
+        audit: AuditWriter,
+    ) -> Self {
+        let (opened, making) = (KekCache::default(), Mutex::default());
+        Self { store, kms, fingerprints, entropy, audit, opened, making }
+    }
+
+    /// The keys to package a title with: those it has, and a new one for each class and scheme
+    /// that has none. Asked again, it gives the same keys.
+    ///
+    /// Errors: [`KeyServiceError`]; a key that was made is given only after its audit row.
+    pub async fn packaging_keys(
+        &self,
+        title: &Title,
+        classes: TrackClasses,
+        schemes: &[Scheme],
+        now: Timestamp,
+    ) -> Result<PackagingKeys, KeyServiceError> {
+        let _one_at_a_time = self.making.lock().await;
+        let mut rows = self.usable_keys_of(&title.content_id).await?;
+        let slots = classes.iter().flat_map(|class| schemes.iter().map(move |s| (class, *s)));
+        let missing: Vec<_> = slots
+            .filter(|(class, scheme)| !rows.iter().any(|r| serves(r, *class, *scheme)))
+            .collect();
+        if !missing.is_empty() {
+            let (version, kek) = self.newest_kek(&title.category, now).await?;
+            for (class, scheme) in missing {
+                self.make_key(title, (class, scheme), version, &kek, now).await?;
+            }
+            rows = self.usable_keys_of(&title.content_id).await?;
+        }
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let key = self.open_key(row, now).await?;
+            let (kid, iv) = (row.kid, row.iv);
+            let (track_class, scheme) = (row.track_class, row.scheme);
+            keys.push(PackagingKey { kid, key, iv, track_class, scheme });
+        }
+        let kids: Vec<String> = rows.iter().map(|row| row.kid.to_string()).collect();
+        let given = entry("keys.given_to_packager", &title.content_id, None, kids.join(" "), now);
+        self.audit.append(vec![given]).await?;
+        Ok(PackagingKeys::new(keys))
+    }
+
+    /// Keeps keys that come from a key file. A key that is there already, exactly so, is
+    /// passed over; the first that contradicts a row ends the import.
+    ///
+    /// Errors: [`KeyServiceError::KidTaken`], [`KeyServiceError::KeyReused`] and the others.
+    pub async fn import(
+        &self,
+        title: &Title,
+        keys: &[ImportedKey],
+        now: Timestamp,
+    ) -> Result<Imported, KeyServiceError> {
+        let _one_at_a_time = self.making.lock().await;
+        let (version, kek) = self.newest_kek(&title.category, now).await?;
+        let mut imported = Imported::default();
+        for ImportedKey { key, .. } in keys {
+            let row = self.wrap(title, key, version, &kek, now);
+            if let Some(known) = self.store.key(row.kid).await? {
+                is_same(&known, &row).then_some(()).ok_or(KeyServiceError::KidTaken(row.kid))?;
+                imported.known += 1;
+            } else {
+                self.keep(&row, "key.imported", now).await?;
+                imported.added += 1;
+            }
+        }
+        Ok(imported)
+    }
+
+    /// Opens a stored key. The caller audits what it is opened for.
+    ///
+    /// Errors: [`KeyServiceError`].
+    pub async fn open_key(
+        &self,
+        row: &WrappedKey,
+        now: Timestamp,
+    ) -> Result<ContentKey, KeyServiceError> {
+        let kek = self.open_kek(&row.category, row.kek_version, now).await?;
+        kek.unwrap(&row.wrapped, &KeyContext::of_row(TENANT, row))
+            .map_err(|keys::UnwrapError| KeyServiceError::Integrity)
+    }
+
+    /// Whether `key` is the key of this row.
+    #[must_use]
+    pub fn is_key_of(&self, row: &WrappedKey, key: &ContentKey) -> bool {
+        key.fingerprint(&self.fingerprints) == row.fingerprint
+    }
+
+    /// Keys that may be used, oldest first, so that every caller finds the same one for a use.
+    async fn usable_keys_of(
+        &self,
+        content_id: &ContentId,
+    ) -> Result<Vec<WrappedKey>, KeyServiceError> {
+        let mut rows = self.store.keys_of(content_id).await?;
+        rows.retain(|row| row.state == KeyState::Active);
+        rows.sort_by_key(|row| (row.created, row.kid));
+        let mut kept: Vec<WrappedKey> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let use_of = |row: &WrappedKey| (row.track_class, row.scheme);
+            if !kept.iter().any(|earlier| use_of(earlier) == use_of(&row)) {
+                kept.push(row);
+            }
+        }
+        Ok(kept)
+    }
+
+    async fn make_key(
+        &self,
+        title: &Title,
+        (class, scheme): (TrackClass, Scheme),
+        version: KekVersion,
+        kek: &Kek,
+        now: Timestamp,
+    ) -> Result<(), KeyServiceError> {
+        let key = self.entropy.with(|entropy| {
+            let mut draw = || {
+                let mut bytes = [0; 16];
+                entropy.fill(&mut bytes);
+                bytes
+            };
+            // Under cbcs the IV is the track's constant, and FairPlay's license carries it, so
+            // it is kept. Under cenc each track draws its own.
+            let (kid, iv) = (KeyId::from_bytes(draw()), (scheme == Scheme::Cbcs).then(draw));
+            let key = ContentKey::generate(entropy);
+            PackagingKey { kid, key, iv, track_class: Some(class), scheme: Some(scheme) }
+        });
+        self.keep(&self.wrap(title, &key, version, kek, now), "key.generated", now).await
+    }
+
+    fn wrap(
+        &self,
+        title: &Title,
+        key: &PackagingKey,
+        kek_version: KekVersion,
+        kek: &Kek,
+        now: Timestamp,
+    ) -> WrappedKey {
+        let mut row = WrappedKey {
+            kid: key.kid,
+            content_id: title.content_id.clone(),
+            track_class: key.track_class,
+            scheme: key.scheme,
+            category: title.category.clone(),
+            kek_version,
+            wrapped: vec![],
+            iv: key.iv,
+            fingerprint: key.key.fingerprint(&self.fingerprints),
+            state: KeyState::Active,
+            created: now,
+        };
+        let context = KeyContext::of_row(TENANT, &row);
+        row.wrapped = self.entropy.with(|entropy| kek.wrap(&key.key, &context, entropy));
+        row
+    }
+
+    /// Audits and stores a new key.
+    async fn keep(
+        &self,
+        row: &WrappedKey,
+        action: &'static str,
+        now: Timestamp,
+    ) -> Result<(), KeyServiceError> {
+        let detail = format!(
+            "class {} scheme {} kek {} {}",
+            row.track_class.map_or("any", TrackClass::name),
+            row.scheme.map_or("any", Scheme::name),
+            row.category,
+            row.kek_version.0
+        );
+        self.audit.append(vec![entry(action, &row.content_id, Some(row.kid), detail, now)]).await?;
+        match self.store.insert_key(row).await {
+            Err(StoreError::Conflict) => Err(KeyServiceError::KeyReused(row.kid)),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// The KEK that wraps a category's new keys; made when there is none, or only a
+    /// compromised one.
+    async fn newest_kek(
+        &self,
+        category: &CategoryName,
+        now: Timestamp,
+    ) -> Result<(KekVersion, Arc<Kek>), KeyServiceError> {
+        let newest = self.store.newest_kek(category).await?;
+        let next = match newest {
+            Some(kek) if kek.state == KeyState::Active => {
+                return Ok((kek.version, self.open_kek(category, kek.version, now).await?));
+            }
+            Some(kek) => KekVersion(kek.version.0.saturating_add(1)),
+            None => KekVersion(1),
+        };
+        let kek = self.entropy.with(Kek::generate);
+        let context = KekContext { tenant: TENANT, category, version: next };
+        let wrapped = within(self.kms.wrap(&kek, &context)).await?;
+        let stored = StoredKek {
+            category: category.clone(),
+            version: next,
+            wrapped,
+            state: KeyState::Active,
+            created: now,
+        };
+        let detail = format!("category {category} version {} kms {}", next.0, self.kms.name());
+        self.audit.append(vec![vault_entry("kek.generated", detail, now)]).await?;
+        match self.store.insert_kek(&stored).await {
+            // Another process was first: its KEK is the one to use, this one was never used.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok((next, self.open_kek(category, next, now).await?))
+    }
+
+    async fn open_kek(
+        &self,
+        category: &CategoryName,
+        version: KekVersion,
+        now: Timestamp,
+    ) -> Result<Arc<Kek>, KeyServiceError> {
+        let name = (category.clone(), version);
+        if let Some(kek) = self.opened.get(&name, now) {
+            return Ok(kek);
+        }
+        let stored = self.store.kek(category, version).await?.ok_or(KeyServiceError::KekMissing)?;
+        let context = KekContext { tenant: TENANT, category, version };
+        #[expect(clippy::disallowed_methods, reason = "the vault opens KEKs to open its CEKs")]
+        let opening = self.kms.unwrap(&stored.wrapped, &context);
+        let kek = Arc::new(within(opening).await?);
+        self.opened.put(name, Arc::clone(&kek), now);
+        Ok(kek)
+    }
+}
+
+/// Waits for the KMS, but not long.
+async fn within<T>(call: impl Future<Output = Result<T, KmsError>>) -> Result<T, KeyServiceError> {
+    match tokio::time::timeout(KMS_TIMEOUT, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_too_late) => Err(KeyServiceError::KmsUnavailable),
+    }
+}
+
+fn serves(row: &WrappedKey, class: TrackClass, scheme: Scheme) -> bool {
+    row.track_class.is_none_or(|own| own == class) && row.scheme.is_none_or(|own| own == scheme)
+}
+
+/// The same key for the same use.
+fn is_same(known: &WrappedKey, row: &WrappedKey) -> bool {
+    let public = |row: &WrappedKey| (row.content_id.clone(), row.track_class, row.scheme, row.iv);
+    public(known) == public(row) && known.fingerprint == row.fingerprint
+}
+
+fn entry(
+    action: &'static str,
+    content_id: &ContentId,
+    kid: Option<KeyId>,
+    detail: String,
+    now: Timestamp,
+) -> AuditEntry {
+    AuditEntry { content_id: Some(content_id.clone()), kid, ..vault_entry(action, detail, now) }
+}
+
+fn vault_entry(action: &'static str, detail: String, now: Timestamp) -> AuditEntry {
+    AuditEntry {
+        at: now,
+        actor: "vault".to_owned(),
+        action: action.to_owned(),
+        content_id: None,
+        kid: None,
+        session: None,
+        decision: None,
+        detail,
+    }
+}

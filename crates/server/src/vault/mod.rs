@@ -1,0 +1,178 @@
+//! The side of the service that may hold a content key: keys, licenses, packaging.
+//!
+//! Front reaches it only through [`crate::vault_link`].
+
+mod audit_writer;
+mod folder_output;
+mod kek_cache;
+mod key_service;
+mod license;
+mod master_key;
+mod packaging;
+#[cfg(test)]
+mod tests;
+
+pub use audit_writer::{AuditError, AuditWriter};
+pub use key_service::{Imported, KeyService, KeyServiceError};
+pub use master_key::MasterKeyRefused;
+pub use packaging::{PackagingError, PackagingJob, package_to_folder, probe_job};
+
+use crate::config::Config;
+use crate::entropy::EntropySource;
+use crate::secrets::{self, SecretError};
+use keys::key_file::ImportedKey;
+use keys::kms::Kms;
+use keys::{FingerprintKey, PackagingKey};
+use model::{
+    CategoryName, ContentId, PlanAccess, RegionRule, Timestamp, Title, TitlePolicy, TitleState,
+};
+use playback::GrantKey;
+use std::sync::Arc;
+use store::ephemeral::{BurnedGrants, SingleUse};
+use store::{PAGE_MAX, Store};
+use zeroize::Zeroizing;
+
+/// Answered KIDs that are remembered until their token expires: 30 seconds of 8000 licenses
+/// with 4 keys a second.
+const LIVE_KIDS: usize = 1_000_000;
+/// Grants that are remembered for the five seconds they live.
+const LIVE_GRANTS: usize = 250_000;
+
+/// Keys and licenses of one service.
+pub struct Vault {
+    store: Store,
+    grant_key: Arc<GrantKey>,
+    keys: KeyService,
+    audit: AuditWriter,
+    answered: SingleUse,
+    burned: BurnedGrants,
+    entropy: EntropySource,
+}
+
+/// Why the vault does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The root key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyRefused),
+    /// The key of the fingerprints.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+impl Vault {
+    /// Opens the vault that the settings name: root key and secrets are made on first use.
+    /// Its audit is written on the current runtime.
+    ///
+    /// Errors: [`VaultError`].
+    pub async fn open(
+        config: &Config,
+        store: Store,
+        grant_key: Arc<GrantKey>,
+        entropy: &EntropySource,
+    ) -> Result<Self, VaultError> {
+        let fingerprint = secrets::load_or_make(&config.secrets_folder(), "fingerprint", entropy)?;
+        let kms = Arc::new(master_key::open_or_make(config).await?);
+        Ok(Self::new(store, grant_key, kms, &fingerprint, entropy))
+    }
+
+    /// A vault on any root key.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        grant_key: Arc<GrantKey>,
+        kms: Arc<dyn Kms>,
+        fingerprint: &Zeroizing<[u8; 32]>,
+        entropy: &EntropySource,
+    ) -> Self {
+        let audit = AuditWriter::start(store.clone());
+        let fingerprints = FingerprintKey::from_bytes(fingerprint);
+        let keys =
+            KeyService::new(store.clone(), kms, fingerprints, entropy.clone(), audit.clone());
+        let (answered, burned) = (SingleUse::new(LIVE_KIDS), BurnedGrants::new(LIVE_GRANTS));
+        let entropy = entropy.clone();
+        Self { store, grant_key, keys, audit, answered, burned, entropy }
+    }
+
+    /// The key service.
+    #[must_use]
+    pub const fn keys(&self) -> &KeyService {
+        &self.keys
+    }
+
+    /// The audit.
+    #[must_use]
+    pub const fn audit(&self) -> &AuditWriter {
+        &self.audit
+    }
+
+    /// Keeps the keys of a key file. A title that is not in the catalog enters it, open to
+    /// every plan and without a security floor; it and a draft become external: their media is
+    /// elsewhere, their licenses come from here.
+    ///
+    /// Errors: [`KeyServiceError`]; keys before the one that is refused stay.
+    pub async fn import_keys(
+        &self,
+        imported: Vec<ImportedKey>,
+        now: Timestamp,
+    ) -> Result<Imported, KeyServiceError> {
+        let mut sum = Imported::default();
+        for of_title in imported.chunk_by(|one, next| one.content_id == next.content_id) {
+            let Some(first) = of_title.first() else { continue };
+            let (state, policy) = (TitleState::External, TitlePolicy::without_floor());
+            let title = self.title_or(&first.content_id, state, policy).await?;
+            let done = self.keys.import(&title, of_title, now).await?;
+            if title.state == TitleState::Draft {
+                self.store.set_title_state(&title.content_id, &TitleState::External).await?;
+            }
+            sum.added += done.added;
+            sum.known += done.known;
+        }
+        Ok(sum)
+    }
+
+    /// Every content key, in the clear, for a search for leaks.
+    ///
+    /// Errors: [`KeyServiceError`]; one key that does not open ends it.
+    pub async fn every_content_key(&self) -> Result<Vec<PackagingKey>, KeyServiceError> {
+        // No moment is needed: what is opened here is opened for this search.
+        let now = Timestamp(0);
+        let (mut keys, mut after) = (vec![], None);
+        loop {
+            let titles = self.store.titles(PAGE_MAX, after.as_ref()).await?;
+            let Some(last) = titles.last() else { return Ok(keys) };
+            after = Some(last.content_id.clone());
+            for title in &titles {
+                for row in self.store.keys_of(&title.content_id).await? {
+                    let key = self.keys.open_key(&row, now).await?;
+                    let (kid, iv) = (row.kid, row.iv);
+                    let (track_class, scheme) = (row.track_class, row.scheme);
+                    keys.push(PackagingKey { kid, key, iv, track_class, scheme });
+                }
+            }
+        }
+    }
+
+    /// The title, which enters the catalog in this state when it is not there.
+    async fn title_or(
+        &self,
+        content_id: &ContentId,
+        state: TitleState,
+        policy: TitlePolicy,
+    ) -> Result<Title, KeyServiceError> {
+        if let Some(title) = self.store.title(content_id).await? {
+            return Ok(title);
+        }
+        let title = Title {
+            content_id: content_id.clone(),
+            name: content_id.to_string(),
+            category: CategoryName::parse("default").expect("a plain name"),
+            policy,
+            access: PlanAccess::Every,
+            regions: RegionRule::Everywhere,
+            state,
+        };
+        self.store.put_title(&title).await?;
+        Ok(title)
+    }
+}

@@ -1,0 +1,213 @@
+//! One packaging job: sources → keys → package → published title.
+
+use super::folder_output::{FileInput, FolderOutput};
+use super::key_service::KeyServiceError;
+use super::Vault;
+use crate::clock::Clock;
+use keys::{PackagingKeys, SystemEntropy};
+use media::NamedInput;
+use media::package::{Layout, PackageError, Plan, Probe, Progress, package, probe};
+use model::{ContentId, PackageId, PackagedEvent, Scheme, Title, TitlePolicy, TitleState};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::objects::{Folder, Staging};
+use store::{OutFolder, StoreError};
+
+/// What is to be packaged.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The title.
+    pub content_id: ContentId,
+    /// One scheme or both.
+    pub schemes: Vec<Scheme>,
+    /// How the media lies in files.
+    pub layout: Layout,
+    /// Shortest segment, seconds.
+    pub segment_s: u32,
+    /// The clear sources.
+    pub inputs: Vec<PathBuf>,
+}
+
+/// Told of a job's progress, on the thread that works.
+pub type OnProgress = Box<dyn FnMut(Progress) + Send>;
+
+/// Why a job made no package. Nothing of it is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum PackagingError {
+    /// A source cannot be opened.
+    #[error("cannot open {path}: {cause}", path = path.display())]
+    Open {
+        /// The source.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The sources, the request or the output are refused.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The keys are not to be had.
+    #[error(transparent)]
+    Keys(#[from] KeyServiceError),
+    /// The folder of the package.
+    #[error("{path}: {what}", path = path.display())]
+    Target {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The working thread ended.
+    #[error("the packaging thread ended early")]
+    Thread,
+}
+
+impl Vault {
+    /// Packages a title under keys of the key service and publishes it.
+    ///
+    /// A title that is not in the catalog enters it with the default policy. One that is
+    /// published stays so, with its old package, until the new one takes its place.
+    ///
+    /// Errors: [`PackagingError`].
+    pub async fn package_and_publish(
+        self: &Arc<Self>,
+        objects: &Folder,
+        job: Job,
+        clock: &Clock,
+        progress: OnProgress,
+    ) -> Result<PackagedEvent, PackagingError> {
+        let (title, keys) = self.title_and_keys(&job, clock).await?;
+        let package_id = PackageId::random(&mut SystemEntropy);
+        let plan = plan(&job, package_id, clock);
+        let (objects, content_id) = (objects.clone(), job.content_id.clone());
+        let event = blocking(move || {
+            let staging = objects
+                .stage(&content_id, package_id)
+                .map_err(|cause| target_error(PathBuf::from(content_id.as_str()), &cause))?;
+            let event = write(&job, &plan, &keys, FolderOutput::new(staging.path()), progress)?;
+            publish(staging, &content_id)?;
+            Ok(event)
+        })
+        .await?;
+        let state = TitleState::Published { package: package_id };
+        self.store.publish_package(&state, &event, clock.now()).await?;
+        tracing::info!(content_id = %title.content_id, package_id = %package_id, "published");
+        Ok(event)
+    }
+
+    /// Packages a title under keys of the key service into a folder, and publishes nothing.
+    ///
+    /// Errors: [`PackagingError`].
+    pub async fn package_to_folder(
+        self: &Arc<Self>,
+        folder: PathBuf,
+        job: Job,
+        clock: &Clock,
+        progress: OnProgress,
+    ) -> Result<PackagedEvent, PackagingError> {
+        let (_, keys) = self.title_and_keys(&job, clock).await?;
+        package_with(keys, folder, job, clock, progress).await
+    }
+
+    /// Probes the sources, then finds or makes the title and one key for each class and scheme.
+    async fn title_and_keys(
+        &self,
+        job: &Job,
+        clock: &Clock,
+    ) -> Result<(Title, PackagingKeys), PackagingError> {
+        let probed = job.clone();
+        let probe = blocking(move || with_inputs(&probed, |inputs| Ok(probe(inputs)?))).await?;
+        let policy = TitlePolicy::default();
+        let title = self.title_or(&job.content_id, policy, TitleState::Draft).await?;
+        let Probe { tracks, .. } = probe;
+        let classes = tracks.iter().map(|track| track.class).collect();
+        let keys =
+            self.keys().packaging_keys(&title, classes, &job.schemes, clock.now()).await?;
+        Ok((title, keys))
+    }
+}
+
+/// Packages under given keys into a folder: for tests and for moving in. Needs no home.
+///
+/// Errors: [`PackagingError`].
+pub async fn package_with(
+    keys: PackagingKeys,
+    folder: PathBuf,
+    job: Job,
+    clock: &Clock,
+    progress: OnProgress,
+) -> Result<PackagedEvent, PackagingError> {
+    let plan = plan(&job, PackageId::random(&mut SystemEntropy), clock);
+    blocking(move || {
+        let out = OutFolder::stage(&folder)
+            .map_err(|cause| target_error(folder.clone(), &cause))?;
+        let event = write(&job, &plan, &keys, FolderOutput::new(out.path()), progress)?;
+        out.publish().map_err(|cause| target_error(folder, &cause))?;
+        Ok(event)
+    })
+    .await
+}
+
+fn plan(job: &Job, package_id: PackageId, clock: &Clock) -> Plan {
+    Plan {
+        content_id: job.content_id.clone(),
+        package_id,
+        schemes: job.schemes.clone(),
+        layout: job.layout,
+        segment_s: job.segment_s,
+        packager: concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned(),
+        now: clock.now(),
+    }
+}
+
+fn write(
+    job: &Job,
+    plan: &Plan,
+    keys: &PackagingKeys,
+    mut out: FolderOutput,
+    mut progress: OnProgress,
+) -> Result<PackagedEvent, PackagingError> {
+    with_inputs(job, |inputs| {
+        Ok(package(inputs, plan, keys, &mut out, &mut SystemEntropy, &mut progress)?)
+    })
+}
+
+fn with_inputs<T>(
+    job: &Job,
+    work: impl FnOnce(&mut [NamedInput<'_>]) -> Result<T, PackagingError>,
+) -> Result<T, PackagingError> {
+    let open = |path: &PathBuf| {
+        FileInput::open(path)
+            .map_err(|cause| PackagingError::Open { path: path.clone(), cause })
+    };
+    let mut files = job.inputs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let mut inputs: Vec<_> = files
+        .iter_mut()
+        .zip(&job.inputs)
+        .map(|(input, path)| NamedInput { name: path.display().to_string(), input })
+        .collect();
+    work(&mut inputs)
+}
+
+fn publish(staging: Staging, content_id: &ContentId) -> Result<(), PackagingError> {
+    staging.publish().map_err(|cause| target_error(PathBuf::from(content_id.as_str()), &cause))
+}
+
+fn target_error(path: PathBuf, cause: &io::Error) -> PackagingError {
+    let what = match cause.kind() {
+        io::ErrorKind::AlreadyExists => "is there and is no package; name another folder".to_owned(),
+        io::ErrorKind::WouldBlock => "another job is writing there".to_owned(),
+        _ => cause.to_string(),
+    };
+    PackagingError::Target { path, what }
+}
+
+/// CPU and disk leave the reactor.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PackagingError> + Send + 'static,
+) -> Result<T, PackagingError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_ended| PackagingError::Thread)?
+}
