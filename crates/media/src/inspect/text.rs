@@ -7,7 +7,7 @@ use model::KeyId;
 use std::fmt::{Display, Formatter, Result, Write as _};
 
 /// How many boxes of one type are shown in a row; a long file has thousands of fragments.
-const SHOWN_IN_A_ROW: usize = 3;
+const SHOWN_IN_A_ROW: usize = 6;
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -33,7 +33,8 @@ fn media_text(f: &mut Formatter<'_>, media: &MediaReport) -> Result {
     writeln!(f, "{} bytes, {} tracks", media.size_bytes, media.tracks.len())?;
     for track in &media.tracks {
         let handler = track.handler.as_deref().unwrap_or("segment");
-        write!(f, "track {}: {handler} {}", track.id, track.sample_entries.join(","))?;
+        write!(f, "track {}: {handler}", track.id)?;
+        track.sample_entries.iter().try_for_each(|entry| write!(f, " {entry}"))?;
         if let Some(scheme) = &track.scheme {
             write!(f, " {scheme}")?;
         }

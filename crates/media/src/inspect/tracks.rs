@@ -113,14 +113,13 @@ impl Tracks {
         let has_key = track.entries.iter().flatten().any(|settings| settings.is_protected);
         track.kids.dedup();
         let id = track.id;
-        let defect = match self.tracks.insert(id, track) {
+        match self.tracks.insert(id, track) {
             Some(_) => Some(format!("a second track with the id {id}")),
             None if is_encrypted && !has_key => {
                 Some("an encrypted sample entry without a `tenc` that protects it".to_owned())
             }
             None => None,
-        };
-        defect
+        }
     }
 
     /// Takes what a leaf box says. Errors: what is wrong with it.
