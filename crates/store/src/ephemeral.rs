@@ -185,3 +185,112 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+    const TOKEN: TokenId = TokenId::from_bytes([1; 16]);
+    const KID: KeyId = KeyId::from_bytes([2; 16]);
+
+    fn claim(used: &SingleUse, challenge: u8) -> Claim {
+        used.claim(TOKEN, KID, [challenge; 32], NOW.plus_s(30), NOW)
+    }
+
+    fn fresh(claim: Claim) -> ClaimHold {
+        match claim {
+            Claim::Fresh(hold) => hold,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn same(claim: Claim) -> ClaimHold {
+        match claim {
+            Claim::SameChallenge(hold) => hold,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_answered_kid_is_used_up_for_other_challenges_only() {
+        let used = SingleUse::new(10);
+        fresh(claim(&used, 1)).answered();
+        assert!(matches!(claim(&used, 2), Claim::Replayed));
+        same(claim(&used, 1)).answered();
+        // A repeated answer that fails does not give back what was answered.
+        drop(same(claim(&used, 1)));
+        assert!(matches!(claim(&used, 2), Claim::Replayed));
+        let other_kid = KeyId::from_bytes([3; 16]);
+        fresh(used.claim(TOKEN, other_kid, [2; 32], NOW.plus_s(30), NOW)).answered();
+        let other_token = TokenId::from_bytes([3; 16]);
+        fresh(used.claim(other_token, KID, [2; 32], NOW.plus_s(30), NOW)).answered();
+    }
+
+    #[test]
+    fn a_failed_answer_gives_the_kid_back() {
+        let used = SingleUse::new(10);
+        let hold = fresh(claim(&used, 1));
+        assert!(matches!(claim(&used, 2), Claim::Replayed), "while the first is being answered");
+        drop(hold);
+        fresh(claim(&used, 2)).answered();
+        assert!(matches!(claim(&used, 1), Claim::Replayed));
+    }
+
+    #[test]
+    fn a_failure_beside_an_answer_gives_nothing_back() {
+        let used = SingleUse::new(10);
+        let (first, second) = (fresh(claim(&used, 1)), same(claim(&used, 1)));
+        drop(first);
+        assert!(matches!(claim(&used, 2), Claim::Replayed), "the second is being answered");
+        second.answered();
+        assert!(matches!(claim(&used, 2), Claim::Replayed));
+    }
+
+    #[test]
+    fn entries_leave_when_their_token_expires() {
+        let used = SingleUse::new(1);
+        let hold = fresh(claim(&used, 1));
+        let other = TokenId::from_bytes([9; 16]);
+        let end = NOW.plus_s(30);
+        let ask = |now| used.claim(other, KID, [1; 32], end.plus_s(30), now);
+        assert!(matches!(ask(Timestamp(end.0 - 1)), Claim::Full));
+        let next = fresh(ask(end));
+        // The end of a claim that was forgotten meanwhile touches nobody else's.
+        hold.answered();
+        assert!(matches!(ask(end), Claim::SameChallenge(_)));
+        drop(next);
+    }
+
+    #[test]
+    fn of_many_threads_with_different_challenges_one_is_fresh() {
+        let used = SingleUse::new(10);
+        let answered: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..64)
+                .map(|challenge| {
+                    let used = &used;
+                    scope.spawn(move || match claim(used, challenge) {
+                        Claim::Fresh(hold) => {
+                            hold.answered();
+                            1
+                        }
+                        _ => 0,
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(answered, 1);
+    }
+
+    #[test]
+    fn a_grant_burns_once() {
+        let burned = BurnedGrants::new(2);
+        let burn = |number, now| burned.burn(GrantId::from_bytes([number; 16]), now, NOW);
+        assert!(burn(1, NOW.plus_s(5)));
+        assert!(!burn(1, NOW.plus_s(5)));
+        assert!(burn(2, NOW.plus_s(5)));
+        assert!(!burn(3, NOW.plus_s(5)), "full");
+        assert!(burned.burn(GrantId::from_bytes([3; 16]), NOW.plus_s(9), NOW.plus_s(5)));
+    }
+}

@@ -77,7 +77,14 @@ impl From<sqlx::Error> for StoreError {
                 ErrorKind::CheckViolation | ErrorKind::NotNullViolation => {
                     Self::Invalid("a value outside of what the column allows")
                 }
-                _ => Self::Unavailable(refused.message().to_owned()),
+                _ => match refused.code().as_deref() {
+                    // SQLite's trigger that keeps an audit row from being replaced.
+                    Some("1811") => Self::Conflict,
+                    // A damaged SQLite file, or one that is none; PostgreSQL's data_corrupted
+                    // and index_corrupted.
+                    Some("11" | "26" | "XX001" | "XX002") => Self::Corrupt(error.to_string()),
+                    _ => Self::Unavailable(refused.message().to_owned()),
+                },
             },
             sqlx::Error::ColumnDecode { .. }
             | sqlx::Error::Decode(_)

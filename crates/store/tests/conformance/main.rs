@@ -1,0 +1,92 @@
+//! What a store promises, asked of SQLite and of a real PostgreSQL by the same tests.
+
+// The attribute tells clippy that these files are tests, all of their functions.
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod home;
+#[cfg(test)]
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[cfg(test)]
+mod processes;
+#[cfg(test)]
+mod rows;
+#[cfg(test)]
+mod streams;
+
+/// Runs each test on both databases, each time on a new, empty one.
+macro_rules! on_both_databases {
+    ($($module:ident::$test:ident,)+) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                crate::$module::$test(&crate::home::Home::sqlite()).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                if let Some(home) = crate::home::Home::postgres() {
+                    crate::$module::$test(&home).await;
+                }
+            })+
+        }
+    };
+}
+
+on_both_databases! {
+    rows::an_account_reads_back_and_its_name_is_unique,
+    rows::an_account_needs_its_plan,
+    rows::a_plan_changes,
+    rows::a_sign_in_lives_until_it_expires_or_ends,
+    rows::a_title_reads_back_in_every_state,
+    rows::titles_come_in_pages,
+    rows::a_key_reads_back_with_and_without_its_optional_parts,
+    rows::a_key_used_twice_is_refused,
+    rows::a_key_needs_its_kek,
+    rows::a_kek_version_is_made_once,
+    rows::a_resume_point_is_replaced,
+    rows::an_event_is_written_with_its_title_or_not_at_all,
+    rows::events_leave_in_order,
+    rows::the_boot_mark_never_falls,
+    rows::text_with_a_nul_is_refused,
+    rows::the_end_of_time_is_a_time,
+    streams::twenty_parallel_starts_on_two_slots_grant_two,
+    streams::two_hundred_parallel_starts_grant_exactly_the_plan,
+    streams::parallel_starts_of_one_device_and_title_share_a_slot,
+    streams::the_same_device_and_title_reuse_their_slot,
+    streams::a_reservation_ends_after_thirty_seconds,
+    streams::a_lease_ends_after_three_missed_heartbeats,
+    streams::a_late_renewal_neither_revives_nor_shortens,
+    streams::ending_a_stream_frees_its_slot_at_once,
+    streams::only_the_owner_ends_a_stream,
+    streams::a_stream_needs_its_account,
+    streams::accounts_do_not_share_slots,
+    audit::entries_in_batches_of_every_size_form_one_chain,
+    audit::parallel_batches_form_one_chain,
+    audit::entries_beyond_the_limits_are_refused,
+    audit::the_database_refuses_to_change_a_row,
+    audit::every_change_of_a_row_is_found,
+    audit::removed_rows_are_found,
+    audit::reordered_rows_are_found,
+    audit::a_foreign_row_is_found,
+    processes::stores_opened_at_once_agree_on_the_tables,
+    processes::a_second_process_reads_and_writes_meanwhile,
+    processes::an_acknowledged_audit_batch_survives_kill_9,
+    processes::a_database_of_a_newer_version_is_refused,
+}
+
+#[tokio::test]
+async fn other_urls_are_refused() {
+    for url in ["", "strongroom.db", "mysql://localhost/x", "sqlite://", "sqlite::memory:"] {
+        let opened = store::Store::open(url).await;
+        assert!(matches!(opened, Err(store::StoreError::Setup(_))), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_unavailable_in_time() {
+    let opened = store::Store::open("postgres://nobody@127.0.0.1:9/none").await;
+    assert!(matches!(opened, Err(store::StoreError::Unavailable(_))));
+}
