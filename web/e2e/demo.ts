@@ -3,7 +3,8 @@
 // `STRONGROOM_DEMO` names a file with the line that `strongroom demo --json` printed.
 
 import { readFileSync } from "node:fs";
-import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
+import { chromium } from "playwright-core";
+import type { Browser, BrowserContextOptions, Cookie, Page } from "playwright-core";
 
 export interface Account {
   readonly name: string;
@@ -107,6 +108,23 @@ export async function signInAndOpen(page: Page, who: Account, path: string): Pro
   await fillSignIn(page, who.name, who.password);
   await page.waitForURL(`${demo.url}/`);
   await page.goto(demo.url + path);
+}
+
+const signedIn = new Map<string, Cookie[]>();
+
+/**
+ * Opens `path` as `who`, who signs in only the first time: the service counts tries, and most
+ * tests are not about signing in.
+ */
+export async function openAs(page: Page, who: Account, path: string): Promise<void> {
+  const cookies = signedIn.get(who.name);
+  if (cookies === undefined) {
+    await signInAndOpen(page, who, path);
+    signedIn.set(who.name, await page.context().cookies());
+  } else {
+    await page.context().addCookies(cookies);
+    await page.goto(demo.url + path);
+  }
 }
 
 /** Fills in the sign-in page and sends it. */

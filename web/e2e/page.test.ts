@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Page } from "playwright-core";
 import {
-  account, beginAtStart, closeBrowser, demo, firstTitle, signInAndOpen, watchPath, withPage,
+  account, beginAtStart, closeBrowser, demo, firstTitle, openAs, signInAndOpen, watchPath,
+  withPage,
 } from "./demo";
 import { playFor } from "./picture";
 
@@ -12,7 +13,7 @@ after(closeBrowser);
 
 /** Opens the first title and lets it play for a moment. */
 async function watch(page: Page): Promise<void> {
-  await signInAndOpen(page, account("entitled"), watchPath(firstTitle()));
+  await openAs(page, account("entitled"), watchPath(firstTitle()));
   await beginAtStart(page);
   await playFor(page, 0.5);
 }
@@ -29,7 +30,7 @@ function video(page: Page) {
 
 test("the catalog shows the titles and leads to them", async () => {
   await withPage(async (page) => {
-    await signInAndOpen(page, account("entitled"), "/");
+    await openAs(page, account("entitled"), "/");
     const links = page.getByRole("main").getByRole("link");
     await links.first().waitFor();
     assert.equal(await links.count(), demo.titles.length);
@@ -179,7 +180,7 @@ test("on a phone nothing is wider than the screen, and every control can be touc
     const isTooWide = () => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
     await page.goto(`${demo.url}/sign-in`);
     assert.equal(await isTooWide(), false, "sign-in");
-    await signInAndOpen(page, account("entitled"), "/");
+    await openAs(page, account("entitled"), "/");
     await page.getByRole("main").getByRole("link").first().waitFor();
     assert.equal(await isTooWide(), false, "catalog");
     await page.goto(demo.url + watchPath(firstTitle()));

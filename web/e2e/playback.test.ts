@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Page } from "playwright-core";
 import {
-  account, beginAtStart, closeBrowser, firstTitle, signInAndOpen, watchPath, withPage,
+  account, beginAtStart, closeBrowser, firstTitle, openAs, signInAndOpen, watchPath, withPage,
 } from "./demo";
 import { logEme, readEmeLog } from "./eme-log";
 import { assertMatches, noteFrames, playFor } from "./picture";
@@ -29,7 +29,7 @@ for (const scheme of ["cbcs", "cenc"] as const) {
 test("the calls to the decryption module come in the order of the standard", async (t) => {
   await withPage(async (page) => {
     await logEme(page);
-    await signInAndOpen(page, account("entitled"), watchPath(firstTitle()));
+    await openAs(page, account("entitled"), watchPath(firstTitle()));
     await beginAtStart(page);
     await playFor(page, 1);
     const log = await readEmeLog(page);

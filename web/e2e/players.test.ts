@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { build } from "esbuild";
 import type { Page } from "playwright-core";
-import { account, closeBrowser, demo, firstTitle, signInAndOpen, withPage } from "./demo";
+import { account, closeBrowser, demo, firstTitle, openAs, withPage } from "./demo";
 import type { Start, TokenAnswer } from "./players/ticket";
 import { assertMatches, noteFrames, playFor } from "./picture";
 
@@ -65,7 +65,7 @@ async function openPlayer(page: Page, file: string): Promise<string[]> {
       ? route.fulfill({ contentType: "text/javascript", body: script })
       : route.fulfill({ path: join(folder, "player.html") }),
   );
-  await signInAndOpen(page, account("entitled"), "/");
+  await openAs(page, account("entitled"), "/");
   await page.goto(`${demo.url}/players-under-test/`);
   return refused;
 }

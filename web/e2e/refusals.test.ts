@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Page, Route } from "playwright-core";
 import {
-  account, beginAtStart, closeBrowser, demo, fillSignIn, firstTitle, signInAndOpen, watchPath,
-  withPage,
+  account, beginAtStart, closeBrowser, demo, fillSignIn, firstTitle, openAs, watchPath, withPage,
 } from "./demo";
 import { assertNoMatch } from "./picture";
 
@@ -27,7 +26,7 @@ test("an account without the right plan sees no picture and reads so", async (t)
   await withPage(async (page) => {
     const title = firstTitle();
     const licenses = countRequests(page, /\/license\//);
-    await signInAndOpen(page, account("not entitled"), watchPath(title));
+    await openAs(page, account("not entitled"), watchPath(title));
     t.diagnostic(await refusal(page));
     assert.match(
       await reference(page),
@@ -43,7 +42,7 @@ for (const scheme of ["cbcs", "cenc"] as const) {
     await withPage(async (page) => {
       const title = firstTitle();
       await page.route(LICENSE, withWrongKeys);
-      await signInAndOpen(page, account("entitled"), watchPath(title, scheme));
+      await openAs(page, account("entitled"), watchPath(title, scheme));
       await beginAtStart(page);
       const words = await refusal(page);
       t.diagnostic(words);
@@ -56,7 +55,7 @@ for (const scheme of ["cbcs", "cenc"] as const) {
 test("a license URL that has expired opens nothing, and the page says why", async (t) => {
   await withPage(async (page) => {
     const title = firstTitle();
-    await signInAndOpen(page, account("entitled"), "/");
+    await openAs(page, account("entitled"), "/");
     const old = await page.evaluate(async (id) => {
       const answer = await fetch(`/api/v1/playback/token/${id}`);
       return (await answer.json()) as { expires_at: number; license: { clearkey: string } };
@@ -93,7 +92,7 @@ test("a service that stays away ends in the agreed sentence after three retries"
         }),
       });
     });
-    await signInAndOpen(page, account("entitled"), watchPath(title));
+    await openAs(page, account("entitled"), watchPath(title));
     await beginAtStart(page);
     await page.getByText(/Trying again in \d+ s \(1 of 3\)/).waitFor();
     assert.equal(await refusal(page), "Playback unavailable, try again shortly");
@@ -113,7 +112,7 @@ test("one passing fault does not stop the picture", async () => {
       isFirst = false;
       return route.fulfill({ status: 503, headers: { "Retry-After": "1" }, body: "" });
     });
-    await signInAndOpen(page, account("entitled"), watchPath(firstTitle()));
+    await openAs(page, account("entitled"), watchPath(firstTitle()));
     await beginAtStart(page);
     await page.waitForFunction(() => (document.querySelector("video")?.currentTime ?? 0) > 1);
   });
@@ -125,7 +124,7 @@ test("a browser without protected video is told so, and nothing is asked of the 
       navigator.requestMediaKeySystemAccess = () => Promise.reject(new Error("none"));
     });
     const tokens = countRequests(page, /\/playback\/token\//);
-    await signInAndOpen(page, account("entitled"), watchPath(firstTitle()));
+    await openAs(page, account("entitled"), watchPath(firstTitle()));
     assert.match(await refusal(page), /cannot decrypt/);
     assert.equal(await reference(page), "no_key_system");
     assert.equal(tokens(), 0);
@@ -134,7 +133,7 @@ test("a browser without protected video is told so, and nothing is asked of the 
 
 test("a title that is not there, and an unknown scheme, are refused in words", async () => {
   await withPage(async (page) => {
-    await signInAndOpen(page, account("entitled"), "/watch/no-such-title");
+    await openAs(page, account("entitled"), "/watch/no-such-title");
     await page.getByText(/title_not_found/).waitFor();
     await page.goto(`${demo.url}${watchPath(firstTitle())}?scheme=rot13`);
     assert.match(await refusal(page), /rot13/);
