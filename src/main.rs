@@ -1,2 +1,28 @@
-//! strongroom
-fn main() {}
+//! Strongroom: content protection for a streaming service in one binary.
+
+mod command;
+mod measure;
+mod screen;
+
+use clap::Parser as _;
+use command::Command;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let line = command::Line::parse();
+    let log = if line.command.is_service() { "info" } else { "warn" };
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("STRONGROOM_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(log)),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match Command::run(line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

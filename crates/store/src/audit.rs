@@ -68,6 +68,16 @@ pub enum FirstBadRow {
     Foreign(u64),
 }
 
+impl std::fmt::Display for FirstBadRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing(row) => write!(f, "row {row} is gone"),
+            Self::Changed(row) => write!(f, "row {row} is not what was written"),
+            Self::Foreign(row) => write!(f, "row {row} follows the newest that was written"),
+        }
+    }
+}
+
 impl Store {
     /// Adds entries in their order. When this returns, a power cut does not lose them.
     ///

@@ -10,6 +10,7 @@ mod audit;
 mod database;
 mod error;
 mod keys;
+mod out_folder;
 mod outbox;
 mod query;
 mod resume;
@@ -25,6 +26,7 @@ pub mod objects;
 pub use audit::{AUDIT_BATCH_MAX, AUDIT_TEXT_MAX, AuditEntry, AuditVerdict, FirstBadRow};
 pub use error::StoreError;
 pub use keys::StoredKek;
+pub use out_folder::OutFolder;
 pub use outbox::OutboxRow;
 pub use streams::{StartStream, StreamRow};
 

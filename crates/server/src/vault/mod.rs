@@ -12,10 +12,14 @@ mod packaging;
 #[cfg(test)]
 mod tests;
 
-pub use audit_writer::{AuditError, AuditWriter};
-pub use key_service::{Imported, KeyService, KeyServiceError};
+pub use audit_writer::AuditError;
+pub use folder_output::FileInput;
+pub use key_service::{Imported, KeyServiceError};
 pub use master_key::MasterKeyRefused;
-pub use packaging::{PackagingError, PackagingJob, package_to_folder, probe_job};
+pub use packaging::{Job, OnProgress, PackagingError, package_with};
+
+use audit_writer::AuditWriter;
+use key_service::KeyService;
 
 use crate::config::Config;
 use crate::entropy::EntropySource;
@@ -46,7 +50,6 @@ pub struct Vault {
     audit: AuditWriter,
     answered: SingleUse,
     burned: BurnedGrants,
-    entropy: EntropySource,
 }
 
 /// Why the vault does not open.
@@ -90,20 +93,7 @@ impl Vault {
         let keys =
             KeyService::new(store.clone(), kms, fingerprints, entropy.clone(), audit.clone());
         let (answered, burned) = (SingleUse::new(LIVE_KIDS), BurnedGrants::new(LIVE_GRANTS));
-        let entropy = entropy.clone();
-        Self { store, grant_key, keys, audit, answered, burned, entropy }
-    }
-
-    /// The key service.
-    #[must_use]
-    pub const fn keys(&self) -> &KeyService {
-        &self.keys
-    }
-
-    /// The audit.
-    #[must_use]
-    pub const fn audit(&self) -> &AuditWriter {
-        &self.audit
+        Self { store, grant_key, keys, audit, answered, burned }
     }
 
     /// Keeps the keys of a key file. A title that is not in the catalog enters it, open to

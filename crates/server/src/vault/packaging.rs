@@ -1,8 +1,10 @@
-//! One packaging job: sources → keys → package → published title.
+//! The flow of one packaging job: sources → keys → package → published title.
+//!
+//! Killed at any moment it leaves the old package or the new one, never half of one.
 
+use super::Vault;
 use super::folder_output::{FileInput, FolderOutput};
 use super::key_service::KeyServiceError;
-use super::Vault;
 use crate::clock::Clock;
 use keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
@@ -11,7 +13,7 @@ use model::{ContentId, PackageId, PackagedEvent, Scheme, Title, TitlePolicy, Tit
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use store::objects::{Folder, Staging};
+use store::objects::Folder;
 use store::{OutFolder, StoreError};
 
 /// What is to be packaged.
@@ -68,8 +70,8 @@ pub enum PackagingError {
 impl Vault {
     /// Packages a title under keys of the key service and publishes it.
     ///
-    /// A title that is not in the catalog enters it with the default policy. One that is
-    /// published stays so, with its old package, until the new one takes its place.
+    /// A title that is not in the catalog enters it with the default policy. One that viewers
+    /// have keeps its state and its package until the new one takes its place.
     ///
     /// Errors: [`PackagingError`].
     pub async fn package_and_publish(
@@ -79,22 +81,26 @@ impl Vault {
         clock: &Clock,
         progress: OnProgress,
     ) -> Result<PackagedEvent, PackagingError> {
+        // 1 Sources and keys. Damaged sources end here, before the catalog is touched.
         let (title, keys) = self.title_and_keys(&job, clock).await?;
-        let package_id = PackageId::random(&mut SystemEntropy);
-        let plan = plan(&job, package_id, clock);
-        let (objects, content_id) = (objects.clone(), job.content_id.clone());
-        let event = blocking(move || {
-            let staging = objects
-                .stage(&content_id, package_id)
-                .map_err(|cause| target_error(PathBuf::from(content_id.as_str()), &cause))?;
-            let event = write(&job, &plan, &keys, FolderOutput::new(staging.path()), progress)?;
-            publish(staging, &content_id)?;
-            Ok(event)
-        })
-        .await?;
-        let state = TitleState::Published { package: package_id };
+        // 2 The catalog says that the title is being packaged.
+        self.move_title(&title, TitleState::Packaging { attempt: 1 }).await?;
+        // 3 A package out of sight; shown when it is whole, verified and on the disk.
+        let plan = plan(&job, PackageId::random(&mut SystemEntropy), clock);
+        let objects = objects.clone();
+        let written = blocking(move || write_and_show(&objects, &job, &plan, &keys, progress));
+        let event = match written.await {
+            Ok(event) => event,
+            Err(error) => {
+                alert(&title.content_id, &error);
+                self.move_title(&title, TitleState::PackageFailed).await?;
+                return Err(error);
+            }
+        };
+        // 4 Title state and event, both or neither.
+        let state = TitleState::Published { package: event.package_id };
         self.store.publish_package(&state, &event, clock.now()).await?;
-        tracing::info!(content_id = %title.content_id, package_id = %package_id, "published");
+        tracing::info!(content_id = %title.content_id, package_id = %event.package_id, "published");
         Ok(event)
     }
 
@@ -121,13 +127,26 @@ impl Vault {
         let probed = job.clone();
         let probe = blocking(move || with_inputs(&probed, |inputs| Ok(probe(inputs)?))).await?;
         let policy = TitlePolicy::default();
-        let title = self.title_or(&job.content_id, policy, TitleState::Draft).await?;
+        let title = self.title_or(&job.content_id, TitleState::Draft, policy).await?;
         let Probe { tracks, .. } = probe;
         let classes = tracks.iter().map(|track| track.class).collect();
-        let keys =
-            self.keys().packaging_keys(&title, classes, &job.schemes, clock.now()).await?;
+        let keys = self.keys.packaging_keys(&title, classes, &job.schemes, clock.now()).await?;
         Ok((title, keys))
     }
+
+    /// Says in the catalog how far a job is, unless viewers have the title meanwhile. A job
+    /// that an operator starts is one attempt; a queue will count more (R172).
+    async fn move_title(&self, title: &Title, state: TitleState) -> Result<(), StoreError> {
+        if title.state.is_licensed() {
+            return Ok(());
+        }
+        self.store.set_title_state(&title.content_id, &state).await.map(drop)
+    }
+}
+
+fn alert(content_id: &ContentId, error: &PackagingError) {
+    tracing::error!(alert = "packaging_failed", %content_id, %error, "a packaging job failed");
+    metrics::counter!("strongroom_alerts_total", "alert" => "packaging_failed").increment(1);
 }
 
 /// Packages under given keys into a folder: for tests and for moving in. Needs no home.
@@ -142,13 +161,32 @@ pub async fn package_with(
 ) -> Result<PackagedEvent, PackagingError> {
     let plan = plan(&job, PackageId::random(&mut SystemEntropy), clock);
     blocking(move || {
-        let out = OutFolder::stage(&folder)
-            .map_err(|cause| target_error(folder.clone(), &cause))?;
+        let out =
+            OutFolder::stage(&folder).map_err(|cause| target_error(folder.clone(), &cause))?;
         let event = write(&job, &plan, &keys, FolderOutput::new(out.path()), progress)?;
         out.publish().map_err(|cause| target_error(folder, &cause))?;
         Ok(event)
     })
     .await
+}
+
+/// Makes the package in the store's staging area and puts it in its place.
+fn write_and_show(
+    objects: &Folder,
+    job: &Job,
+    plan: &Plan,
+    keys: &PackagingKeys,
+    progress: OnProgress,
+) -> Result<PackagedEvent, PackagingError> {
+    // What killed jobs left behind; what cannot be removed is in nobody's way.
+    if let Err(error) = objects.sweep() {
+        tracing::warn!(%error, "the media folder could not be swept");
+    }
+    let failed = |cause| target_error(PathBuf::from(job.content_id.as_str()), &cause);
+    let staging = objects.stage(&plan.content_id, plan.package_id).map_err(failed)?;
+    let event = write(job, plan, keys, FolderOutput::new(staging.path()), progress)?;
+    staging.publish().map_err(failed)?;
+    Ok(event)
 }
 
 fn plan(job: &Job, package_id: PackageId, clock: &Clock) -> Plan {
@@ -180,8 +218,7 @@ fn with_inputs<T>(
     work: impl FnOnce(&mut [NamedInput<'_>]) -> Result<T, PackagingError>,
 ) -> Result<T, PackagingError> {
     let open = |path: &PathBuf| {
-        FileInput::open(path)
-            .map_err(|cause| PackagingError::Open { path: path.clone(), cause })
+        FileInput::open(path).map_err(|cause| PackagingError::Open { path: path.clone(), cause })
     };
     let mut files = job.inputs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let mut inputs: Vec<_> = files
@@ -192,13 +229,11 @@ fn with_inputs<T>(
     work(&mut inputs)
 }
 
-fn publish(staging: Staging, content_id: &ContentId) -> Result<(), PackagingError> {
-    staging.publish().map_err(|cause| target_error(PathBuf::from(content_id.as_str()), &cause))
-}
-
 fn target_error(path: PathBuf, cause: &io::Error) -> PackagingError {
     let what = match cause.kind() {
-        io::ErrorKind::AlreadyExists => "is there and is no package; name another folder".to_owned(),
+        io::ErrorKind::AlreadyExists => {
+            "is there and is no package; name another folder".to_owned()
+        }
         io::ErrorKind::WouldBlock => "another job is writing there".to_owned(),
         _ => cause.to_string(),
     };

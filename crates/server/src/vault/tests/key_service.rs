@@ -14,7 +14,7 @@ fn classes() -> TrackClasses {
 
 async fn packaging_kids(vault: &Vault) -> BTreeSet<KeyId> {
     let title = title(TitlePolicy::default());
-    let keys = vault.keys().packaging_keys(&title, classes(), &Scheme::ALL, NOW).await.unwrap();
+    let keys = vault.keys.packaging_keys(&title, classes(), &Scheme::ALL, NOW).await.unwrap();
     keys.iter().map(|key| key.kid).collect()
 }
 
@@ -23,7 +23,7 @@ async fn each_class_and_scheme_has_its_own_key() {
     let house = House::new().await;
     let title = title(TitlePolicy::default());
     let vault = house.vault();
-    let keys = vault.keys().packaging_keys(&title, classes(), &Scheme::ALL, NOW).await.unwrap();
+    let keys = vault.keys.packaging_keys(&title, classes(), &Scheme::ALL, NOW).await.unwrap();
     let mut seen = BTreeSet::new();
     for (class, scheme) in CLASSES.into_iter().flat_map(|class| Scheme::ALL.map(|s| (class, s))) {
         let key = keys.find(class, scheme).unwrap();
@@ -65,7 +65,7 @@ async fn two_processes_end_with_one_kek() {
     assert_eq!(newest.version.0, 1);
     let later = house.vault();
     for row in house.store.keys_of(&film()).await.unwrap() {
-        later.keys().open_key(&row, NOW).await.unwrap();
+        later.keys.open_key(&row, NOW).await.unwrap();
     }
 }
 
@@ -89,7 +89,7 @@ async fn an_imported_key_serves_what_it_names() {
     assert_eq!((done.added, done.known), (1, 0));
     let title = house.store.title(&film()).await.unwrap().unwrap();
     assert_eq!(title.policy, TitlePolicy::without_floor());
-    let keys = vault.keys().packaging_keys(&title, classes(), &Scheme::ALL, NOW).await.unwrap();
+    let keys = vault.keys.packaging_keys(&title, classes(), &Scheme::ALL, NOW).await.unwrap();
     for class in CLASSES {
         assert_eq!(keys.find(class, Scheme::Cenc).unwrap().kid, kid(1));
         assert_ne!(keys.find(class, Scheme::Cbcs).unwrap().kid, kid(1));
@@ -119,10 +119,10 @@ async fn rows_open_under_their_root_key_only() {
     let house = House::new().await;
     packaging_kids(&house.vault()).await;
     let rows = house.store.keys_of(&film()).await.unwrap();
-    let key = house.vault().keys().open_key(&rows[0], NOW).await.unwrap();
+    let key = house.vault().keys.open_key(&rows[0], NOW).await.unwrap();
     assert_eq!(fingerprint_of(&key), rows[0].fingerprint);
     let stranger = House { kms: FaultyKms::new(), ..house };
-    let refused = stranger.vault().keys().open_key(&rows[0], NOW).await;
+    let refused = stranger.vault().keys.open_key(&rows[0], NOW).await;
     assert!(matches!(refused, Err(KeyServiceError::Integrity)));
 }
 
@@ -133,7 +133,7 @@ async fn without_its_kms_the_service_makes_no_key() {
         house.kms.set(mood);
         let title = title(TitlePolicy::default());
         let vault = house.vault();
-        let refused = vault.keys().packaging_keys(&title, classes(), &Scheme::ALL, NOW).await;
+        let refused = vault.keys.packaging_keys(&title, classes(), &Scheme::ALL, NOW).await;
         match refused {
             Err(KeyServiceError::KmsUnavailable) => assert!(is_away),
             Err(KeyServiceError::KmsRefused) => assert!(!is_away),
@@ -153,12 +153,12 @@ async fn an_opened_kek_is_kept_for_five_minutes() {
     let opened = |house: &House| house.kms.opened.load(Ordering::SeqCst);
     let before = opened(&house);
     for row in &rows {
-        vault.keys().open_key(row, NOW).await.unwrap();
+        vault.keys.open_key(row, NOW).await.unwrap();
     }
     assert_eq!(opened(&house), before + 1);
     house.kms.set(Mood::Away);
-    assert!(vault.keys().open_key(&rows[0], NOW.plus_s(299)).await.is_ok());
-    let refused = vault.keys().open_key(&rows[0], NOW.plus_s(300)).await;
+    assert!(vault.keys.open_key(&rows[0], NOW.plus_s(299)).await.is_ok());
+    let refused = vault.keys.open_key(&rows[0], NOW.plus_s(300)).await;
     assert!(matches!(refused, Err(KeyServiceError::KmsUnavailable)));
 }
 
@@ -181,8 +181,8 @@ async fn without_its_audit_the_service_makes_no_key() {
     let house = House::new().await;
     let vault = house.vault();
     let (store, kms) = (house.store.clone(), Arc::clone(&house.kms));
-    let closed = super::super::AuditWriter::closed();
-    let deaf = super::super::KeyService::new(
+    let closed = crate::vault::AuditWriter::closed();
+    let deaf = crate::vault::KeyService::new(
         store,
         kms,
         FingerprintKey::from_bytes(&Zeroizing::new(FINGERPRINT)),

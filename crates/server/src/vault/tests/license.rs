@@ -210,7 +210,7 @@ async fn a_session_credential_may_ask_again() {
 
 #[tokio::test]
 async fn a_missing_row_is_an_alert_and_leaves_the_token_unused() {
-    let (alerts, _guard) = super::alerts();
+    let (alerts, _guard) = alerts();
     let house = house().await;
     let gone = house.rewritten(|rows| rows.retain(|row| row.kid != kid(SD))).await;
     let vault = gone.vault();
@@ -310,7 +310,7 @@ async fn a_license_is_in_the_audit_before_it_leaves_and_without_audit_none_does(
     };
     let before = rows().await;
     let mut vault = house.vault();
-    let audit = std::mem::replace(&mut vault.audit, super::super::AuditWriter::closed());
+    let audit = std::mem::replace(&mut vault.audit, crate::vault::AuditWriter::closed());
     let body = challenge(&[SD], 0);
     assert_refused(ask(&house, &vault, &body).await, LicenseRefused::StoreUnavailable);
     assert_eq!(rows().await, before);

@@ -2,6 +2,7 @@
 
 mod key_service;
 mod license;
+mod packaging;
 
 use super::Vault;
 use crate::entropy::EntropySource;
@@ -90,7 +91,7 @@ struct House {
     store: Store,
     kms: Arc<FaultyKms>,
     grant_key: Arc<GrantKey>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl House {
@@ -103,7 +104,7 @@ impl House {
         let url = format!("sqlite://{}", folder.path().join("strongroom.db").display());
         let store = Store::open(&url).await.unwrap();
         let grant_key = Arc::new(GrantKey::from_bytes(&GRANT_KEY));
-        Self { store, kms, grant_key, _folder: folder }
+        Self { store, kms, grant_key, folder }
     }
 
     /// A vault that has just started: nothing opened, nothing claimed.

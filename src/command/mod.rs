@@ -1,0 +1,192 @@
+//! The command line: one file per command.
+//!
+//! Exit codes: 0 yes or done, 1 no or a failed check, 2 wrong use or environment.
+
+mod account;
+mod audit_leaks;
+mod bench;
+mod demo;
+mod inspect;
+mod keys;
+mod license_url;
+mod package;
+mod serve;
+mod shell;
+mod title;
+
+use crate::screen::Answer;
+use clap::{Parser, Subcommand};
+use server::{Config, Home};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Content protection for a streaming service: package, keep keys, decide, license, deliver.
+#[derive(Parser)]
+#[command(name = "strongroom", version, about, max_term_width = 100)]
+pub struct Line {
+    /// Answer with one JSON document.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Settings (TOML); `STRONGROOM_*` variables override them.
+    #[arg(long, global = true, value_name = "FILE", env = "STRONGROOM_CONFIG")]
+    config: Option<PathBuf>,
+    /// Home of the embedded stores: database, media, secrets.
+    #[arg(long, global = true, value_name = "DIR", env = "STRONGROOM_DATA")]
+    data: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the binary can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show the main job from nothing: package two titles, serve them, print the sign-ins.
+    Demo(demo::Arguments),
+    /// Package and encrypt video; verifies its own output.
+    Package(package::Arguments),
+    /// Show boxes, keys ids and protection of a file, or what a manifest offers.
+    Inspect(inspect::Arguments),
+    /// Run the service.
+    Serve(serve::Arguments),
+    /// List, show, import keys; verify the audit chain. Never prints a key.
+    #[command(subcommand)]
+    Keys(keys::Arguments),
+    /// Add and change accounts.
+    #[command(subcommand)]
+    Account(account::Arguments),
+    /// Add, publish and list titles.
+    #[command(subcommand)]
+    Title(title::Arguments),
+    /// Print a license URL as the running service would mint it.
+    LicenseUrl(license_url::Arguments),
+    /// Search files for content keys, service secrets and tokens that never expire.
+    AuditLeaks(audit_leaks::Arguments),
+    /// Measure packaging and licensing against named yardsticks.
+    #[command(subcommand)]
+    Bench(bench::Arguments),
+    /// Print the OpenAPI 3.1 document of the HTTP surface.
+    Openapi,
+    /// Print a completion script for a shell.
+    Completions(shell::Arguments),
+    /// Print the manual page.
+    Man,
+    /// Run one program and say what it cost; `bench` runs itself so.
+    #[command(name = crate::measure::METER, hide = true)]
+    MeasureOne {
+        /// The program.
+        program: OsString,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+impl Command {
+    /// Whether the command stays and serves, so that its log is worth showing.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
+
+    /// Runs the command line.
+    pub fn run(line: Line) -> Result<(), Failure> {
+        let answer = if line.json { Answer::Json } else { Answer::Text };
+        let place = Place { config: line.config, data: line.data };
+        match line.command {
+            Self::Demo(arguments) => demo::run(arguments, &place, answer),
+            Self::Package(arguments) => package::run(arguments, &place, answer),
+            Self::Inspect(arguments) => inspect::run(arguments, answer),
+            Self::Serve(arguments) => serve::run(arguments, &place),
+            Self::Keys(arguments) => keys::run(arguments, &place, answer),
+            Self::Account(arguments) => account::run(arguments, &place, answer),
+            Self::Title(arguments) => title::run(arguments, &place, answer),
+            Self::LicenseUrl(arguments) => license_url::run(arguments, &place, answer),
+            Self::AuditLeaks(arguments) => audit_leaks::run(arguments, &place, answer),
+            Self::Bench(arguments) => bench::run(arguments, answer),
+            Self::Openapi => shell::openapi(),
+            Self::Completions(arguments) => shell::completions(&arguments),
+            Self::Man => shell::man(),
+            Self::MeasureOne { program, arguments } => {
+                crate::measure::meter(&program, &arguments).map_err(Failure::Refused)
+            }
+        }
+    }
+}
+
+/// Where a command works: its settings file and its data folder.
+pub struct Place {
+    config: Option<PathBuf>,
+    data: Option<PathBuf>,
+}
+
+impl Place {
+    /// Whether there is a data folder, so that a command that can do without makes none.
+    pub fn has_data(&self) -> Result<bool, Failure> {
+        Ok(self.config()?.data.exists())
+    }
+
+    /// Reads the settings; the data folder of the command line wins.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Config::load(self.config.as_deref(), self.data.as_deref()).map_err(Failure::environment)
+    }
+
+    /// Opens the home of the stores, made on first use.
+    pub async fn home(&self) -> Result<Home, Failure> {
+        Home::open(&self.config()?).await.map_err(Failure::environment)
+    }
+}
+
+/// Why a command did not do what it was asked.
+pub enum Failure {
+    /// The answer is no, or a check failed: exit 1.
+    Refused(anyhow::Error),
+    /// Wrong use, or something around us is missing or broken: exit 2.
+    Environment(anyhow::Error),
+}
+
+impl Failure {
+    /// A refusal, from any error.
+    pub fn refused(error: impl Into<anyhow::Error>) -> Self {
+        Self::Refused(error.into())
+    }
+
+    /// A fault of use or environment, from any error.
+    pub fn environment(error: impl Into<anyhow::Error>) -> Self {
+        Self::Environment(error.into())
+    }
+
+    /// The error, whatever its blame.
+    #[must_use]
+    pub fn into_error(self) -> anyhow::Error {
+        let (Self::Refused(error) | Self::Environment(error)) = self;
+        error
+    }
+
+    /// Prints the cause chain to standard error.
+    pub fn print(&self) {
+        let (Self::Refused(error) | Self::Environment(error)) = self;
+        eprintln!("strongroom: {error}");
+        for cause in error.chain().skip(1) {
+            eprintln!("  because: {cause}");
+        }
+    }
+
+    /// The process's exit code.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 1,
+            Self::Environment(_) => 2,
+        }
+    }
+}
+
+/// Runs a command's asynchronous part.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::environment)?
+        .block_on(work)
+}
