@@ -58,10 +58,10 @@ pub enum ServeError {
 
 /// Runs every role on the stores of the settings until the process is asked to end.
 ///
-/// Prints `listening on http://…` once it answers, and writes the address to `DATA/run/url`.
+/// Writes its address (`http://…`) to `DATA/run/url` and hands it to `ready` once it answers.
 ///
 /// Errors: [`ServeError`].
-pub async fn serve(config: &Config) -> Result<(), ServeError> {
+pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), ServeError> {
     health::recorder();
     let service = Service::start(Home::open(config).await?).await?;
     sweep(&service).await;
@@ -72,6 +72,7 @@ pub async fn serve(config: &Config) -> Result<(), ServeError> {
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{bound}");
     announce(&config.url_file(), &url)?;
+    ready(&url);
     let handle = Handle::new();
     tokio::spawn(drain_when_asked(handle.clone()));
     tokio::spawn(raise_mark(Arc::clone(&service)));
@@ -120,9 +121,7 @@ fn announce(path: &Path, url: &str) -> Result<(), ServeError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    std::fs::write(path, format!("{url}\n")).map_err(failed)?;
-    println!("listening on {url}");
-    Ok(())
+    std::fs::write(path, format!("{url}\n")).map_err(failed)
 }
 
 /// Raised again and again, the mark holds although the clock is set back over a restart.

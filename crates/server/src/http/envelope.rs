@@ -1,6 +1,6 @@
 //! What every answer is wrapped in: its correlation id, its problem document, its headers.
 
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, Refusal};
 use crate::service::Service;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -24,12 +24,13 @@ pub async fn seal(
     request.extensions_mut().insert(correlation);
     let method = request.method().clone();
     let mut response = next.run(request).await;
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+    if let Some(problem) = problem_of(&mut response) {
         log(&problem, correlation, method.as_str());
         let document = problem.render(correlation);
         // Headers that inner layers set (CORS) stay.
         let mut headers = std::mem::take(response.headers_mut());
         headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::CONTENT_TYPE);
         response = document;
         for (name, value) in &headers {
             response.headers_mut().append(name, value.clone());
@@ -39,6 +40,16 @@ pub async fn seal(
         service.config.listen.tls_certificate.is_some() || service.config.listen.behind_proxy;
     put_headers(response.headers_mut(), correlation, is_tls);
     response
+}
+
+/// The problem of a refusal. The framework's own refusals of a path or a query that cannot be
+/// read are plain text; they become one too.
+fn problem_of(response: &mut Response) -> Option<Problem> {
+    let own = response.extensions_mut().remove::<Problem>();
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = media_type.is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
+    let is_framework = response.status().is_client_error() && is_plain;
+    own.or_else(|| is_framework.then(|| Refusal::Malformed("path or query").problem()))
 }
 
 fn log(problem: &Problem, correlation: CorrelationId, method: &str) {

@@ -1,0 +1,378 @@
+//! Delivery: passes, paths, ranges, and manifests rendered for one session.
+
+use crate::house::{House, ORIGIN, Reply, get, path_of};
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use edge::{EdgePass, signed_url};
+use media::manifest::{
+    DASH_PATH, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition, hls_master,
+    hls_media, hls_path, mpd,
+};
+use model::{
+    ContentId, Dialect, KeyId, ObjectPath, PackageId, PackagedEvent, PackagedVariant,
+    PlaybackSessionId, Scheme, Timestamp, TrackClass, TrackClasses,
+};
+use std::io::Write as _;
+
+/// Bytes of every media object.
+const MEDIA_BYTES: usize = 200_000;
+
+fn media_bytes() -> Vec<u8> {
+    (0..MEDIA_BYTES).map(|at| (at % 251).to_le_bytes()[0]).collect()
+}
+
+fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
+    let height = if class == TrackClass::Hd { 720 } else { 360 };
+    let (name, media) = match class {
+        TrackClass::Audio => (
+            "audio-en".to_owned(),
+            TrackMedia::Audio { sample_rate: 48_000, channels: 2, language: Some("en".into()) },
+        ),
+        _ => (
+            format!("video-{height}p"),
+            TrackMedia::Video { width: height * 16 / 9, height, frame_rate: None },
+        ),
+    };
+    let segment = SegmentEntry { duration_ts: 4000, size_bytes: 1000, starts_with_sap: true };
+    TrackRendition {
+        codecs: if class == TrackClass::Audio { "mp4a.40.2" } else { "avc1.64001f" }.into(),
+        kid: KeyId::from_bytes([0x10 * (scheme as u8 + 1) + class as u8; 16]),
+        playready_checksum: (scheme == Scheme::Cenc).then_some([0; 8]),
+        name,
+        scheme,
+        class,
+        media,
+        timescale: 1000,
+        start_ts: 0,
+        layout: TrackLayout::Segments,
+        segments: vec![segment; 3],
+    }
+}
+
+fn presentation() -> Presentation {
+    let classes = [TrackClass::Sd, TrackClass::Hd, TrackClass::Audio];
+    let tracks = Scheme::ALL.into_iter().flat_map(|s| classes.map(|class| track(s, class)));
+    Presentation { content_id: ContentId::parse("film").unwrap(), tracks: tracks.collect() }
+}
+
+fn event(presentation: &Presentation) -> PackagedEvent {
+    let variant = |track: &TrackRendition| PackagedVariant {
+        name: track.name.clone(),
+        scheme: track.scheme,
+        track_class: track.class,
+        kid: track.kid,
+        codecs: track.codecs.clone(),
+        bandwidth: 1,
+        width: None,
+        height: None,
+        language: None,
+        playlist: track.playlist_path(),
+        size_bytes: 1,
+    };
+    PackagedEvent {
+        event: PackagedEvent::EVENT.to_owned(),
+        version: PackagedEvent::VERSION,
+        content_id: presentation.content_id.clone(),
+        package_id: PackageId::from_bytes([7; 16]),
+        schemes: Scheme::ALL.to_vec(),
+        variants: presentation.tracks.iter().map(variant).collect(),
+        dash: DASH_PATH.to_owned(),
+        hls: Scheme::ALL.map(|scheme| hls_path(scheme).to_owned()).to_vec(),
+        duration_ms: 12_000,
+        size_bytes: 1,
+        packager: "test".to_owned(),
+        packaged_at: Timestamp(0),
+    }
+}
+
+/// A house whose title `film` is packaged in both schemes.
+async fn packaged() -> House {
+    let house = House::furnished().await;
+    let presentation = presentation();
+    let event = event(&presentation);
+    let staging = house.objects.stage(&presentation.content_id, event.package_id).unwrap();
+    let put = |path: &str, bytes: &[u8]| {
+        let mut file = staging.create(&ObjectPath::parse(path).unwrap()).unwrap();
+        file.write_all(bytes).unwrap();
+    };
+    put("package.json", serde_json::to_string(&event).unwrap().as_bytes());
+    put(DASH_PATH, mpd(&presentation).as_bytes());
+    for scheme in Scheme::ALL {
+        put(hls_path(scheme), hls_master(&presentation, scheme).as_bytes());
+    }
+    for track in &presentation.tracks {
+        put(&track.playlist_path(), hls_media(&presentation, track).as_bytes());
+        put(&format!("{}/{}/1.m4s", track.scheme, track.name), &media_bytes());
+    }
+    put("cbcs/empty.mp4", b"");
+    put("cbcs/notes.txt", b"not for viewers");
+    staging.publish().unwrap();
+    house
+}
+
+fn pass_for(house: &House, edit: impl FnOnce(&mut EdgePass)) -> String {
+    let mut pass = EdgePass {
+        content_id: ContentId::parse("film").unwrap(),
+        session: PlaybackSessionId::from_bytes([1; 16]),
+        classes: TrackClasses::up_to(TrackClass::Sd),
+        dialect: Dialect::ClearKey,
+        expires: house.clock.now().plus_s(60),
+    };
+    edit(&mut pass);
+    signed_url::sign(&house.service.edge_key, &pass)
+}
+
+async fn fetch(house: &House, pass: &str, object: &str) -> Reply {
+    house.get(&format!("/v/film/~{pass}/{object}")).await
+}
+
+fn kid_of(scheme: Scheme, class: TrackClass) -> String {
+    track(scheme, class).kid.to_uuid()
+}
+
+#[tokio::test]
+async fn the_urls_of_the_token_call_deliver() {
+    let house = packaged().await;
+    let token = house.sign_in("ada").await;
+    let answer = house.playback(&token, "film").await;
+    let manifest = answer.json()["manifest"].clone();
+    let dash = house.get(path_of(manifest["dash"].as_str().unwrap())).await;
+    dash.assert_granted();
+    assert_eq!(dash.header("content-type"), "application/dash+xml");
+    assert_eq!(dash.header("cache-control"), "private, no-store");
+    let hls = house.get(path_of(manifest["hls"].as_str().unwrap())).await;
+    hls.assert_granted();
+    assert_eq!(hls.header("content-type"), "application/vnd.apple.mpegurl");
+    // The cookie form, by the cookie that came with the answer.
+    let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+    let request = get("/v/film/cbcs/video-360p/1.m4s").header(header::COOKIE, &cookie);
+    let media = house.send(request.body(Body::empty()).unwrap()).await;
+    media.assert_granted();
+    assert_eq!(media.body, media_bytes());
+    let other = get("/v/other/cbcs/video-360p/1.m4s").header(header::COOKIE, &cookie);
+    house.send(other.body(Body::empty()).unwrap()).await.assert_refused(403, "pass_invalid");
+    house.get("/v/film/cbcs/video-360p/1.m4s").await.assert_refused(403, "pass_invalid");
+}
+
+#[tokio::test]
+async fn a_manifest_shows_one_scheme_and_the_classes_of_the_session() {
+    let house = packaged().await;
+    let sd = pass_for(&house, |_| {});
+    let hd = pass_for(&house, |pass| pass.classes = TrackClasses::up_to(TrackClass::Hd));
+    for (query, shown, hidden) in [
+        ("", Scheme::Cbcs, Scheme::Cenc),
+        ("?scheme=cbcs", Scheme::Cbcs, Scheme::Cenc),
+        ("?scheme=cenc", Scheme::Cenc, Scheme::Cbcs),
+    ] {
+        let reply = fetch(&house, &sd, &format!("manifest.mpd{query}")).await;
+        reply.assert_granted();
+        let text = reply.text();
+        assert!(text.contains(&kid_of(shown, TrackClass::Sd)), "{text}");
+        assert!(text.contains(&kid_of(shown, TrackClass::Audio)));
+        assert!(!text.contains(&kid_of(shown, TrackClass::Hd)), "{text}");
+        assert!(!text.contains(&kid_of(hidden, TrackClass::Sd)));
+        assert!(!text.contains("laurl") && !text.contains("/license/"), "{text}");
+        let text = fetch(&house, &hd, &format!("manifest.mpd{query}")).await.text();
+        assert!(text.contains(&kid_of(shown, TrackClass::Hd)), "{text}");
+    }
+    fetch(&house, &sd, "manifest.mpd?scheme=x").await.assert_refused(400, "malformed_request");
+    let master = fetch(&house, &sd, "master.m3u8").await.text();
+    assert!(master.contains("video-360p") && !master.contains("video-720p"), "{master}");
+    let master = fetch(&house, &hd, "master_cenc.m3u8").await.text();
+    assert!(master.contains("cenc/video-720p") && !master.contains("cbcs/"), "{master}");
+    fetch(&house, &sd, "cbcs/video-360p/playlist.m3u8").await.assert_granted();
+    let above = fetch(&house, &sd, "cbcs/video-720p/playlist.m3u8").await;
+    above.assert_refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn what_is_not_for_viewers_is_not_there() {
+    let house = packaged().await;
+    let pass = pass_for(&house, |_| {});
+    for object in [
+        "package.json",
+        "cbcs/notes.txt",
+        "nothing.mpd",
+        "cbcs/video-360p/99.m4s",
+        "cbcs",
+        "current",
+        "cbcs/video-360p",
+        "cbcs/nothing/playlist.m3u8",
+    ] {
+        fetch(&house, &pass, object).await.assert_refused(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_pass_opens_one_title_until_it_ends() {
+    let house = packaged().await;
+    let object = "cbcs/video-360p/1.m4s";
+    let good = pass_for(&house, |_| {});
+    fetch(&house, &good, object).await.assert_granted();
+    for at in 0..good.len() {
+        let flipped = if &good[at..=at] == "A" { "B" } else { "A" };
+        let mut other = good.clone();
+        other.replace_range(at..=at, flipped);
+        fetch(&house, &other, object).await.assert_refused(403, "pass_invalid");
+    }
+    for other in ["", "x", &good[1..], &good[..78], &format!("{good}A"), &good.repeat(2)] {
+        fetch(&house, other, object).await.assert_refused(403, "pass_invalid");
+    }
+    let elsewhere = pass_for(&house, |pass| pass.content_id = ContentId::parse("other").unwrap());
+    fetch(&house, &elsewhere, object).await.assert_refused(403, "pass_invalid");
+    let reply = house.get(&format!("/v/other/~{good}/{object}")).await;
+    reply.assert_refused(403, "pass_invalid");
+    house.clock.advance_ms(59_999);
+    fetch(&house, &good, object).await.assert_granted();
+    house.clock.advance_ms(1);
+    fetch(&house, &good, object).await.assert_refused(403, "pass_expired");
+}
+
+#[tokio::test]
+async fn no_path_leaves_the_package() {
+    let house = packaged().await;
+    let pass = pass_for(&house, |_| {});
+    std::fs::write(house.folder().join("secret.mp4"), b"outside").unwrap();
+    for object in [
+        "../secret.mp4",
+        "../../secret.mp4",
+        "../../../secret.mp4",
+        "cbcs/../../../../secret.mp4",
+        "%2e%2e/%2e%2e/%2e%2e/secret.mp4",
+        "..%2f..%2f..%2fsecret.mp4",
+        "%252e%252e/secret.mp4",
+        "..%5c..%5csecret.mp4",
+        "cbcs/%2e%2e/cbcs/empty.mp4",
+        "./cbcs/empty.mp4",
+        "cbcs//video-360p/1.m4s",
+        "/etc/passwd",
+        "//etc/passwd",
+        "%2fetc%2fpasswd",
+        "cbcs/video-360p/1.m4s%00",
+        "cbcs/video-360p/1.m4s%00.mp4",
+        "cbcs/video-360p/1%2em4s",
+        "cbcs/video-360p/1.m4s/",
+        "cbcs/video-360p/1.m4s/range/",
+        "~x/cbcs/video-360p/1.m4s",
+        ".staging/x.mp4",
+        "%c0%ae%c0%ae/secret.mp4",
+        "cbcs;/video-360p/1.m4s",
+    ] {
+        let reply = fetch(&house, &pass, object).await;
+        assert!(
+            [400, 403, 404].contains(&reply.status.as_u16()),
+            "{object} {} {}",
+            reply.status,
+            reply.text()
+        );
+        assert!(!reply.text().contains("outside"), "{object}");
+    }
+    for content in ["..", "%2e%2e", ".staging", "film%2f..", "film/.."] {
+        let reply = house.get(&format!("/v/{content}/~{pass}/cbcs/video-360p/1.m4s")).await;
+        assert!([403, 404].contains(&reply.status.as_u16()), "{content} {}", reply.status);
+    }
+}
+
+#[tokio::test]
+async fn a_link_in_a_package_is_not_followed() {
+    let house = packaged().await;
+    let pass = pass_for(&house, |_| {});
+    std::fs::write(house.folder().join("secret.mp4"), b"outside").unwrap();
+    let package = house.folder().join("media/film").join("07".repeat(16));
+    std::os::unix::fs::symlink(house.folder().join("secret.mp4"), package.join("link.mp4"))
+        .unwrap();
+    fetch(&house, &pass, "link.mp4").await.assert_refused(404, "not_found");
+}
+
+async fn ranged(house: &House, pass: &str, range: &str) -> Reply {
+    let request =
+        get(&format!("/v/film/~{pass}/cbcs/video-360p/1.m4s")).header(header::RANGE, range);
+    house.send(request.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_range_by_header_and_by_url_is_the_same_bytes() {
+    let house = packaged().await;
+    let pass = pass_for(&house, |_| {});
+    let bytes = media_bytes();
+    for (spec, expected) in [
+        ("0-23", &bytes[..24]),
+        ("0-0", &bytes[..1]),
+        ("199999-", &bytes[199_999..]),
+        ("-5", &bytes[199_995..]),
+        ("100000-170000", &bytes[100_000..=170_000]),
+        ("0-99999999999999999999", &bytes[..]),
+    ] {
+        let by_header = ranged(&house, &pass, &format!("bytes={spec}")).await;
+        assert_eq!(by_header.status, StatusCode::PARTIAL_CONTENT, "{spec}");
+        assert_eq!(by_header.body, expected, "{spec}");
+        let content_range = by_header.header("content-range");
+        assert!(content_range.ends_with("/200000"), "{content_range}");
+        assert_eq!(by_header.header("content-length"), expected.len().to_string());
+        let path = format!("cbcs/video-360p/1.m4s/range/{spec}");
+        let by_url = fetch(&house, &pass, &path).await;
+        assert_eq!(by_url.status, StatusCode::OK, "{spec}");
+        assert_eq!(by_url.body, expected, "{spec}");
+    }
+}
+
+#[tokio::test]
+async fn bad_ranges_are_refused_and_many_are_not_served() {
+    let house = packaged().await;
+    let pass = pass_for(&house, |_| {});
+    for range in ["bytes=200000-", "bytes=200000-200001", "bytes=-0", "bytes=0-1,5-6"] {
+        let reply = ranged(&house, &pass, range).await;
+        reply.assert_refused(416, "range_not_satisfiable");
+        assert_eq!(reply.header("content-range"), "bytes */200000");
+    }
+    let many = format!("bytes={}0-", "0-,".repeat(5000));
+    ranged(&house, &pass, &many).await.assert_refused(416, "range_not_satisfiable");
+    for range in ["bytes=5-4", "bytes=a-b", "bytes=", "bytes", "bytes=--5", "bytes=0-1-2"] {
+        ranged(&house, &pass, range).await.assert_refused(400, "malformed_request");
+    }
+    for spec in ["5-4", "a-b", "", "0-1,2-3", "200000-"] {
+        let reply = fetch(&house, &pass, &format!("cbcs/video-360p/1.m4s/range/{spec}")).await;
+        assert!([400, 416].contains(&reply.status.as_u16()), "{spec} {}", reply.status);
+    }
+    assert_eq!(ranged(&house, &pass, "items=0-5").await.status, StatusCode::OK);
+    let empty = fetch(&house, &pass, "cbcs/empty.mp4").await;
+    assert_eq!((empty.status, empty.body.len()), (StatusCode::OK, 0));
+    let path = "cbcs/empty.mp4/range/0-0";
+    fetch(&house, &pass, path).await.assert_refused(416, "range_not_satisfiable");
+}
+
+#[tokio::test]
+async fn head_and_etag_do_what_caches_expect() {
+    let house = packaged().await;
+    let pass = pass_for(&house, |_| {});
+    let path = format!("/v/film/~{pass}/cbcs/video-360p/1.m4s");
+    let whole = house.get(&path).await;
+    assert_eq!(whole.header("accept-ranges"), "bytes");
+    assert_eq!(whole.header("cache-control"), "public, max-age=3600");
+    let etag = whole.header("etag").to_owned();
+    let head = house.send(Request::head(&path).body(Body::empty()).unwrap()).await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+    assert_eq!(head.header("content-length"), MEDIA_BYTES.to_string());
+    assert_eq!(head.header("etag"), etag);
+    let known = get(&path).header(header::IF_NONE_MATCH, format!("\"x\", {etag}"));
+    let known = house.send(known.body(Body::empty()).unwrap()).await;
+    assert_eq!((known.status, known.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    for (tag, status) in [(etag.as_str(), StatusCode::PARTIAL_CONTENT), ("\"x\"", StatusCode::OK)] {
+        let request = get(&path).header(header::RANGE, "bytes=0-1").header(header::IF_RANGE, tag);
+        assert_eq!(house.send(request.body(Body::empty()).unwrap()).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn delivery_needs_no_database() {
+    let house = packaged().await;
+    let pass = pass_for(&house, |_| {});
+    for name in ["strongroom.db", "strongroom.db-wal", "strongroom-audit.db"] {
+        // What is open stays open; what would be opened anew is gone.
+        drop(std::fs::remove_file(house.folder().join(name)));
+    }
+    fetch(&house, &pass, "manifest.mpd").await.assert_granted();
+    fetch(&house, &pass, "cbcs/video-360p/1.m4s").await.assert_granted();
+    let request = get(&format!("/v/film/~{pass}/manifest.mpd")).header(header::ORIGIN, ORIGIN);
+    house.send(request.body(Body::empty()).unwrap()).await.assert_granted();
+}

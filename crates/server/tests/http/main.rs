@@ -1,0 +1,13 @@
+//! The whole HTTP surface in process: every promise and every refusal (DESIGN §4).
+//!
+//! One binary, so that it is linked once.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+mod delivery;
+mod house;
+mod license_path;
+mod mmdb;
+mod playback_token;
+mod sign_in;
+mod surface;
