@@ -1,3 +1,5 @@
+//! Reports of sound and broken files.
+
 use super::*;
 use crate::bmff::{full_box, plain_box};
 use crate::cenc::Tenc;

@@ -1,3 +1,5 @@
+//! Manifests as agreed, and as two other parsers read them.
+
 use super::fixture::{in_segments, in_single_files, kid};
 use super::*;
 use dash_mpd_core as dash;

@@ -1,3 +1,5 @@
+//! Boxes against another packager's bytes, and refusals.
+
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,3 +1,5 @@
+//! What sessions see, and what never reaches them.
+
 use super::*;
 use crate::manifest::fixture::{in_segments, in_single_files, kid, package};
 use crate::manifest::{self, xml};
