@@ -58,10 +58,19 @@ export function account(kind: "entitled" | "not entitled"): Account {
   return found;
 }
 
-/** The title whose policy lets ClearKey have HD: the demo's first. */
+/** The demo's first title: its policy lets ClearKey have HD. */
 export function firstTitle(): Title {
-  const [title] = demo.titles;
-  if (title === undefined) throw new Error("the demo has no title");
+  return titleAt(0);
+}
+
+/** The demo's second title: the default policy, so SD for ClearKey. */
+export function secondTitle(): Title {
+  return titleAt(1);
+}
+
+function titleAt(place: number): Title {
+  const title = demo.titles[place];
+  if (title === undefined) throw new Error("the demo has two titles");
   return title;
 }
 

@@ -23,7 +23,7 @@ for (const [name, file] of Object.entries(PLAYERS)) {
     test(`${name} plays the ${scheme} set, and the picture is the clip's`, async (t) => {
       await withPage(async (page) => {
         const title = firstTitle();
-        const refused = await openPlayer(page, file);
+        const trouble = await openPlayer(page, file);
         await page.evaluate(
           async ({ contentId, scheme: wanted }) => {
             const answer = await fetch(`/api/v1/playback/token/${contentId}`);
@@ -32,20 +32,34 @@ for (const [name, file] of Object.entries(PLAYERS)) {
           },
           { contentId: title.content_id, scheme },
         );
-        page.on("console", (message) => message.type() === "error" && t.diagnostic(message.text()));
         await noteFrames(page);
-        await playFor(page, 3);
-        const found = await assertMatches(page, title.source);
-        t.diagnostic(`differences: ${found.map((is) => is.toFixed(1)).join(", ")} grey levels`);
-        assert.deepEqual(refused, []);
+        try {
+          await playFor(page, 3);
+          const found = await assertMatches(page, title.source);
+          t.diagnostic(`differences: ${found.map((is) => is.toFixed(1)).join(", ")} grey levels`);
+        } catch (error) {
+          t.diagnostic(trouble.said.join("\n"));
+          throw error;
+        }
+        assert.deepEqual(trouble.refused, []);
       });
     });
   }
 }
 
-/** Signs in and opens the player's page; answers the list of refused license requests. */
-async function openPlayer(page: Page, file: string): Promise<string[]> {
+/** What went wrong on a player's page so far. */
+interface Trouble {
+  /** License requests that were refused. */
+  readonly refused: string[];
+  /** What the player said on the console. */
+  readonly said: string[];
+}
+
+/** Signs in and opens the player's page. */
+async function openPlayer(page: Page, file: string): Promise<Trouble> {
   const refused: string[] = [];
+  const said: string[] = [];
+  page.on("console", (message) => message.type() === "error" && said.push(message.text()));
   page.on("response", (response) => {
     if (response.url().includes("/license/") && !response.ok()) {
       refused.push(`${response.status()} ${response.request().postData() ?? ""}`);
@@ -67,5 +81,5 @@ async function openPlayer(page: Page, file: string): Promise<string[]> {
   );
   await openAs(page, account("entitled"), "/");
   await page.goto(`${demo.url}/players-under-test/`);
-  return refused;
+  return { refused, said };
 }

@@ -16,7 +16,7 @@ await withPage(
     await page.waitForTimeout(400);
     await page.screenshot({ path: PATH });
   },
-  { viewport: { width: 1120, height: 860 } },
+  { viewport: { width: 1120, height: 884 } },
 );
 await closeBrowser();
 console.log(`saved ${PATH}`);
