@@ -2,6 +2,13 @@
 //! coded samples, every track, both schemes; what we store is what Shaka Packager stores for
 //! the same keys and IVs, byte for byte and map for map.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of tests may panic"
+)]
+
 #[path = "support/folder.rs"]
 mod folder;
 #[path = "support/peers.rs"]

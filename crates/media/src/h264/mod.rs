@@ -57,3 +57,6 @@ impl Nal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

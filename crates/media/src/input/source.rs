@@ -17,6 +17,20 @@ pub trait Input {
     fn read_at(&mut self, offset: u64, out: &mut [u8]) -> std::io::Result<()>;
 }
 
+/// Bytes in memory.
+impl Input for &[u8] {
+    fn len(&self) -> u64 {
+        <[u8]>::len(self) as u64
+    }
+
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        let from = usize::try_from(offset).ok().and_then(|offset| self.get(offset..));
+        let bytes = from.and_then(|from| from.get(..out.len()));
+        out.copy_from_slice(bytes.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
 /// A source and what to call it in messages.
 pub struct NamedInput<'a> {
     /// Its name, as the user wrote it.

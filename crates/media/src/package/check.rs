@@ -18,7 +18,7 @@ type Wrong = &'static str;
 /// what they were made of.
 pub(super) fn fragment(bytes: &[u8], meant: &Fragment<'_>, payload: usize) -> Result<(), Wrong> {
     const NOT_A_FRAGMENT: Wrong = "a fragment does not read back";
-    let table = read_moof(&mut Bytes(bytes), 0, bytes.len() as u64).ok_or(NOT_A_FRAGMENT)?;
+    let table = read_moof(&mut { bytes }, 0, bytes.len() as u64).ok_or(NOT_A_FRAGMENT)?;
     let first_offset = bytes.len() as u64;
     let mut offset = first_offset;
     let mut read = table.iter();
@@ -79,22 +79,6 @@ fn protection_is_there(bytes: &[u8], meant: &Fragment<'_>) -> Option<bool> {
 
 fn find<'b>(siblings: &'b [u8], kind: &[u8; 4]) -> Option<Child<'b>> {
     boxes(siblings).flatten().find(|child| child.kind.0 == *kind)
-}
-
-/// Bytes in memory as a source.
-struct Bytes<'b>(&'b [u8]);
-
-impl Input for Bytes<'_> {
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        let from = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset..));
-        let bytes = from.and_then(|from| from.get(..out.len()));
-        out.copy_from_slice(bytes.ok_or(std::io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
 }
 
 /// The samples of the `moof` at `offset`.

@@ -1,0 +1,14 @@
+//! The packager from source to package, in memory, on sources made in code.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "sources are small and made here; a helper of tests may panic"
+)]
+
+mod clip;
+mod damage;
+mod packages;
+mod refusals;
