@@ -17,8 +17,9 @@ const GATHERED_BLOCKS: usize = 256;
 /// each subsample. No call allocates. Lengths are free; what is shorter than a block stays
 /// clear.
 pub struct CbcsCipher {
-    encrypting: EncryptingKey,
-    decrypting: DecryptingKey,
+    /// On the heap, as the other: moving the cipher leaves no copy of a key schedule behind.
+    encrypting: Box<EncryptingKey>,
+    decrypting: Box<DecryptingKey>,
     /// The pattern's encrypted blocks, side by side: one library call a block would cost more
     /// than twice the time.
     gathered: Box<Zeroizing<[u8; GATHERED_BLOCKS * BLOCK]>>,
@@ -27,8 +28,8 @@ pub struct CbcsCipher {
 impl CbcsCipher {
     pub(crate) fn new(key: &ContentKey) -> Self {
         Self {
-            encrypting: EncryptingKey::cbc(key.unbound()).expect("AES has CBC"),
-            decrypting: DecryptingKey::cbc(key.unbound()).expect("AES has CBC"),
+            encrypting: Box::new(EncryptingKey::cbc(key.unbound()).expect("AES has CBC")),
+            decrypting: Box::new(DecryptingKey::cbc(key.unbound()).expect("AES has CBC")),
             gathered: Box::new(Zeroizing::new([0; GATHERED_BLOCKS * BLOCK])),
         }
     }

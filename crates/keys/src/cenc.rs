@@ -9,12 +9,13 @@ const BLOCK: usize = 16;
 
 /// Encrypts and decrypts the samples of one track under `cenc`. No call allocates.
 pub struct CencCipher {
-    key: EncryptingKey,
+    /// On the heap: moving the cipher leaves no copy of the key schedule behind.
+    key: Box<EncryptingKey>,
 }
 
 impl CencCipher {
     pub(crate) fn new(key: &ContentKey) -> Self {
-        Self { key: EncryptingKey::ctr(key.unbound()).expect("AES has CTR") }
+        Self { key: Box::new(EncryptingKey::ctr(key.unbound()).expect("AES has CTR")) }
     }
 
     /// The first counter block of a sample whose IV has 8 bytes.
