@@ -1,7 +1,8 @@
 //! Packaging jobs on real files: what is visible when they end, and when they do not.
 
-#[path = "../../../../media/tests/clip/mod.rs"]
+#[path = "../../../../media/tests/packager/clip/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the packager's own tests use the rest")]
+#[expect(clippy::cast_possible_truncation, reason = "a made-up clip has small numbers")]
 mod clip;
 
 use super::*;
