@@ -131,6 +131,17 @@ test("a browser without protected video is told so, and nothing is asked of the 
   });
 });
 
+test("over a connection that is not secure the page says what to do", async () => {
+  await withPage(async (page) => {
+    await page.addInitScript(() => {
+      Object.defineProperty(window, "isSecureContext", { value: false });
+    });
+    await openAs(page, account("entitled"), watchPath(firstTitle()));
+    assert.match(await refusal(page), /with https/);
+    assert.equal(await reference(page), "insecure_context");
+  });
+});
+
 test("a title that is not there, and an unknown scheme, are refused in words", async () => {
   await withPage(async (page) => {
     await openAs(page, account("entitled"), "/watch/no-such-title");
