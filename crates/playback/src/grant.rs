@@ -26,8 +26,10 @@ const VERSION: u8 = 1;
 /// Binds the ciphertext to its purpose.
 const PURPOSE: &[u8] = b"strongroom license grant v1";
 
-/// The key that front and vault share. Made anew at each start where both run in one process;
-/// random 96-bit nonces allow it 2^32 grants (NIST SP 800-38D, 8.3).
+/// The key that front and vault share.
+///
+/// Limits: random 96-bit nonces allow it 2^32 grants (NIST SP 800-38D, 8.3): 50 days of a
+/// thousand licenses a second, after which it is to be changed.
 pub struct GrantKey(LessSafeKey);
 
 impl GrantKey {

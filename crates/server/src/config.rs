@@ -177,7 +177,8 @@ pub enum ConfigError {
 }
 
 /// Variables that begin like settings and are not.
-const NOT_SETTINGS: [&str; 6] = ["CONFIG", "DATA", "LOG", "PEERS", "DEMO", "LONG"];
+const NOT_SETTINGS: [&str; 9] =
+    ["CONFIG", "DATA", "LOG", "PEERS", "DEMO", "LONG", "CHROMIUM", "TEST_POSTGRES", "WEB"];
 
 impl Config {
     /// Reads the settings of this process: the file, then the `STRONGROOM_*` variables, then
@@ -234,8 +235,14 @@ impl Config {
         if self.listen.tls_certificate.is_some() != self.listen.tls_private_key.is_some() {
             return refuse("listen.tls_certificate", "a certificate and its key go together");
         }
-        if self.cors.allowed_origins.iter().any(|origin| origin == "*") {
-            return refuse("cors.allowed_origins", "name each origin; * would let any page in");
+        if !self.cors.allowed_origins.iter().all(|origin| is_origin(origin)) {
+            return refuse(
+                "cors.allowed_origins",
+                "name each origin as a browser sends it: https://player.example, never *",
+            );
+        }
+        if self.listen.public_origin.as_ref().is_some_and(|origin| !is_origin(origin)) {
+            return refuse("listen.public_origin", "scheme, host and port: https://tv.example");
         }
         match self.mode {
             Mode::Development => Ok(()),
@@ -297,6 +304,18 @@ impl Config {
     pub const fn license_url_ends(&self, now: Timestamp) -> Timestamp {
         now.plus_s(self.tokens.license_url_s)
     }
+}
+
+/// Whether `text` is an origin as browsers write it: `https://host` or `http://host`, lower
+/// case, with a port unless it is the scheme's own, and nothing behind it.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_plain = |c: u8| {
+        c.is_ascii_lowercase()
+            || c.is_ascii_digit()
+            || matches!(c, b'.' | b'-' | b':' | b'[' | b']')
+    };
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_plain))
 }
 
 /// Puts one variable into the table: `LISTEN_ADDRESS` is `address` of `[listen]`.
@@ -365,6 +384,11 @@ mod tests {
             ("[tokens]\nlicense_url_s = 121", "tokens.license_url_s"),
             ("[listen]\ntls_certificate = \"a.pem\"", "listen.tls_certificate"),
             ("[cors]\nallowed_origins = [\"*\"]", "cors.allowed_origins"),
+            ("[cors]\nallowed_origins = [\"https://tv.example/\"]", "cors.allowed_origins"),
+            ("[cors]\nallowed_origins = [\"https://TV.example\"]", "cors.allowed_origins"),
+            ("[cors]\nallowed_origins = [\"null\"]", "cors.allowed_origins"),
+            ("[listen]\npublic_origin = \"tv.example\"", "listen.public_origin"),
+            ("[listen]\npublic_origin = \"https://tv.example/x\"", "listen.public_origin"),
         ] {
             let error = parse(text, &[]).expect_err(text);
             assert!(error.contains(says), "{text}: {error}");

@@ -86,7 +86,9 @@ pub async fn license(
         decision: proof.decision,
         correlation: caller.correlation,
     };
-    Ok(service.vault.license(&terms, challenge, &service.clock, &service.entropy).await?)
+    let reply = service.vault.license(&terms, challenge, &service.clock, &service.entropy).await?;
+    metrics::counter!("strongroom_licenses_total", "dialect" => dialect.name()).increment(1);
+    Ok(reply)
 }
 
 /// The playback token of a license URL. Where a sign-in or a session travels with it, it must

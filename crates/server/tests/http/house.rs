@@ -64,7 +64,7 @@ pub struct Reply {
 
 impl Reply {
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", self.text()))
+        serde_json::from_slice(&self.body).expect("a JSON answer")
     }
 
     pub fn text(&self) -> String {

@@ -7,6 +7,7 @@
 mod delivery;
 mod house;
 mod license_path;
+mod listener;
 mod mmdb;
 mod playback_token;
 mod sign_in;
