@@ -51,9 +51,8 @@ pub fn meter(program: &OsStr, arguments: &[std::ffi::OsString]) -> anyhow::Resul
         bail!("{status}");
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let seconds = |time: nix::sys::time::TimeVal| {
-        time.tv_sec() as f64 + time.tv_usec() as f64 / 1_000_000.0
-    };
+    let seconds =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1_000_000.0;
     let cost = Cost {
         cpu_s: seconds(usage.user_time()) + seconds(usage.system_time()),
         peak_mib: usage.max_rss() as f64 / 1024.0,

@@ -1,6 +1,8 @@
 //! Replays the fuzz corpus on the stable compiler, each seed also damaged in many ways: what
 //! `cargo xtask fuzz` looks for at length, in a moment.
 
+#![expect(clippy::indexing_slicing, reason = "the mutator keeps within its own buffer")]
+
 use std::path::Path;
 
 #[path = "../fuzz/entries/edge.rs"]

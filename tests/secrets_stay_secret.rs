@@ -1,10 +1,20 @@
 //! R001, R008: after everything has run once, no content key stands anywhere but in ClearKey
 //! answers, which carry it by design.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic, and so may what it starts"
+)]
+
+#[path = "support/binary.rs"]
+mod binary;
 #[path = "support/service.rs"]
 mod service;
 
-use service::{Service, clip, done, said, strongroom};
+use binary::{clip, done, said, strongroom};
+use service::Service;
 use std::path::Path;
 
 #[test]
@@ -27,11 +37,12 @@ fn a_key_is_found_in_clearkey_answers_and_nowhere_else() {
     let account = done(strongroom(&data).args(["--json", "account", "add", "viewer"]));
     let account: serde_json::Value = serde_json::from_str(&account).unwrap();
 
-    let service = Service::start(&data, bodies.join("serve.log"));
+    let service = Service::start(&data, &bodies.join("serve.log"));
     watch_once(&service, account["password"].as_str().unwrap(), &bodies, &licenses);
     drop(service);
 
-    let search = |paths: &[&Path]| strongroom(&data).arg("audit-leaks").args(paths).output().unwrap();
+    let search =
+        |paths: &[&Path]| strongroom(&data).arg("audit-leaks").args(paths).output().unwrap();
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/dist");
     let clean = search(&[&data, &bodies, &web]);
     assert_eq!(clean.status.code(), Some(0), "{}", said(&clean));

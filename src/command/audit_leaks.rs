@@ -72,9 +72,11 @@ async fn known_secrets(
     if place.has_data()? {
         let home = place.home().await?;
         let content_keys = home.vault.every_content_key().await.map_err(Failure::environment)?;
-        secrets.extend(content_keys.iter().map(|key| {
-            NamedSecret::content_key(format!("content key {}", key.kid), &key.key)
-        }));
+        secrets.extend(
+            content_keys
+                .iter()
+                .map(|key| NamedSecret::content_key(format!("content key {}", key.kid), &key.key)),
+        );
         for file in home.secret_files().map_err(Failure::environment)? {
             let secret = std::fs::read(&file).map_err(Failure::environment)?;
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -96,7 +98,12 @@ fn scan(
     let kind = std::fs::symlink_metadata(path).with_context(about)?.file_type();
     if kind.is_dir() {
         for entry in std::fs::read_dir(path).with_context(about)? {
-            scan(&entry?.path(), search, own_files, report)?;
+            let entry = entry?.path();
+            match scan(&entry, search, own_files, report) {
+                // A running service makes and removes files (SQLite's, say) while we read.
+                Err(_) if !entry.try_exists()? => {}
+                outcome => outcome?,
+            }
         }
     } else if kind.is_file() && !own_files.contains(&path.canonicalize()?) {
         report.files += 1;

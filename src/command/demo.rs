@@ -113,7 +113,8 @@ fn viewer_url(url: &str) -> String {
 fn sentences(said: &Said) -> String {
     let mut text = format!("\nOpen {}\n", said.url);
     for account in &said.accounts {
-        let what = if account.entitled { "may watch" } else { "may not: its plan has no streaming" };
+        let what =
+            if account.entitled { "may watch" } else { "may not: its plan has no streaming" };
         text += &format!("  sign in as {:<8} {}   ({what})\n", account.name, account.password);
     }
     text + "Ctrl-C ends it.\n"
@@ -127,8 +128,10 @@ async fn accounts(home: &Home) -> Result<Vec<SignIn>, Failure> {
             .with_context(|| format!("{}: not of this demo; remove it", path.display()))
             .map_err(Failure::Environment)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let account = |name: &str, entitled| {
-                SignIn { name: name.to_owned(), password: make_password(), entitled }
+            let account = |name: &str, entitled| SignIn {
+                name: name.to_owned(),
+                password: make_password(),
+                entitled,
             };
             let accounts = vec![account("viewer", true), account("visitor", false)];
             keep(&path, &accounts).map_err(Failure::Environment)?;
@@ -189,7 +192,8 @@ async fn bring_title(
 
 /// Opens the page where a desktop is present; that it cannot is no failure.
 fn open_page(url: &str) {
-    let has_desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    let has_desktop =
+        ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
     if has_desktop {
         let _no_browser = Command::new("xdg-open")
             .arg(url)

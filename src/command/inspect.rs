@@ -19,8 +19,7 @@ pub fn run(arguments: Arguments, answer: Answer) -> Result<(), Failure> {
     let name = || arguments.file.display().to_string();
     let mut file =
         FileInput::open(&arguments.file).with_context(name).map_err(Failure::Environment)?;
-    let report =
-        media::inspect::inspect(&mut file).with_context(name).map_err(Failure::Refused)?;
+    let report = media::inspect::inspect(&mut file).with_context(name).map_err(Failure::Refused)?;
     answer.print(&report, |report| report.to_string());
     match report.defects().len() {
         0 => Ok(()),

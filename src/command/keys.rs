@@ -128,7 +128,8 @@ async fn list_keys(home: &Home, list: List, answer: Answer) -> Result<(), Failur
 }
 
 async fn show_key(home: &Home, kid: &str, answer: Answer) -> Result<(), Failure> {
-    let kid = KeyId::parse(kid).context("a key id is 32 hex digits").map_err(Failure::Environment)?;
+    let kid =
+        KeyId::parse(kid).context("a key id is 32 hex digits").map_err(Failure::Environment)?;
     let row = home.store.key(kid).await.map_err(Failure::environment)?;
     let row = row.map(Row::of).context("no such key").map_err(Failure::Refused)?;
     answer.print(&row, Row::line);

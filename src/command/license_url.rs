@@ -26,14 +26,12 @@ pub struct Arguments {
 /// Mints a playback token as the running service would and prints its license URL alone. Takes
 /// no stream slot.
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
-    let content = ContentId::parse(&arguments.content)
-        .context("--content")
-        .map_err(Failure::Environment)?;
+    let content =
+        ContentId::parse(&arguments.content).context("--content").map_err(Failure::Environment)?;
     let device = arguments.device.as_deref().map(DeviceId::parse).transpose();
     let device = device.context("--device").map_err(Failure::Environment)?;
-    let dialect = Dialect::parse(&arguments.dialect)
-        .context("--dialect")
-        .map_err(Failure::Environment)?;
+    let dialect =
+        Dialect::parse(&arguments.dialect).context("--dialect").map_err(Failure::Environment)?;
     block_on(async {
         let home = place.home().await?;
         let token = home

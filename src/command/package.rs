@@ -62,9 +62,8 @@ enum Files {
 
 /// Packages, and prints the package's own document with what its verification cost.
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
-    let content_id = ContentId::parse(&arguments.content)
-        .context("--content")
-        .map_err(Failure::Environment)?;
+    let content_id =
+        ContentId::parse(&arguments.content).context("--content").map_err(Failure::Environment)?;
     let job = Job {
         content_id,
         schemes: match arguments.scheme {

@@ -146,7 +146,9 @@ fn read_event(folder: &Path) -> anyhow::Result<PackagedEvent> {
 fn copy_in(home: &Home, folder: &Path, event: &PackagedEvent) -> anyhow::Result<()> {
     let staging = home.objects.stage(&event.content_id, event.package_id).map_err(|error| {
         match error.kind() {
-            std::io::ErrorKind::AlreadyExists => anyhow::anyhow!("this package is published already"),
+            std::io::ErrorKind::AlreadyExists => {
+                anyhow::anyhow!("this package is published already")
+            }
             _ => error.into(),
         }
     })?;
@@ -171,7 +173,8 @@ fn copy_in(home: &Home, folder: &Path, event: &PackagedEvent) -> anyhow::Result<
 async fn list(home: &Home, answer: Answer) -> Result<(), Failure> {
     let (mut titles, mut after) = (vec![], None);
     loop {
-        let page = home.store.titles(PAGE_MAX, after.as_ref()).await.map_err(Failure::environment)?;
+        let page =
+            home.store.titles(PAGE_MAX, after.as_ref()).await.map_err(Failure::environment)?;
         let Some(last) = page.last() else { break };
         after = Some(last.content_id.clone());
         titles.extend(page);

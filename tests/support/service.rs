@@ -1,68 +1,23 @@
-//! The real binary, run and asked as an operator and a player would.
+//! The running service, asked as a player would.
 
+use crate::binary::strongroom;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-
-/// The binary on a data folder, with nothing of the caller's environment in its settings.
-pub fn strongroom(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
-    command.env_remove("STRONGROOM_CONFIG").env_remove("STRONGROOM_LOG");
-    command.arg("--data").arg(data).stdin(Stdio::null());
-    command
-}
-
-/// Runs a command that must succeed; its standard output.
-pub fn done(command: &mut Command) -> String {
-    let output = command.output().expect("the binary runs");
-    assert!(output.status.success(), "{command:?}\n{}", said(&output));
-    String::from_utf8(output.stdout).expect("answers are UTF-8")
-}
-
-/// Standard error and output of a run, for assertions.
-pub fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stderr[..], &output.stdout[..]].concat()).into_owned()
-}
-
-/// A clip of moving test card and tone; `None`, said loudly, where ffmpeg is missing.
-///
-/// In CI a missing ffmpeg is a failure.
-pub fn clip(folder: &Path, size: &str, seconds: u32, options: &str) -> Option<PathBuf> {
-    let path = folder.join(format!("clip-{size}-{seconds}.mp4"));
-    let run = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i"])
-        .arg(format!("testsrc2=size={size}:rate=25:duration={seconds}"))
-        .args(["-f", "lavfi", "-i", &format!("sine=frequency=440:duration={seconds}")])
-        .args("-c:v libx264 -preset ultrafast -g 50 -sc_threshold 0 -pix_fmt yuv420p".split(' '))
-        .args("-c:a aac -b:a 96k".split(' '))
-        .args(options.split_whitespace())
-        .arg(&path)
-        .status();
-    match run {
-        Ok(status) => assert!(status.success(), "ffmpeg made no clip"),
-        Err(_) if std::env::var_os("CI").is_none() => {
-            eprintln!("SKIPPED: ffmpeg is not installed, nothing to package");
-            return None;
-        }
-        Err(error) => panic!("CI needs ffmpeg: {error}"),
-    }
-    Some(path)
-}
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 /// A running service; ends with the value.
 pub struct Service {
     child: Child,
     /// Where it listens: `http://127.0.0.1:PORT`.
     pub url: String,
-    /// Its log, at debug level.
-    pub log: PathBuf,
 }
 
 impl Service {
-    /// Starts `serve` on a free port and waits until it says that it is ready.
-    pub fn start(data: &Path, log: PathBuf) -> Self {
-        let errors = std::fs::File::create(&log).expect("the log can be created");
+    /// Starts `serve` on a free port, logging at debug level, and waits until it says that it
+    /// is ready.
+    pub fn start(data: &Path, log: &Path) -> Self {
+        let errors = std::fs::File::create(log).expect("the log can be created");
         let mut child = strongroom(data)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("STRONGROOM_LOG", "debug")
@@ -75,9 +30,9 @@ impl Service {
         BufReader::new(out).read_line(&mut line).expect("the service speaks UTF-8");
         let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
         let url = url.unwrap_or_else(|| {
-            panic!("not ready: {line}\n{}", std::fs::read_to_string(&log).unwrap_or_default())
+            panic!("not ready: {line}\n{}", std::fs::read_to_string(log).unwrap_or_default())
         });
-        Self { child, url, log }
+        Self { child, url }
     }
 
     /// Asks the service; `path` begins with a slash, or is a whole URL of it.

@@ -100,7 +100,11 @@ impl Bench<'_> {
         let (mut all, mut cpu_s, mut wall_s) = (Outcome::default(), 0.0, 0.0);
         for _ in 0..self.arguments.seconds.div_ceil(PORTION_S) {
             let shots = rate.min(MAX_RATE) * PORTION_S as f64 * 1.05;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "bounded above"
+            )]
             let magazine = self.mint(shots as usize).await?;
             let (cpu, start) = (cpu_so_far(self.served.pid())?, Instant::now());
             let end = start + Duration::from_secs(PORTION_S);
@@ -220,7 +224,9 @@ fn table(report: &Report) -> String {
         "ClearKey over TLS, {} keep-alive connections, embedded stores\n{:<28} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
         report.connections, "", "licenses", "refused", "per s", "CPU us", "p50 ms", "p99 ms"
     );
-    for (what, row) in [("closed loop", &report.closed), ("constant rate, half of it", &report.half)] {
+    for (what, row) in
+        [("closed loop", &report.closed), ("constant rate, half of it", &report.half)]
+    {
         text += &format!(
             "{:<28} {:>9} {:>8} {:>8.0} {:>8.1} {:>8.2} {:>8.2}\n",
             what, row.licenses, row.refused, row.per_s, row.cpu_us, row.p50_ms, row.p99_ms

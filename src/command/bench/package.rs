@@ -188,9 +188,12 @@ fn shaka_arguments(input: &Path, out: &Path, scheme: &str) -> Vec<OsString> {
     let stream = |kind: &str| {
         let [input, out] = [input, out].map(|path| path.display().to_string());
         let media = format!("{out}/{kind}/$Number$.m4s");
-        format!("in={input},stream={kind},init_segment={out}/{kind}/init.mp4,segment_template={media}")
+        format!(
+            "in={input},stream={kind},init_segment={out}/{kind}/init.mp4,segment_template={media}"
+        )
     };
-    let keys = "label=:key_id=00000000000000000000000000000001:key=000102030405060708090a0b0c0d0e0f";
+    let keys =
+        "label=:key_id=00000000000000000000000000000001:key=000102030405060708090a0b0c0d0e0f";
     [
         stream("video"),
         stream("audio"),

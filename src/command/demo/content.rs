@@ -14,8 +14,7 @@ pub struct Clips {
 }
 
 /// Files that a content folder holds.
-const RENDITIONS: [&str; 4] =
-    ["video-360p.mp4", "video-720p.mp4", "audio-en.mp4", "audio-de.mp4"];
+const RENDITIONS: [&str; 4] = ["video-360p.mp4", "video-720p.mp4", "audio-en.mp4", "audio-de.mp4"];
 const SOURCE: &str = "clip.mp4";
 
 /// The named folder; else the one that `cargo xtask content` fills, seen from the working
@@ -25,9 +24,9 @@ pub fn find_or_make(named: Option<&Path>, data: &Path) -> anyhow::Result<Clips> 
         return clips_in(folder)
             .with_context(|| format!("{}: not all clips are there", folder.display()));
     }
-    let beside_binary = std::env::current_exe().ok().and_then(|binary| {
-        Some(binary.parent()?.parent()?.join("demo/content"))
-    });
+    let beside_binary = std::env::current_exe()
+        .ok()
+        .and_then(|binary| Some(binary.parent()?.parent()?.join("demo/content")));
     let known = [Some(PathBuf::from("target/demo/content")), beside_binary];
     if let Some(clips) = known.into_iter().flatten().find_map(|folder| clips_in(&folder)) {
         return Ok(clips);
