@@ -149,8 +149,7 @@ impl Fragment<'_> {
         }
         let mut end = offset;
         if let Some(table) = table.as_deref_mut() {
-            let end_of_last = table.places.last().map_or(u64::MAX, |_| table_end(table));
-            table.push_place(table.count(), offset, end_of_last);
+            table.places.push(table.count(), offset);
         }
         for number in 0..declared {
             let mut field = |present: bool, default: u32| {
@@ -238,21 +237,9 @@ fn push_sample(
         table.compositions.push(index, 0);
     }
     if composition != 0 || table.compositions.count() != 0 {
-        table.compositions.push(1, composition);
+        table.compositions.push(1, i64::from(composition));
     }
-    let is_sync = flags & 0x1_0000 == 0;
-    match &mut table.sync {
-        None if is_sync => {}
-        None => table.sync = Some((0..index).collect()),
-        Some(sync) if is_sync => sync.push(index),
-        Some(_) => {}
-    }
+    table.places.advance(u64::from(size));
+    table.push_sync(index, flags & 0x1_0000 == 0);
     Ok(())
-}
-
-/// Offset behind the last sample so far.
-fn table_end(table: &SampleTable) -> u64 {
-    let Some(last) = table.places.last() else { return 0 };
-    let sizes = table.sizes.get(last.first as usize..).unwrap_or_default();
-    sizes.iter().fold(last.offset, |end, size| end.saturating_add(u64::from(*size)))
 }

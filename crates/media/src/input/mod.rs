@@ -5,6 +5,7 @@
 //! against the bytes that are really there before anything is reserved for it.
 
 mod codec;
+mod column;
 mod fault;
 mod fragments;
 mod language;

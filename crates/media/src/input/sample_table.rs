@@ -1,8 +1,9 @@
 //! Where the samples of a track lie, when they play, how large they are.
 //!
-//! Kept in columns with equal neighbors merged: about 12 bytes a picture and 4 a sound frame,
-//! so that a film of any usual length fits a few MiB.
+//! Kept in packed columns, read from the front: some 5 bytes a sample, so that a film fits a few
+//! MiB and memory does not grow with the bitrate.
 
+use super::column::{Packed, PackedWalk, Places, PlacesWalk, Runs, RunsWalk};
 use super::fault::{Fault, Malformed, Place, Unsupported};
 use crate::bmff::FourCc;
 
@@ -35,88 +36,48 @@ pub struct Sample {
 pub struct SampleTable {
     /// Decode time of the first sample.
     pub(super) start: u64,
-    pub(super) sizes: Vec<u32>,
-    pub(super) durations: Runs<u32>,
+    count: u32,
+    bytes: u64,
+    pub(super) sizes: Packed,
+    pub(super) durations: Runs,
     /// Sum of the durations.
     ticks: u64,
     /// Empty: all 0.
-    pub(super) compositions: Runs<i32>,
-    /// Indexes in order; `None`: every sample.
-    pub(super) sync: Option<Vec<u32>>,
-    pub(super) places: Vec<Contiguous>,
+    pub(super) compositions: Runs,
+    /// `None`: every sample is a sync sample.
+    sync: Option<SyncSamples>,
+    pub(super) places: Places,
 }
 
-/// A column with equal neighbors merged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Runs<T> {
-    runs: Vec<(u32, T)>,
-    count: u64,
+/// Which samples are sync samples.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct SyncSamples {
+    /// Samples between one and the next.
+    distances: Packed,
+    /// Index behind the last one.
+    behind: u32,
+    begins_with_one: bool,
 }
 
-impl<T> Default for Runs<T> {
-    fn default() -> Self {
-        Self { runs: Vec::new(), count: 0 }
+impl SyncSamples {
+    fn push(&mut self, index: u32) {
+        self.begins_with_one |= index == 0;
+        self.distances.push(u64::from(index - self.behind));
+        self.behind = index + 1;
     }
-}
-
-impl<T: Copy + PartialEq> Runs<T> {
-    pub(super) fn push(&mut self, count: u32, value: T) {
-        self.count += u64::from(count);
-        match self.runs.last_mut() {
-            Some((last, same)) if *same == value => {
-                if let Some(sum) = last.checked_add(count) {
-                    *last = sum;
-                    return;
-                }
-            }
-            _ => {}
-        }
-        if count > 0 {
-            self.runs.push((count, value));
-        }
-    }
-
-    pub(super) const fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The value of the last sample, to be replaced.
-    fn replace_last(&mut self, value: T) {
-        if let Some((count, _)) = self.runs.last_mut() {
-            *count -= 1;
-            self.count -= 1;
-            if *count == 0 {
-                self.runs.pop();
-            }
-            self.push(1, value);
-        }
-    }
-
-    pub(super) fn runs(&self) -> &[(u32, T)] {
-        &self.runs
-    }
-}
-
-/// Samples that lie one behind the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Contiguous {
-    /// Index of the first of them.
-    pub first: u32,
-    /// Its offset.
-    pub offset: u64,
 }
 
 impl SampleTable {
     /// Number of samples.
     #[must_use]
-    pub fn count(&self) -> u32 {
-        u32::try_from(self.sizes.len()).unwrap_or(u32::MAX)
+    pub const fn count(&self) -> u32 {
+        self.count
     }
 
     /// Bytes of all samples.
     #[must_use]
-    pub fn total_bytes(&self) -> u64 {
-        self.sizes.iter().map(|size| u64::from(*size)).sum()
+    pub const fn total_bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Ticks of all samples.
@@ -128,29 +89,24 @@ impl SampleTable {
     /// The duration that all samples have, the last one left out of account.
     #[must_use]
     pub fn steady_duration(&self) -> Option<u32> {
-        match *self.durations.runs() {
-            [(_, value)] | [(_, value), (1, _)] if value > 0 => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Whether some samples cannot be decoded on their own.
-    #[must_use]
-    pub const fn has_dependent_samples(&self) -> bool {
-        self.sync.is_some()
+        let mut runs = self.durations.runs();
+        let (_, ticks) = runs.next()?;
+        let is_steady = runs.next().is_none_or(|(count, _)| count == 1) && runs.next().is_none();
+        u32::try_from(ticks).ok().filter(|ticks| is_steady && *ticks > 0)
     }
 
     /// Walks the samples in decode order.
     #[must_use]
     pub fn iter(&self) -> Samples<'_> {
+        let mut sync = self.sync.as_ref().map(|sync| sync.distances.iter());
         Samples {
             sizes: self.sizes.iter(),
-            durations: RunWalk::new(self.durations.runs()),
-            compositions: RunWalk::new(self.compositions.runs()),
-            sync: self.sync.as_deref(),
-            places: &self.places,
+            durations: self.durations.iter(),
+            compositions: self.compositions.iter(),
+            next_sync: sync.as_mut().map_or(Some(0), PackedWalk::next_u32),
+            sync,
+            places: self.places.iter(),
             index: 0,
-            offset: 0,
             decode_time: self.start,
         }
     }
@@ -161,13 +117,39 @@ impl SampleTable {
             let limit = u64::from(MAX_SAMPLES);
             return Err(place.fault(Unsupported::Limit { what: "samples in a track", limit }));
         }
-        self.sizes.push(size);
+        self.sizes.push(u64::from(size));
+        self.count += 1;
+        self.bytes += u64::from(size);
         Ok(())
+    }
+
+    /// Says whether the sample just appended, `index`, is a sync sample.
+    pub(super) fn push_sync(&mut self, index: u32, is_sync: bool) {
+        if self.sync.is_none() && !is_sync {
+            let mut all_before = SyncSamples::default();
+            (0..index).for_each(|before| all_before.push(before));
+            self.sync = Some(all_before);
+        } else if let Some(sync) = self.sync.as_mut().filter(|_| is_sync) {
+            sync.push(index);
+        }
+    }
+
+    /// Says that only some samples are sync samples; they are to be told by
+    /// [`Self::push_listed_sync`].
+    pub(super) fn list_sync(&mut self) {
+        self.sync = Some(SyncSamples::default());
+    }
+
+    /// Says that the sample `index` is a sync sample; `None` unless it lies in the table and
+    /// behind the ones before.
+    pub(super) fn push_listed_sync(&mut self, index: u32) -> Option<()> {
+        let sync = self.sync.get_or_insert_default();
+        (sync.behind <= index && index < self.count).then(|| sync.push(index))
     }
 
     /// Says that the next `count` samples last `ticks` each.
     pub(super) fn push_durations(&mut self, count: u32, ticks: u32) {
-        self.durations.push(count, ticks);
+        self.durations.push(count, i64::from(ticks));
         self.ticks = self.ticks.saturating_add(u64::from(count) * u64::from(ticks));
     }
 
@@ -175,19 +157,12 @@ impl SampleTable {
     pub(super) fn set_last_duration(&mut self, ticks: u32) {
         self.ticks = self.ticks.saturating_sub(u64::from(self.last_duration()));
         self.ticks = self.ticks.saturating_add(u64::from(ticks));
-        self.durations.replace_last(ticks);
+        self.durations.replace_last(i64::from(ticks));
     }
 
     /// How long the last sample lasts.
     pub(super) fn last_duration(&self) -> u32 {
-        self.durations.runs().last().map_or(0, |(_, ticks)| *ticks)
-    }
-
-    /// Says that the samples from `first` on lie at `offset`, merging neighbors.
-    pub(super) fn push_place(&mut self, first: u32, offset: u64, end_of_last: u64) {
-        if self.places.is_empty() || offset != end_of_last {
-            self.places.push(Contiguous { first, offset });
-        }
+        self.durations.last().and_then(|ticks| u32::try_from(ticks).ok()).unwrap_or(0)
     }
 
     /// Checks that the columns agree, that each sample lies in the media data, that the first
@@ -210,7 +185,7 @@ impl SampleTable {
                 return Err(place.fault(Malformed::SampleCount { kind, told, expected }));
             }
         }
-        if self.sync.as_ref().is_some_and(|sync| sync.first() != Some(&0)) {
+        if self.sync.as_ref().is_some_and(|sync| !sync.begins_with_one) {
             return Err(place.fault(Malformed::NoSyncAtStart));
         }
         if self.total_ticks() == 0
@@ -243,13 +218,14 @@ fn check_sample(track: u32, sample: &Sample, media_data: &[(u64, u64)]) -> Resul
 /// Samples in decode order.
 #[derive(Clone, Debug)]
 pub struct Samples<'a> {
-    sizes: std::slice::Iter<'a, u32>,
-    durations: RunWalk<'a, u32>,
-    compositions: RunWalk<'a, i32>,
-    sync: Option<&'a [u32]>,
-    places: &'a [Contiguous],
+    sizes: PackedWalk<'a>,
+    durations: RunsWalk<'a>,
+    compositions: RunsWalk<'a>,
+    /// `None`: every sample is a sync sample.
+    sync: Option<PackedWalk<'a>>,
+    next_sync: Option<u32>,
+    places: PlacesWalk<'a>,
     index: u32,
-    offset: u64,
     decode_time: u64,
 }
 
@@ -257,58 +233,25 @@ impl Iterator for Samples<'_> {
     type Item = Sample;
 
     fn next(&mut self) -> Option<Sample> {
-        let size = *self.sizes.next()?;
+        let size = self.sizes.next_u32()?;
         let index = self.index;
-        if let Some((place, rest)) = self.places.split_first()
-            && place.first == index
-        {
-            self.offset = place.offset;
-            self.places = rest;
+        let is_sync = self.next_sync == Some(index);
+        self.index += 1;
+        if is_sync {
+            let distance = self.sync.as_mut().map_or(Some(0), PackedWalk::next_u32);
+            self.next_sync = distance.and_then(|distance| self.index.checked_add(distance));
         }
-        let is_sync = match &mut self.sync {
-            None => true,
-            Some(sync) => match sync.split_first() {
-                Some((first, rest)) if *first == index => {
-                    *sync = rest;
-                    true
-                }
-                _ => false,
-            },
-        };
+        let number = |value: Option<i64>| value.unwrap_or(0);
         let sample = Sample {
             index,
-            offset: self.offset,
+            offset: self.places.next(index, size),
             size,
             decode_time: self.decode_time,
-            duration: self.durations.next().unwrap_or(0),
-            composition: self.compositions.next().unwrap_or(0),
+            duration: u32::try_from(number(self.durations.next())).unwrap_or(0),
+            composition: i32::try_from(number(self.compositions.next())).unwrap_or(0),
             is_sync,
         };
-        self.index += 1;
-        self.offset = self.offset.saturating_add(u64::from(size));
         self.decode_time = self.decode_time.saturating_add(u64::from(sample.duration));
         Some(sample)
-    }
-}
-
-#[derive(Clone, Debug)]
-struct RunWalk<'a, T> {
-    runs: &'a [(u32, T)],
-    used: u32,
-}
-
-impl<'a, T: Copy> RunWalk<'a, T> {
-    const fn new(runs: &'a [(u32, T)]) -> Self {
-        Self { runs, used: 0 }
-    }
-
-    fn next(&mut self) -> Option<T> {
-        let ((count, value), rest) = self.runs.split_first()?;
-        self.used += 1;
-        if self.used >= *count {
-            self.used = 0;
-            self.runs = rest;
-        }
-        Some(*value)
     }
 }

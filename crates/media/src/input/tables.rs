@@ -1,5 +1,6 @@
 //! The sample tables of a progressive track (ISO/IEC 14496-12:2022, 8.6 and 8.7).
 
+use super::column::{Packed, Places};
 use super::fault::{Fault, Malformed, Place, Unsupported};
 use super::sample_table::{MAX_SAMPLES, SampleTable};
 use super::source::{Entries, Located, Source, find, require};
@@ -86,7 +87,7 @@ fn read_compositions(
         let count = entry.u32().map_err(|error| place.fault(error))?;
         // Version 0 is unsigned by the letter; writers of negative offsets forget the version.
         let value = entry.i32().map_err(|error| place.fault(error))?;
-        table.compositions.push(count, value);
+        table.compositions.push(count, i64::from(value));
     }
     Ok(())
 }
@@ -97,15 +98,15 @@ fn read_sync(
     table: &mut SampleTable,
 ) -> Result<(), Fault> {
     let place = stss.place();
-    let mut sync = Vec::new();
+    table.list_sync();
     let mut entries = Entries::open::<4>(source, stss, 4)?;
     while let Some(mut entry) = entries.next::<4>()? {
         let number = entry.u32().map_err(|error| place.fault(error))?;
-        let index = number.checked_sub(1).filter(|index| *index < table.count());
-        let index = index.filter(|index| sync.last().is_none_or(|last| last < index));
-        sync.push(index.ok_or_else(|| place.fault(Malformed::Value("a sync sample's number")))?);
+        number
+            .checked_sub(1)
+            .and_then(|index| table.push_listed_sync(index))
+            .ok_or_else(|| place.fault(Malformed::Value("a sync sample's number")))?;
     }
-    table.sync = Some(sync);
     Ok(())
 }
 
@@ -117,12 +118,11 @@ fn chunk_offsets(children: &[Located], stbl: &Located) -> Result<Located, Fault>
     }
 }
 
-/// `first_chunk`, `samples_per_chunk`.
-type ChunkRuns = Vec<(u32, u32)>;
-
-fn read_chunk_runs(source: &mut Source<'_>, stsc: &Located) -> Result<ChunkRuns, Fault> {
+/// `stsc`: for each run the chunks since the run before, then the samples of a chunk.
+fn read_chunk_runs(source: &mut Source<'_>, stsc: &Located) -> Result<Packed, Fault> {
     let place = stsc.place();
-    let mut runs = ChunkRuns::new();
+    let mut runs = Packed::default();
+    let mut before = 0;
     let mut entries = Entries::open::<12>(source, stsc, 4)?;
     if entries.left() > u64::from(MAX_SAMPLES) {
         let limit = u64::from(MAX_SAMPLES);
@@ -135,11 +135,12 @@ fn read_chunk_runs(source: &mut Source<'_>, stsc: &Located) -> Result<ChunkRuns,
         if description? != 1 {
             return Err(place.fault(Unsupported::Feature("a second sample description")));
         }
-        let follows = runs.last().map_or(first == 1, |(before, _)| first > *before);
-        if !follows || samples == 0 {
+        if first <= before || before == 0 && first != 1 || samples == 0 {
             return Err(place.fault(Malformed::Value("a run of chunks")));
         }
-        runs.push((first, samples));
+        runs.push(u64::from(first - before));
+        runs.push(u64::from(samples));
+        before = first;
     }
     Ok(runs)
 }
@@ -151,7 +152,8 @@ fn read_chunks(
     table: &mut SampleTable,
 ) -> Result<(), Fault> {
     let runs = read_chunk_runs(source, stsc)?;
-    let mut runs = runs.iter().peekable();
+    let mut runs = runs.iter();
+    let mut next_run = runs.next_u32();
     let is_long = offsets.kind.0 == *b"co64";
     let mut entries = if is_long {
         Entries::open::<8>(source, &offsets, 4)?
@@ -159,29 +161,31 @@ fn read_chunks(
         Entries::open::<4>(source, &offsets, 4)?
     };
     let place = entries.place();
-    let (mut first, mut end_of_last, mut per_chunk) = (0_u32, 0_u64, 0_u32);
-    let mut chunk = 0_u32;
+    let mut sizes = table.sizes.iter();
+    let mut places = Places::default();
+    let (mut first, mut per_chunk, mut chunk) = (0_u32, 0_u32, 0_u32);
     loop {
         let entry = if is_long { entries.next::<8>()? } else { entries.next::<4>()? };
         let Some(mut entry) = entry else { break };
         chunk = chunk.saturating_add(1);
         let offset = if is_long { entry.u64() } else { entry.u32().map(u64::from) };
         let offset = offset.map_err(|error| place.fault(error))?;
-        if let Some((_, samples)) = runs.next_if(|(begins, _)| *begins == chunk) {
-            per_chunk = *samples;
+        if next_run == Some(chunk) {
+            per_chunk = runs.next_u32().unwrap_or(0);
+            next_run = runs.next_u32().and_then(|chunks| chunk.checked_add(chunks));
         }
-        let behind = first.checked_add(per_chunk).filter(|behind| *behind <= table.count());
-        let behind = behind
-            .ok_or_else(|| count_fault(place, table, u64::from(first) + u64::from(per_chunk)))?;
-        table.push_place(first, offset, end_of_last);
-        let sizes = table.sizes.get(first as usize..behind as usize).unwrap_or_default();
-        let bytes: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
-        end_of_last = offset
-            .checked_add(bytes)
-            .ok_or_else(|| place.fault(Malformed::Value("a chunk's offset")))?;
+        let told = u64::from(first) + u64::from(per_chunk);
+        let behind = u32::try_from(told).ok().filter(|behind| *behind <= table.count());
+        let behind = behind.ok_or_else(|| count_fault(place, table, told))?;
+        places.push(first, offset);
+        places.advance(sizes.by_ref().take(per_chunk as usize).sum());
         first = behind;
     }
-    if first == table.count() { Ok(()) } else { Err(count_fault(place, table, u64::from(first))) }
+    if first != table.count() {
+        return Err(count_fault(place, table, u64::from(first)));
+    }
+    table.places = places;
+    Ok(())
 }
 
 fn count_fault(place: Place, table: &SampleTable, told: u64) -> Fault {

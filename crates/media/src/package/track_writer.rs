@@ -19,7 +19,7 @@ use std::io::IoSlice;
 use std::iter::Peekable;
 
 /// Bytes that are read at once: they and their encrypted copies fit the cache.
-const WINDOW: u64 = 256 << 10;
+const WINDOW: usize = 256 << 10;
 /// Sample bytes of a fragment at which the next one begins; a segment of higher bitrate has
 /// several. Bounds memory: one such buffer for each scheme.
 const MAX_FRAGMENT: usize = 12 << 20;
@@ -232,29 +232,45 @@ impl TrackWriter<'_, '_> {
                 rendition.verify(self.window, entries)?;
             }
             (self.progress)(Progress::VerificationEnds);
-            (self.progress)(Progress::Packaged { bytes: read });
+            (self.progress)(Progress::Packaged { bytes: read as u64 });
         }
         Ok(())
     }
 
-    /// Reads samples that lie one behind the other, all of them at once; returns their bytes.
-    fn read_window(&mut self, end: u32) -> Result<u64, PackageError> {
+    /// Reads samples before index `end` until the window is full; returns their bytes. What lies
+    /// one behind the other is read at once.
+    fn read_window(&mut self, end: u32) -> Result<usize, PackageError> {
         self.samples.clear();
+        let mut filled = 0;
+        while let Some((offset, len)) = self.next_run(end, filled) {
+            let range = filled..filled + len;
+            if self.window.len() < range.end {
+                self.window.resize(range.end, 0);
+            }
+            let run = self.window.get_mut(range).unwrap_or_default();
+            self.source
+                .read(offset, run)
+                .map_err(|fault| PackageError::Input { file: self.file.clone(), fault })?;
+            filled += len;
+        }
+        Ok(filled)
+    }
+
+    /// Takes samples that lie one behind the other and fit the window behind `filled` bytes; the
+    /// first of a window always fits. Returns offset and bytes.
+    fn next_run(&mut self, end: u32, filled: usize) -> Option<(u64, usize)> {
         let mut len = 0;
-        let mut start = None;
+        let mut start: Option<u64> = None;
         while let Some(sample) = self.walk.next_if(|next| {
-            let offset = *start.get_or_insert(next.offset);
-            let fits = len == 0 || len + u64::from(next.size) <= WINDOW;
-            next.index < end && fits && next.offset == offset + len
+            let fits = filled + len == 0 || filled + len + next.size as usize <= WINDOW;
+            let follows = start.is_none_or(|start| next.offset == start + len as u64);
+            next.index < end && fits && follows
         }) {
-            len += u64::from(sample.size);
+            start.get_or_insert(sample.offset);
+            len += sample.size as usize;
             self.samples.push(sample);
         }
-        self.window.resize(usize::try_from(len).unwrap_or(0), 0);
-        self.source
-            .read(start.unwrap_or(0), self.window)
-            .map_err(|fault| PackageError::Input { file: self.file.clone(), fault })?;
-        Ok(len)
+        start.map(|start| (start, len))
     }
 
     fn encrypt(&mut self) -> Result<(), PackageError> {
