@@ -6,6 +6,7 @@ mod screen;
 
 use clap::Parser as _;
 use command::Command;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(log)),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match Command::run(line) {
         Ok(()) => ExitCode::SUCCESS,

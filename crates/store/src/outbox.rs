@@ -4,7 +4,7 @@ use crate::database::{Durability, repeated};
 use crate::query::{Row, query};
 use crate::titles::{document, update_state};
 use crate::{PAGE_MAX, Store, StoreError};
-use model::{PackagedEvent, Timestamp, TitleState};
+use model::{PackageId, PackagedEvent, Timestamp, TitleState};
 
 /// An event that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,15 @@ impl Store {
             open.commit().await
         })
         .await
+    }
+
+    /// What a published package said about itself, whether or not its event has left.
+    pub async fn package_event(
+        &self,
+        package: PackageId,
+    ) -> Result<Option<PackagedEvent>, StoreError> {
+        let select = query("SELECT event FROM outbox WHERE package = $1").bind(package.as_bytes());
+        self.rows.row(select).await?.map(|row| row.json("event")).transpose()
     }
 
     /// The oldest events that have not left. Limits: [`PAGE_MAX`] a call.

@@ -8,12 +8,13 @@ use crate::service::Service;
 use edge::{EdgePass, signed_url};
 use model::{
     Account, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId,
-    Timestamp, TokenId,
+    Timestamp, TitleState, TokenId,
 };
 use playback::entitlement::{Facts, decide};
 use playback::lease::HEARTBEAT_S;
 use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, TokenKey};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use store::{StartStream, Store, StoreError};
 
 /// What a playback needs.
@@ -169,14 +170,25 @@ async fn sign(
     })
 }
 
-/// The title's keys by name, the newest [`MAX_KIDS`] of them: a title packaged again and again
-/// keeps the keys of earlier packages.
+/// The title's keys by name: those its package was made with, then the newest of all its rows,
+/// [`MAX_KIDS`] of them. The package is asked first, so that a key whose row is gone is missed
+/// (R175) and not taken for another title's.
 ///
 /// Errors: what the store says.
 pub async fn kids_of(store: &Store, content_id: &ContentId) -> Result<Vec<KeyId>, StoreError> {
-    let mut keys = store.keys_of(content_id).await?;
-    keys.sort_by_key(|key| std::cmp::Reverse((key.created, key.kid)));
-    Ok(keys.into_iter().take(MAX_KIDS).map(|key| key.kid).collect())
+    let mut kids = vec![];
+    let title = store.title(content_id).await?;
+    if let Some(TitleState::Published { package }) = title.map(|title| title.state) {
+        let event = store.package_event(package).await?;
+        kids.extend(event.iter().flat_map(|event| &event.variants).map(|variant| variant.kid));
+    }
+    let mut rows = store.keys_of(content_id).await?;
+    rows.sort_by_key(|key| std::cmp::Reverse((key.created, key.kid)));
+    kids.extend(rows.into_iter().map(|key| key.kid));
+    let mut seen = BTreeSet::new();
+    kids.retain(|kid| seen.insert(*kid));
+    kids.truncate(MAX_KIDS);
+    Ok(kids)
 }
 
 fn sign_pass(service: &Service, entitlement: &Entitlement, session: PlaybackSessionId) -> String {
