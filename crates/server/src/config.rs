@@ -176,9 +176,8 @@ pub enum ConfigError {
     },
 }
 
-/// Variables that begin like settings and are not.
-const NOT_SETTINGS: [&str; 9] =
-    ["CONFIG", "DATA", "LOG", "PEERS", "DEMO", "LONG", "CHROMIUM", "TEST_POSTGRES", "WEB"];
+/// Sections of the settings, each with keys of its own.
+const SECTIONS: [&str; 6] = ["listen", "store", "keys", "tokens", "region", "cors"];
 
 impl Config {
     /// Reads the settings of this process: the file, then the `STRONGROOM_*` variables, then
@@ -192,7 +191,7 @@ impl Config {
                 .map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?,
         };
         let from = file.map_or_else(String::new, |path| path.display().to_string());
-        let mut config = Self::parse(&text, &from, std::env::vars())?;
+        let mut config = Self::parse(&text, &from, variables())?;
         if let Some(data) = data {
             config.data = data.to_owned();
         }
@@ -214,9 +213,7 @@ impl Config {
             toml::from_str(text).map_err(|cause| malformed(from, cause))?;
         for (name, value) in variables {
             let Some(setting) = name.strip_prefix("STRONGROOM_") else { continue };
-            if !NOT_SETTINGS.contains(&setting) {
-                set(&mut table, &setting.to_lowercase(), &value);
-            }
+            set(&mut table, &setting.to_lowercase(), &value);
         }
         let config: Self =
             table.try_into().map_err(|cause| malformed("a STRONGROOM_ variable", cause))?;
@@ -318,7 +315,15 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_plain))
 }
 
-/// Puts one variable into the table: `LISTEN_ADDRESS` is `address` of `[listen]`.
+/// This process's variables; one that is not UTF-8 is none of ours.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    let text = |text: std::ffi::OsString| text.into_string().ok();
+    std::env::vars_os().filter_map(move |(name, value)| Some((text(name)?, text(value)?)))
+}
+
+/// Puts one variable into the table: `LISTEN_ADDRESS` is `address` of `[listen]`. A section's
+/// unknown key is refused with the rest of the table; what names no section is not a setting
+/// (`STRONGROOM_LOG`, and whatever other programs call theirs).
 ///
 /// A value that reads as TOML is taken as such (`true`, `30`, `["a"]`), anything else as text.
 fn set(table: &mut toml::Table, setting: &str, value: &str) {
@@ -326,7 +331,6 @@ fn set(table: &mut toml::Table, setting: &str, value: &str) {
         .ok()
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    const SECTIONS: [&str; 6] = ["listen", "store", "keys", "tokens", "region", "cors"];
     match setting.split_once('_') {
         Some((section, key)) if SECTIONS.contains(&section) => {
             let section =
@@ -335,9 +339,10 @@ fn set(table: &mut toml::Table, setting: &str, value: &str) {
                 section.insert(key.to_owned(), value);
             }
         }
-        _ => {
+        _ if setting == "mode" => {
             table.insert(setting.to_owned(), value);
         }
+        _ => {}
     }
 }
 
@@ -394,7 +399,8 @@ mod tests {
             assert!(error.contains(says), "{text}: {error}");
         }
         assert!(parse("", &[("STRONGROOM_LISTEN_ADRESS", "x")]).is_err());
-        assert!(parse("", &[("STRONGROOM_WHATEVER", "x")]).is_err());
+        assert!(parse("", &[("STRONGROOM_MODE", "prod")]).is_err());
+        assert!(parse("", &[("STRONGROOM_TEST_FOLDER", "x"), ("STRONGROOM_LOG", "debug")]).is_ok());
     }
 
     #[test]
