@@ -10,6 +10,7 @@ mod inspect;
 mod keys;
 mod license_url;
 mod package;
+mod plan;
 mod serve;
 mod shell;
 mod title;
@@ -55,6 +56,9 @@ pub enum Command {
     /// Add and change accounts.
     #[command(subcommand)]
     Account(account::Arguments),
+    /// Add and change plans.
+    #[command(subcommand)]
+    Plan(plan::Arguments),
     /// Add, publish and list titles.
     #[command(subcommand)]
     Title(title::Arguments),
@@ -100,6 +104,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(arguments, &place),
             Self::Keys(arguments) => keys::run(arguments, &place, answer),
             Self::Account(arguments) => account::run(arguments, &place, answer),
+            Self::Plan(arguments) => plan::run(arguments, &place, answer),
             Self::Title(arguments) => title::run(arguments, &place, answer),
             Self::LicenseUrl(arguments) => license_url::run(arguments, &place, answer),
             Self::AuditLeaks(arguments) => audit_leaks::run(arguments, &place, answer),

@@ -1,0 +1,69 @@
+//! `plan`: what accounts buy.
+
+use super::{Failure, Place, block_on};
+use crate::screen::Answer;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use model::{Plan, PlanName};
+
+/// What to do with plans.
+#[derive(Subcommand)]
+pub enum Arguments {
+    /// Add a plan, or change what it buys.
+    Set(Set),
+    /// Show a plan.
+    Show(Show),
+}
+
+/// Arguments of `plan set`.
+#[derive(Args)]
+pub struct Set {
+    /// The plan's name: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    name: String,
+    /// Streams at once.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    streams: u32,
+    /// The plan includes no streaming at all.
+    #[arg(long, conflicts_with = "streams")]
+    without_streaming: bool,
+}
+
+/// Arguments of `plan show`.
+#[derive(Args)]
+pub struct Show {
+    /// The plan's name.
+    name: String,
+}
+
+/// Changes or shows plans.
+pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
+    block_on(async {
+        let home = place.home().await?;
+        let plan = match arguments {
+            Arguments::Set(set) => {
+                let plan = Plan {
+                    name: name(&set.name)?,
+                    includes_streaming: !set.without_streaming,
+                    max_streams: if set.without_streaming { 0 } else { set.streams },
+                };
+                home.store.put_plan(&plan).await.map_err(Failure::environment)?;
+                plan
+            }
+            Arguments::Show(show) => {
+                let plan = home.store.plan(&name(&show.name)?).await;
+                plan.map_err(Failure::environment)?
+                    .context("there is no such plan")
+                    .map_err(Failure::Refused)?
+            }
+        };
+        answer.print(&plan, |plan| match plan.includes_streaming {
+            true => format!("{}: {} streams at once", plan.name, plan.max_streams),
+            false => format!("{}: no streaming", plan.name),
+        });
+        Ok(())
+    })
+}
+
+fn name(text: &str) -> Result<PlanName, Failure> {
+    PlanName::parse(text).context("the plan's name").map_err(Failure::Environment)
+}
