@@ -10,10 +10,13 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/clip.rs"]
+mod clip;
 #[path = "support/service.rs"]
 mod service;
 
-use binary::{clip, done, strongroom};
+use binary::{done, strongroom};
+use clip::clip;
 use service::Service;
 use sqlx::Connection as _;
 use std::path::Path;

@@ -9,8 +9,11 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/clip.rs"]
+mod clip;
 
-use binary::{clip, done, said, strongroom};
+use binary::{done, said, strongroom};
+use clip::clip;
 use std::path::Path;
 use std::process::{Child, Stdio};
 

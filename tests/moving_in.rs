@@ -3,7 +3,6 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::unwrap_used,
     reason = "a test may panic, and so may what it starts"
 )]
 
@@ -32,9 +31,13 @@ fn an_imported_key_is_licensed_to_an_account_and_printed_by_no_command() {
     let import = || done(strongroom(&data).args(["--json", "keys", "import"]).arg(&file));
     assert_eq!(import().trim(), r#"{"added":1,"known":0}"#);
     assert_eq!(import().trim(), r#"{"added":0,"known":1}"#, "a second import changes nothing");
-    done(strongroom(&data).args(["account", "add", "viewer"]));
+    let account = done(strongroom(&data).args(["--json", "account", "add", "viewer"]));
+    let account: serde_json::Value = serde_json::from_str(&account).unwrap();
 
     let service = Service::start(&data, &folder.path().join("serve.log"));
+    let bearer = service.sign_in("viewer", account["password"].as_str().unwrap());
+    let titles = service.ask("GET", "/api/v1/titles", &[&bearer], b"").json();
+    assert_eq!(titles["titles"][0]["state"], "external", "its media is elsewhere");
     let mint = || {
         let mut command = strongroom(&data);
         command.args(["license-url", "--content", "old-film", "--account", "viewer"]);

@@ -10,10 +10,13 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/clip.rs"]
+mod clip;
 #[path = "support/service.rs"]
 mod service;
 
-use binary::{clip, done, said, strongroom};
+use binary::{done, said, strongroom};
+use clip::clip;
 use service::Service;
 use std::path::Path;
 
