@@ -18,7 +18,14 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     }
     step::run(
         "check licenses, bans and sources",
-        place::cargo().args(["deny", "check", "licenses", "bans", "sources"]),
+        place::cargo().args([
+            "deny",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ]),
         "read docs of cargo-deny on the finding above; deny.toml holds our rules",
     )?;
     let mut audit = place::cargo();
