@@ -71,16 +71,23 @@ impl TrackCodec {
     }
 }
 
+/// The box of a kind in a sample entry. All of them must be whole: they are copied, and `sinf`
+/// must be found behind them.
 fn child<'a>(children: &'a [u8], kind: &[u8; 4]) -> Result<&'a [u8], What> {
+    let mut wanted = None;
     for child in boxes(children) {
         let child = child?;
+        if child.whole.starts_with(&[0; 4]) {
+            // "To the end" would swallow what is appended.
+            return Err(Malformed::Value("a box size of 0 in a sample entry").into());
+        }
         match &child.kind.0 {
             b"sinf" => return Err(Unsupported::Encrypted.into()),
-            found if found == kind => return Ok(child.body),
+            found if found == kind && wanted.is_none() => wanted = Some(child.body),
             _ => {}
         }
     }
-    Err(Malformed::Missing(FourCc(*kind)).into())
+    wanted.ok_or_else(|| Malformed::Missing(FourCc(*kind)).into())
 }
 
 /// Bytes of a visual sample entry before its boxes.

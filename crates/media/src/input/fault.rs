@@ -126,6 +126,9 @@ pub enum Malformed {
         /// Bytes of the sample.
         size: u32,
     },
+    /// No fragment tells what lies in a part of the media data.
+    #[error("no fragment describes all of this media data: the file is damaged")]
+    UnusedMediaData,
     /// A sample has no bytes.
     #[error("the sample is empty")]
     EmptySample,

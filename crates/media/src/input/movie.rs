@@ -2,6 +2,7 @@
 
 use super::fault::{Fault, Malformed, Place, Unsupported, What};
 use super::fragments::{self, Defaults};
+use super::sample_table::MediaData;
 use super::source::{Input, Located, Source, find, require};
 use super::track::{
     Track, check_declared, ms, read_edits, read_handler, read_media, read_timescale, read_tkhd,
@@ -61,8 +62,9 @@ fn is_first(kind: FourCc) -> bool {
 #[derive(Default)]
 struct Reading {
     moov: Option<Moov>,
-    /// Start and end of the bodies of `mdat`, in order.
-    media_data: Vec<(u64, u64)>,
+    /// Bodies of `mdat`, in order.
+    media_data: Vec<MediaData>,
+    has_fragments: bool,
 }
 
 struct Moov {
@@ -78,12 +80,16 @@ struct Moov {
 impl Reading {
     fn top_level(&mut self, source: &mut Source<'_>, located: &Located) -> Result<(), Fault> {
         match &located.kind.0 {
-            b"mdat" => self.media_data.push((located.body, located.end)),
+            b"mdat" => {
+                let (start, end) = (located.body, located.end);
+                self.media_data.push(MediaData { start, end, used: 0 });
+            }
             b"moov" if self.moov.is_some() => {
                 return Err(located.place().fault(Malformed::Value("a second movie")));
             }
             b"moov" => self.moov = Some(read_moov(source, located)?),
             b"moof" => {
+                self.has_fragments = true;
                 let missing = Malformed::Missing(FourCc(*b"moov"));
                 let moov = self.moov.as_mut().ok_or_else(|| located.place().fault(missing))?;
                 let kept = moov.movie.tracks.iter_mut().map(|t| (t.id, Some(&mut t.samples)));
@@ -97,14 +103,20 @@ impl Reading {
         Ok(())
     }
 
-    fn finish(self) -> Result<Movie, Fault> {
+    fn finish(mut self) -> Result<Movie, Fault> {
         let moov =
             self.moov.ok_or_else(|| Place::File.fault(Malformed::Missing(FourCc(*b"moov"))))?;
         if moov.movie.tracks.is_empty() {
             return Err(moov.place.fault(Malformed::NoTracks));
         }
         for track in &moov.movie.tracks {
-            track.samples.check(track.id, &self.media_data)?;
+            track.samples.check(track.id, &mut self.media_data)?;
+        }
+        // A fragment that was lost leaves media data behind.
+        let orphan = self.media_data.iter().find(|data| data.used < data.end - data.start);
+        if let Some(orphan) = orphan.filter(|_| self.has_fragments && moov.left_out_ids.is_empty())
+        {
+            return Err(Place::Byte(orphan.start).fault(Malformed::UnusedMediaData));
         }
         if let Some(declared) = moov.declared {
             let found = moov.movie.tracks.iter().map(Track::length_ms).max().unwrap_or(0);

@@ -12,6 +12,15 @@ pub const MAX_SAMPLES: u32 = 1 << 24;
 /// Bytes of one sample.
 pub const MAX_SAMPLE_BYTES: u32 = 64 << 20;
 
+/// The body of an `mdat`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MediaData {
+    pub start: u64,
+    pub end: u64,
+    /// Bytes of the samples that lie in it.
+    pub used: u64,
+}
+
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
@@ -167,7 +176,7 @@ impl SampleTable {
 
     /// Checks that the columns agree, that each sample lies in the media data, that the first
     /// one is a sync sample.
-    pub(super) fn check(&self, track: u32, media_data: &[(u64, u64)]) -> Result<(), Fault> {
+    pub(super) fn check(&self, track: u32, media_data: &mut [MediaData]) -> Result<(), Fault> {
         let place = Place::Track(track);
         let expected = u64::from(self.count());
         if expected == 0 {
@@ -197,7 +206,7 @@ impl SampleTable {
     }
 }
 
-fn check_sample(track: u32, sample: &Sample, media_data: &[(u64, u64)]) -> Result<(), Fault> {
+fn check_sample(track: u32, sample: &Sample, media_data: &mut [MediaData]) -> Result<(), Fault> {
     let Sample { offset, size, .. } = *sample;
     let place = Place::Sample { track, number: sample.index + 1, offset };
     if size == 0 {
@@ -208,11 +217,16 @@ fn check_sample(track: u32, sample: &Sample, media_data: &[(u64, u64)]) -> Resul
         return Err(place.fault(Unsupported::Limit { what: "bytes in a sample", limit }));
     }
     // Sorted by start; the last one that starts at or before the sample must hold it.
-    let before = media_data.partition_point(|(start, _)| *start <= offset);
-    let holder = before.checked_sub(1).and_then(|at| media_data.get(at));
-    let is_inside = holder
-        .is_some_and(|(_, end)| offset.checked_add(u64::from(size)).is_some_and(|e| e <= *end));
-    if is_inside { Ok(()) } else { Err(place.fault(Malformed::OutsideMediaData { size })) }
+    let before = media_data.partition_point(|data| data.start <= offset);
+    let holder = before.checked_sub(1).and_then(|at| media_data.get_mut(at));
+    let end = offset.checked_add(u64::from(size));
+    match holder.filter(|data| end.is_some_and(|end| end <= data.end)) {
+        Some(data) => {
+            data.used = data.used.saturating_add(u64::from(size));
+            Ok(())
+        }
+        None => Err(place.fault(Malformed::OutsideMediaData { size })),
+    }
 }
 
 /// Samples in decode order.

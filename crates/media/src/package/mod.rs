@@ -19,7 +19,7 @@ pub use error::{KeyFault, LadderFault, PackageError, PlanError};
 pub use job::LeftOut;
 pub use output::{FileId, Output};
 
-use crate::input::NamedInput;
+use crate::input::{NamedInput, Place, Unsupported};
 use crate::manifest::{self, Presentation, TrackMedia, TrackRendition};
 use keys::PackagingKeys;
 use model::{
@@ -137,8 +137,8 @@ pub fn package(
     let (jobs, _) = job::open(inputs)?;
     let cuts = cut::cut(&jobs, plan.segment_s)?;
     let is_single = plan.layout == Layout::SingleFile;
-    if is_single && cuts.iter().any(|cut| cut.segments.len() > crate::cmaf::MAX_REFERENCES) {
-        return Err(PlanError::TooManySegments.into());
+    if is_single {
+        check_index_fits(inputs, &jobs, &cuts)?;
     }
     let protections = keyring::protect(&jobs, &schemes, keys, entropy)?;
     let kids: Vec<_> = protections.iter().flatten().map(|one| (one.scheme, one.kid)).collect();
@@ -181,6 +181,26 @@ fn check_plan(plan: &Plan) -> Result<Vec<Scheme>, PlanError> {
         return Err(PlanError::SegmentLength);
     }
     Ok(schemes)
+}
+
+/// An index counts segments in 16 bits and their ticks in 32.
+fn check_index_fits(
+    inputs: &[NamedInput<'_>],
+    jobs: &[job::JobTrack],
+    cuts: &[cut::TrackCut],
+) -> Result<(), PackageError> {
+    for (job, cut) in jobs.iter().zip(cuts) {
+        if cut.segments.len() > crate::cmaf::MAX_REFERENCES {
+            return Err(PlanError::TooManySegments.into());
+        }
+        if cut.segments.iter().any(|segment| u32::try_from(segment.duration).is_err()) {
+            let file = inputs.get(job.input).map(|input| input.name.clone()).unwrap_or_default();
+            let what = Unsupported::Feature("a segment of more than 2^32 ticks in a single file");
+            let fault = Place::Track(job.track.id).fault(what);
+            return Err(PackageError::Input { file, fault });
+        }
+    }
+    Ok(())
 }
 
 /// Writes every manifest; returns path and text of each.

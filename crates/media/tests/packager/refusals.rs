@@ -87,6 +87,28 @@ fn a_movie_without_its_fragments_is_cut_off() {
 }
 
 #[test]
+fn a_lost_fragment_leaves_media_data_behind() {
+    let source = file(&[small(), audio(b"eng", 4)], Shape::Fragmented(25));
+    for kind in [b"moof", b"traf"] {
+        let lost = with(source.clone(), kind, 0, |at| at[0] = b'!');
+        assert_eq!(malformed(&lost), Malformed::UnusedMediaData);
+    }
+}
+
+#[test]
+fn a_sample_entry_must_have_whole_boxes() {
+    let source = file(&[small()], Shape::MoovFirst);
+    // An `avcC` "to the end" would swallow the protection information behind it.
+    let at = source.windows(4).position(|window| window == b"avcC").unwrap();
+    let mut to_the_end = source.clone();
+    to_the_end[at - 4..at].fill(0);
+    assert!(matches!(malformed(&to_the_end), Malformed::Value(_)));
+    let mut too_long = source;
+    too_long[at - 1] += 1;
+    assert!(matches!(malformed(&too_long), Malformed::Box(_)));
+}
+
+#[test]
 fn counts_that_lie_are_refused_before_anything_is_reserved() {
     for (kind, skip) in [(b"stsz", 12), (b"stts", 8), (b"stss", 8), (b"stsc", 8), (b"stco", 8)] {
         let source = file(&[small()], Shape::MoovFirst);
