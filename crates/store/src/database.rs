@@ -6,6 +6,8 @@ use crate::query::{Query, Row};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
@@ -47,14 +49,11 @@ pub(crate) enum Database {
 impl Database {
     /// Opens or creates a SQLite file, readable by its owner only.
     pub(crate) async fn sqlite(path: &Path) -> Result<Self, StoreError> {
-        // Its `-wal` and `-shm` take over the mode of the file.
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| StoreError::Setup(format!("{}: {error}", path.display())))?;
+        let own = path.to_owned();
+        let opening = tokio::task::spawn_blocking(move || create(&own)).await;
+        let opening = opening.map_err(|_ended| StoreError::Setup("opening ended".to_owned()))?;
+        let opening =
+            opening.map_err(|error| StoreError::Setup(format!("{}: {error}", path.display())))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .foreign_keys(true)
@@ -62,6 +61,7 @@ impl Database {
             .synchronous(SqliteSynchronous::Full);
         // The first connection turns the file to WAL; read-only ones cannot.
         let power = sqlite_pool(1, options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
+        drop(opening);
         let process = options.clone().synchronous(SqliteSynchronous::Normal);
         Ok(Self::Sqlite {
             process: sqlite_pool(1, process).await?,
@@ -151,6 +151,24 @@ impl Database {
                 Transaction::Postgres(within(pool.begin()).await?)
             }
         })
+    }
+}
+
+/// Makes the file where it is missing, and holds `PATH.lock` until the value is dropped.
+///
+/// The turn to WAL takes a lock that SQLite's busy handler does not wait for, so openers take
+/// turns. The lock is a file of its own, because closing any handle of the database's file
+/// would drop the locks that SQLite holds on it in this process.
+fn create(path: &Path) -> std::io::Result<File> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let owned = |options: &mut OpenOptions, path: &Path| options.write(true).mode(0o600).open(path);
+    let lock = owned(OpenOptions::new().create(true).truncate(false), Path::new(&lock_path))?;
+    lock.lock()?;
+    // Its `-wal` and `-shm` take over the mode of the file.
+    match owned(OpenOptions::new().create_new(true), path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(lock),
     }
 }
 
