@@ -9,7 +9,7 @@ mod sample_info;
 mod subsample;
 mod tenc;
 
-pub use cipher::TrackCipher;
+pub use cipher::{MapMismatch, TrackCipher};
 pub use iv::{IvError, IvRanges, SampleIv};
 pub use sample_info::{SampleInfo, SampleInfoError};
 pub use subsample::{Run, Subsample, map, video_runs};

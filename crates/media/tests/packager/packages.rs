@@ -2,10 +2,10 @@
 
 use crate::clip::{Memory, Shape, Track, audio, file, keys, plan, run, video};
 use keys::PackagingKeys;
-use media::NamedInput;
 use media::bmff::{Child, Fields, boxes};
 use media::cenc::{SampleInfo, Tenc, TrackCipher};
-use media::package::{Layout, probe};
+use media::package::{Layout, package, probe};
+use media::{Input, NamedInput};
 use model::{PackagedEvent, PackagedVariant, Scheme, TrackClass};
 
 /// The samples of one variant, decrypted by what its files say.
@@ -197,6 +197,51 @@ fn a_delay_moves_the_media_and_the_earliest_track_begins_at_zero() {
     };
     assert_eq!(decode_time("cbcs/video-360p/1.m4s"), 0);
     assert_eq!(decode_time("cbcs/audio-en/1.m4s"), u64::from(crate::clip::TIMESCALE / 2));
+}
+
+#[test]
+fn an_offset_edit_is_kept() {
+    let source = file(&[video((640, 360), 4, 25)], Shape::MoovFirst);
+    let mut memory = Memory::default();
+    run(&[&source], &plan(Layout::Segments, &[Scheme::Cbcs]), &keys(), &mut memory).unwrap();
+    let init = &memory.files["cbcs/video-360p/init.mp4"];
+    let path = [b"moov", b"trak", b"edts", b"elst"];
+    let elst = path.iter().fold(init.as_slice(), |at, kind| find(at, kind).unwrap().body);
+    let mut fields = Fields::new(elst);
+    assert_eq!(fields.version_and_flags(), Ok((1, 0)));
+    let edit = (fields.u32(), fields.u64(), fields.u64(), fields.u32());
+    assert_eq!(edit, (Ok(1), Ok(0), Ok(512), Ok(0x1_0000)));
+}
+
+/// Counts how often each byte is asked for.
+struct Counting<'a> {
+    bytes: &'a [u8],
+    reads: Vec<u8>,
+}
+
+impl Input for Counting<'_> {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.reads[offset as usize..][..out.len()].iter_mut().for_each(|reads| *reads += 1);
+        (&mut { self.bytes }).read_at(offset, out)
+    }
+}
+
+#[test]
+fn both_schemes_in_one_run_read_each_byte_of_media_once() {
+    let source = file(&[video((640, 360), 6, 25), audio(b"eng", 6)], Shape::MoovLast);
+    let media = boxes(&source).flatten().find(|child| child.kind.0 == *b"mdat").unwrap();
+    let media = media.offset + 8..media.offset + media.whole.len();
+    let mut input = Counting { bytes: &source, reads: vec![0; source.len()] };
+    let mut inputs = [NamedInput { name: "once".into(), input: &mut input }];
+    let plan = plan(Layout::Segments, &Scheme::ALL);
+    let (mut memory, mut entropy) = (Memory::default(), crate::clip::Counter(3));
+    package(&mut inputs, &plan, &keys(), &mut memory, &mut entropy, &mut |_| ()).unwrap();
+    // The first bytes are read once more, as the large size that the header might have had.
+    assert!(input.reads[media.start + 8..media.end].iter().all(|reads| *reads == 1));
 }
 
 #[test]
