@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};
 
 /// What one run of a program cost.
@@ -45,7 +45,8 @@ pub fn cost_of<I: AsRef<OsStr>>(
 }
 
 /// The meter: runs one program, then prints its [`Cost`] as the last line of standard error.
-pub fn meter(program: &OsStr, arguments: &[std::ffi::OsString]) -> anyhow::Result<()> {
+pub fn meter(line: &[OsString]) -> anyhow::Result<()> {
+    let (program, arguments) = line.split_first().context("nothing to measure")?;
     let status = Command::new(program).args(arguments).status()?;
     if !status.success() {
         bail!("{status}");

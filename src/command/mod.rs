@@ -78,11 +78,9 @@ pub enum Command {
     /// Run one program and say what it cost; `bench` runs itself so.
     #[command(name = crate::measure::METER, hide = true)]
     MeasureOne {
-        /// The program.
-        program: OsString,
-        /// Its arguments.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
+        /// The program and its arguments, which are none of ours even where they look so.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        line: Vec<OsString>,
     },
 }
 
@@ -112,9 +110,7 @@ impl Command {
             Self::Openapi => shell::openapi(),
             Self::Completions(arguments) => shell::completions(&arguments),
             Self::Man => shell::man(),
-            Self::MeasureOne { program, arguments } => {
-                crate::measure::meter(&program, &arguments).map_err(Failure::Refused)
-            }
+            Self::MeasureOne { line } => crate::measure::meter(&line).map_err(Failure::Refused),
         }
     }
 }

@@ -81,6 +81,8 @@ test("every control is reached by Tab and has a name", async () => {
   await withPage(async (page) => {
     await watch(page);
     await page.keyboard.press("k");
+    // The button takes its new name when the picture has stopped.
+    await page.getByLabel("Play (k)", { exact: true }).waitFor();
     const names = [
       "Position", "Play (k)", "Mute (m)", "Volume", "Audio language", "Quality", "Full screen (f)",
     ];

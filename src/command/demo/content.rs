@@ -50,7 +50,8 @@ fn clips_in(folder: &Path) -> Option<Clips> {
 fn make(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     let step = spinner("making the demo's clips (ffmpeg)");
-    let card = |size: &str| format!("testsrc2=size={size}:rate=25:duration=36");
+    // Soft, so that a picture compared with its neighbor of 40 ms later is nearly the same.
+    let card = |size: &str| format!("testsrc2=size={size}:rate=25:duration=36,gblur=sigma=8");
     let tone = |hertz: u32| format!("sine=frequency={hertz}:duration=36:sample_rate=48000");
     let picture = "-c:v libx264 -preset veryfast -g 50 -sc_threshold 0 -pix_fmt yuv420p";
     for (name, size) in [("video-360p.mp4", "640x360"), ("video-720p.mp4", "1280x720")] {
