@@ -9,20 +9,18 @@
     reason = "a helper of tests may panic"
 )]
 
-#[path = "support/folder.rs"]
-mod folder;
 #[path = "support/peers.rs"]
 mod peers;
 #[path = "support/protected_track.rs"]
 mod protected_track;
 
-use folder::{FileInput, Folder, TempFolder};
 use keys::{ContentKey, PackagingKey, PackagingKeys, SystemEntropy};
 use media::NamedInput;
 use media::package::{Layout, Plan, package};
 use model::{ContentId, KeyId, PackageId, PackagedEvent, Scheme, Timestamp, TrackClass};
 use peers::Peers;
 use protected_track::stored_samples;
+use server::vault::{FileInput, FolderOutput};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -72,7 +70,7 @@ fn package_clips(clips: &[&Path], layout: Layout, with_cenc_iv: bool, to: &Path)
         packager: "test".into(),
         now: Timestamp(0),
     };
-    let mut folder = Folder::new(to);
+    let mut folder = FolderOutput::new(to);
     let keys = keys(with_cenc_iv);
     package(&mut inputs, &plan, &keys, &mut folder, &mut SystemEntropy, &mut |_| ())
         .unwrap_or_else(|error| panic!("{clips:?}: {error}"))
@@ -163,7 +161,7 @@ fn joined(package: &Path, event: &PackagedEvent, at: usize, scratch: &Path) -> P
 #[test]
 fn two_other_decryptors_give_the_sources_coded_samples() {
     let Some(peers) = Peers::find() else { return };
-    let folder = TempFolder::new("decrypt");
+    let folder = tempfile::tempdir().unwrap();
     for clip in clips(&peers, folder.path()) {
         for layout in [Layout::Segments, Layout::SingleFile] {
             let scratch = folder.path().join("scratch");
@@ -210,7 +208,7 @@ fn two_other_decryptors_give_the_sources_coded_samples() {
 #[test]
 fn stored_samples_equal_shaka_packagers() {
     let Some(peers) = Peers::find() else { return };
-    let folder = TempFolder::new("stored");
+    let folder = tempfile::tempdir().unwrap();
     for clip in clips(&peers, folder.path()) {
         let to = folder.path().join("package");
         let event = package_clips(&[&clip], Layout::SingleFile, true, &to);

@@ -13,7 +13,7 @@ mod packaging;
 mod tests;
 
 pub use audit_writer::AuditError;
-pub use folder_output::FileInput;
+pub use folder_output::{FileInput, FolderOutput};
 pub use key_service::{Imported, KeyServiceError};
 pub use master_key::MasterKeyRefused;
 pub use packaging::{Job, OnProgress, PackagingError, package_with};
