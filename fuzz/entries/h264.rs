@@ -1,6 +1,6 @@
 //! NAL units of any bytes: a slice header is never longer than its slice.
 
-use media::h264::{Nal, ParameterSets};
+use media::codec::h264::{Nal, ParameterSets};
 
 /// Reads `bytes` as NAL units, each behind a length of two bytes.
 pub fn run(bytes: &[u8]) {

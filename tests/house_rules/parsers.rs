@@ -16,7 +16,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/keys/src/kms/file.rs", "keys"),
     ("crates/media/src/bmff/", "mp4"),
     ("crates/media/src/cenc/", "mp4"),
-    ("crates/media/src/h264/", "h264"),
+    ("crates/media/src/codec/", "h264"),
     ("crates/media/src/input/", "mp4"),
     ("crates/media/src/inspect/", "mp4"),
     ("crates/media/src/manifest/", "manifests"),

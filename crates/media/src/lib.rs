@@ -7,7 +7,7 @@
 pub mod bmff;
 pub mod cenc;
 pub mod cmaf;
-pub mod h264;
+pub mod codec;
 pub mod input;
 pub mod inspect;
 pub mod manifest;

@@ -12,5 +12,5 @@ mod tenc;
 pub use cipher::{MapMismatch, TrackCipher};
 pub use iv::{IvError, IvRanges, SampleIv};
 pub use sample_info::{SampleInfo, SampleInfoError};
-pub use subsample::{Run, Subsample, map, video_runs};
+pub use subsample::{Subsample, map};
 pub use tenc::Tenc;

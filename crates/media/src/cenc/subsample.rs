@@ -1,4 +1,4 @@
-//! Which bytes of an H.264 sample are protected (ISO/IEC 23001-7:2016, 9.5 and 10; CMAF,
+//! Which bytes of a sample are protected (ISO/IEC 23001-7:2016, 9.5 and 10; CMAF,
 //! ISO/IEC 23000-19, 8.2.2).
 //!
 //! Clear are the length field and the header of each NAL unit, whole NAL units without picture
@@ -6,8 +6,7 @@
 //! fill no block stay as they are. `cenc` protects whole blocks, and the 1 to 15 bytes left
 //! over at the slice's end are clear. Both as Shaka Packager 3 does it, byte for byte.
 
-use crate::h264::{Nal, ParameterSets};
-use crate::input::{Malformed, What};
+use crate::codec::Run;
 use model::Scheme;
 
 /// Clear bytes, then protected ones.
@@ -19,48 +18,7 @@ pub struct Subsample {
     pub protected: u32,
 }
 
-/// Clear bytes, then picture content: one NAL unit, before any scheme's rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Length field and headers, or a whole NAL unit.
-    pub clear: usize,
-    /// Slice data.
-    pub content: usize,
-}
-
 const BLOCK: usize = 16;
-
-/// Splits a sample into its NAL units.
-///
-/// Shape: `runs` is emptied and filled; it covers the sample exactly. Parameter sets inside
-/// the sample go to `sets`.
-/// Errors: [`Malformed::NalLengths`] where the lengths do not fill the sample exactly;
-/// [`Malformed::H264`].
-pub fn video_runs(
-    sample: &[u8],
-    length_size: usize,
-    sets: &mut ParameterSets,
-    runs: &mut Vec<Run>,
-) -> Result<(), What> {
-    runs.clear();
-    let mut rest = sample;
-    while !rest.is_empty() {
-        let fault = Malformed::NalLengths { at: sample.len() - rest.len(), size: sample.len() };
-        let (length, behind) = rest.split_at_checked(length_size).ok_or(fault)?;
-        let length = length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-        let (nal, behind) = behind.split_at_checked(length).ok_or(fault)?;
-        if nal.is_empty() {
-            return Err(fault.into());
-        }
-        let clear = match Nal::parse(nal, sets)? {
-            Nal::Slice { header_len } => header_len,
-            Nal::Other => nal.len(),
-        };
-        runs.push(Run { clear: length_size + clear, content: nal.len() - clear });
-        rest = behind;
-    }
-    Ok(())
-}
 
 /// Turns runs into the subsamples of a scheme; neighbors that are clear are merged, and clear
 /// bytes beyond 65 535 take several entries.
@@ -132,20 +90,6 @@ mod tests {
             mapped(&[(65_535, 16), (65_536, 16), (140_000, 0)], Scheme::Cbcs),
             [(65_535, 16), (65_535, 0), (1, 16), (65_535, 0), (65_535, 0), (8_930, 0)]
         );
-    }
-
-    #[test]
-    fn lengths_that_do_not_fill_the_sample_are_refused() {
-        let mut runs = Vec::new();
-        let mut walk = |sample: &[u8], size| {
-            video_runs(sample, size, &mut ParameterSets::default(), &mut runs)
-                .map(|()| runs.clone())
-        };
-        assert_eq!(walk(&[0, 0, 0, 2, 9, 16], 4).unwrap(), [Run { clear: 6, content: 0 }]);
-        for sample in [&[0, 0, 0, 3, 9, 16][..], &[0, 0, 0, 0], &[0, 0], &[0, 0, 0, 2, 9, 16, 0]] {
-            let refused = walk(sample, 4);
-            assert!(matches!(refused, Err(What::Malformed(Malformed::NalLengths { .. }))));
-        }
     }
 
     proptest! {

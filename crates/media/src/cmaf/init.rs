@@ -3,7 +3,8 @@
 use super::TRACK_ID;
 use crate::bmff::{full_box, plain_box};
 use crate::cenc::Tenc;
-use crate::input::{Track, TrackCodec};
+use crate::codec::TrackCodec;
+use crate::input::Track;
 use model::Scheme;
 
 /// What an init says beyond its source.

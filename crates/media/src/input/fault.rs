@@ -1,7 +1,7 @@
 //! What is wrong with a source, and where.
 
 use crate::bmff::{BoxError, FourCc};
-use crate::h264::H264Error;
+use crate::codec::CodecError;
 
 /// What is wrong with a source, and where.
 #[derive(Debug, thiserror::Error)]
@@ -140,9 +140,9 @@ pub enum Malformed {
         /// Bytes of the sample.
         size: usize,
     },
-    /// A NAL unit or parameter set is broken.
+    /// The coded media is broken.
     #[error("{0}")]
-    H264(H264Error),
+    Codec(CodecError),
 }
 
 /// What Strongroom does not package.
@@ -152,7 +152,7 @@ pub enum Unsupported {
     #[error("it is encrypted already")]
     Encrypted,
     /// A codec.
-    #[error("the codec '{0}' is not supported: H.264 ('avc1') and AAC ('mp4a') are")]
+    #[error("the codec '{0}' is not supported")]
     Codec(FourCc),
     /// An MPEG-4 audio object type, or what else stands in an `esds`.
     #[error("MPEG-4 audio of object type {0} is not supported: AAC-LC, HE-AAC and HE-AAC v2 are")]
@@ -176,9 +176,9 @@ impl From<BoxError> for What {
     }
 }
 
-impl From<H264Error> for What {
-    fn from(error: H264Error) -> Self {
-        Self::Malformed(Malformed::H264(error))
+impl From<CodecError> for What {
+    fn from(error: CodecError) -> Self {
+        Self::Malformed(Malformed::Codec(error))
     }
 }
 

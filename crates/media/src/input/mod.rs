@@ -1,10 +1,9 @@
-//! Reading sources: progressive and fragmented MP4 with H.264 and AAC.
+//! Reading sources: progressive and fragmented MP4.
 //!
 //! A source becomes a [`Movie`]: its tracks, each with its codec's facts and a compact table
 //! of where its samples lie. Nothing of the sample data is read yet. Every count is checked
 //! against the bytes that are really there before anything is reserved for it.
 
-mod codec;
 mod column;
 mod fault;
 mod fragments;
@@ -15,8 +14,6 @@ mod source;
 mod tables;
 mod track;
 
-pub(crate) use codec::{AUDIO_FIELDS, VISUAL_FIELDS};
-pub use codec::{AudioTrack, AvcConfig, TrackCodec, VideoTrack};
 pub use fault::{Fault, Malformed, Place, Unsupported, What};
 pub(crate) use fragments::read_one as read_fragment;
 pub use movie::{Movie, read};

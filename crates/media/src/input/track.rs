@@ -1,11 +1,11 @@
 //! One track: `trak` with its media, its codec, its edit list.
 
-use super::codec::TrackCodec;
 use super::fault::{Fault, Malformed, Place, Unsupported, What};
 use super::sample_table::SampleTable;
 use super::source::{Located, Source, find, require};
 use super::{language, tables};
 use crate::bmff::{BoxError, Fields, FourCc, boxes};
+use crate::codec::TrackCodec;
 use std::num::NonZeroU32;
 
 /// How much less than declared is rounding and not a loss.

@@ -188,8 +188,8 @@ fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
     let stsd = path.iter().try_fold(moov.body, |at, kind| Some(find(at, kind)?.body))?;
     let entry = boxes(stsd.get(8..)?).next()?.ok()?;
     let fields = match &entry.kind.0 {
-        b"encv" => crate::input::VISUAL_FIELDS,
-        b"enca" => crate::input::AUDIO_FIELDS,
+        b"encv" => crate::codec::VISUAL_FIELDS,
+        b"enca" => crate::codec::AUDIO_FIELDS,
         _ => return Some(false),
     };
     let sinf = find(entry.body.get(fields..)?, b"sinf")?.body;

@@ -3,7 +3,8 @@
 use super::error::{PackageError, PlanError};
 use super::{MAX_TRACKS, TrackSummary};
 use crate::bmff::FourCc;
-use crate::input::{self, NamedInput, Track, TrackCodec};
+use crate::codec::TrackCodec;
+use crate::input::{self, NamedInput, Track};
 use crate::manifest::{FrameRate, TrackMedia};
 use model::TrackClass;
 
@@ -101,7 +102,7 @@ impl JobTrack {
             input: self.input,
             name: self.name.clone(),
             class: self.class,
-            codecs: self.track.codec.codecs(),
+            codecs: self.track.codec.codecs(self.track.entry),
             media: self.media(),
             duration_ms: self.track.length_ms(),
             size_bytes: self.track.samples.total_bytes(),

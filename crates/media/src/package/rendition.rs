@@ -4,8 +4,9 @@
 use super::error::PackageError;
 use super::keyring::Protection;
 use super::output::{FileId, Output};
-use crate::cenc::{self, Run, SampleInfo, SampleInfoError, SampleIv, Subsample};
+use crate::cenc::{self, SampleInfo, SampleInfoError, SampleIv, Subsample};
 use crate::cmaf::{Entry, Fragment, SampleProtection, open_media_data};
+use crate::codec::Run;
 use std::io::IoSlice;
 
 /// Buffers of one scheme, kept from track to track.

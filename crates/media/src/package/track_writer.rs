@@ -8,10 +8,9 @@ use super::keyring::Protection;
 use super::output::{FileId, Output};
 use super::rendition::{Buffers, Rendition};
 use super::{Layout, Progress};
-use crate::cenc::{Run, video_runs};
 use crate::cmaf::{self, Entry, Init, Reference, write_index, write_init};
-use crate::h264::ParameterSets;
-use crate::input::{Fault, NamedInput, Place, Sample, Samples, Source, TrackCodec};
+use crate::codec::{Run, TrackCodec, VideoCodec};
+use crate::input::{Fault, NamedInput, Place, Sample, Samples, Source};
 use crate::manifest::{ByteSpan, SegmentEntry, TrackLayout, TrackRendition};
 use crate::pssh;
 use model::{KeyId, Scheme};
@@ -65,17 +64,16 @@ pub(super) fn write(
         let begun = begin(task, protection, buffers, track, out)?;
         renditions.push(begun);
     }
-    let codec = &task.job.track.codec;
-    let sets = match codec {
-        TrackCodec::Video(video) => video.config.sets.clone(),
-        TrackCodec::Audio(_) => ParameterSets::default(),
+    let picture = match &task.job.track.codec {
+        TrackCodec::Video(video) => Some(video.codec.clone()),
+        TrackCodec::Audio(_) => None,
     };
     let mut writer = TrackWriter {
         task,
         file: input.name.clone(),
         source: Source::new(&mut *input.input),
         walk: task.job.track.samples.iter().peekable(),
-        sets,
+        picture,
         window,
         samples,
         entries,
@@ -104,7 +102,7 @@ fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
         class: task.job.class,
         kid: protection.kid,
         playready_checksum: protection.playready_checksum,
-        codecs: task.job.track.codec.codecs(),
+        codecs: task.job.track.codec.codecs(task.job.track.entry),
         media: task.job.media(),
         timescale: task.job.track.timescale.get(),
         start_ts: task.cut.segments.first().map_or(0, |first| first.presentation),
@@ -169,7 +167,8 @@ struct TrackWriter<'a, 'w> {
     file: String,
     source: Source<'w>,
     walk: Peekable<Samples<'a>>,
-    sets: ParameterSets,
+    /// Reads a video track's samples.
+    picture: Option<VideoCodec>,
     window: &'w mut Vec<u8>,
     samples: &'w mut Vec<Sample>,
     entries: &'w mut Vec<Entry>,
@@ -284,13 +283,11 @@ impl TrackWriter<'_, '_> {
                 offset: sample.offset,
             };
             self.runs.clear();
-            if let TrackCodec::Video(video) = &self.task.job.track.codec {
-                video_runs(bytes, video.config.length_size, &mut self.sets, self.runs).map_err(
-                    |what| {
-                        let fault = Fault { place, what };
-                        PackageError::Input { file: self.file.clone(), fault }
-                    },
-                )?;
+            if let Some(picture) = &mut self.picture {
+                picture.runs(bytes, self.runs).map_err(|what| {
+                    let fault = Fault { place, what };
+                    PackageError::Input { file: self.file.clone(), fault }
+                })?;
             }
             for rendition in &mut self.renditions {
                 rendition.add(bytes, self.runs).map_err(|what| PackageError::Sample {

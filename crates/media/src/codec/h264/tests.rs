@@ -375,7 +375,7 @@ proptest! {
         prop_assert_eq!(Nal::parse(&nal, &mut sets), Ok(Nal::Slice { header_len }));
         // Cut anywhere inside, the header is refused.
         for len in 0..header_len {
-            prop_assert_eq!(Nal::parse(&nal[..len], &mut sets), Err(H264Error::Truncated));
+            prop_assert_eq!(Nal::parse(&nal[..len], &mut sets), Err(CodecError::Truncated("a NAL unit")));
         }
     }
 
@@ -406,10 +406,13 @@ fn cropping_decides_the_picture() {
 fn content_that_would_stay_clear_is_refused() {
     for kind in [2, 3, 4, 19, 20, 21] {
         let parsed = Nal::parse(&[kind, 0x80], &mut ParameterSets::default());
-        assert_eq!(parsed, Err(H264Error::NalType(kind)));
+        assert_eq!(parsed, Err(CodecError::UnitType("NAL units", kind)));
     }
     assert!(Nal::parse(&[0x80 | 9, 0x10], &mut ParameterSets::default()).is_err());
-    assert_eq!(Nal::parse(&[], &mut ParameterSets::default()), Err(H264Error::Truncated));
+    assert_eq!(
+        Nal::parse(&[], &mut ParameterSets::default()),
+        Err(CodecError::Truncated("a NAL unit"))
+    );
     assert_eq!(Nal::parse(&[9, 0x10], &mut ParameterSets::default()), Ok(Nal::Other));
 }
 
@@ -417,5 +420,5 @@ fn content_that_would_stay_clear_is_refused() {
 fn a_slice_without_its_sets_is_refused() {
     // first_mb 0, type 7, PPS 0
     let parsed = Nal::parse(&[0x65, 0b1000_1000, 0b1000_0000], &mut ParameterSets::default());
-    assert_eq!(parsed, Err(H264Error::MissingSet("PPS", 0)));
+    assert_eq!(parsed, Err(CodecError::MissingSet("PPS", 0)));
 }

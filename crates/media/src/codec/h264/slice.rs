@@ -1,8 +1,9 @@
 //! The slice header (7.3.3), read to its last bit.
 
-use super::bits::Bits;
+use super::ParameterSets;
 use super::parameters::{MAX_REF_INDEX, OrderCount, Pps, Sps};
-use super::{H264Error, ParameterSets};
+use crate::codec::CodecError;
+use crate::codec::nal_bits::NalBits;
 
 /// Commands in one list of a header: twice the pictures a list can name, and the end mark.
 const MAX_COMMANDS: u32 = 66;
@@ -24,19 +25,19 @@ impl SliceType {
 }
 
 /// Bytes from the NAL header to the one that holds the last bit of the slice header.
-pub(super) fn header_len(nal: &[u8], sets: &ParameterSets) -> Result<usize, H264Error> {
-    let (header, payload) = nal.split_first().ok_or(H264Error::Truncated)?;
-    let mut bits = Bits::new(payload);
+pub(super) fn header_len(nal: &[u8], sets: &ParameterSets) -> Result<usize, CodecError> {
+    let (header, payload) = nal.split_first().ok_or(CodecError::Truncated("a NAL unit"))?;
+    let mut bits = NalBits::new(payload);
     read(&mut bits, header >> 5 & 3 != 0, header & 0x1f == 5, sets)?;
     Ok(1 + bits.bytes_taken())
 }
 
 fn read(
-    bits: &mut Bits<'_>,
+    bits: &mut NalBits<'_>,
     is_reference: bool,
     is_idr: bool,
     sets: &ParameterSets,
-) -> Result<(), H264Error> {
+) -> Result<(), CodecError> {
     bits.ue()?; // first_mb_in_slice
     let kind = match bits.ue_up_to(9, "slice_type")? % 5 {
         0 => SliceType::P,
@@ -75,7 +76,12 @@ fn read(
 }
 
 /// From `colour_plane_id` to `redundant_pic_cnt`.
-fn read_picture(bits: &mut Bits<'_>, is_idr: bool, sps: &Sps, pps: &Pps) -> Result<(), H264Error> {
+fn read_picture(
+    bits: &mut NalBits<'_>,
+    is_idr: bool,
+    sps: &Sps,
+    pps: &Pps,
+) -> Result<(), CodecError> {
     if sps.separate_colour_planes {
         bits.bits(2)?; // colour_plane_id
     }
@@ -112,7 +118,11 @@ fn read_picture(bits: &mut Bits<'_>, is_idr: bool, sps: &Sps, pps: &Pps) -> Resu
     Ok(())
 }
 
-fn read_ref_counts(bits: &mut Bits<'_>, kind: SliceType, pps: &Pps) -> Result<[u32; 2], H264Error> {
+fn read_ref_counts(
+    bits: &mut NalBits<'_>,
+    kind: SliceType,
+    pps: &Pps,
+) -> Result<[u32; 2], CodecError> {
     let [mut list_0, mut list_1] = pps.default_refs;
     if kind.has_list_0() && bits.bit()? {
         list_0 = bits.ue_up_to(MAX_REF_INDEX, "num_ref_idx_l0_active_minus1")?;
@@ -124,7 +134,7 @@ fn read_ref_counts(bits: &mut Bits<'_>, kind: SliceType, pps: &Pps) -> Result<[u
 }
 
 /// 7.3.3.1, one list.
-fn skip_list_modification(bits: &mut Bits<'_>) -> Result<(), H264Error> {
+fn skip_list_modification(bits: &mut NalBits<'_>) -> Result<(), CodecError> {
     if !bits.bit()? {
         return Ok(());
     }
@@ -134,16 +144,16 @@ fn skip_list_modification(bits: &mut Bits<'_>) -> Result<(), H264Error> {
         }
         bits.ue()?; // abs_diff_pic_num_minus1 or long_term_pic_num
     }
-    Err(H264Error::Value("the number of list modifications"))
+    Err(CodecError::Value("the number of list modifications"))
 }
 
 /// 7.3.3.2.
 fn skip_weights(
-    bits: &mut Bits<'_>,
+    bits: &mut NalBits<'_>,
     kind: SliceType,
     refs: [u32; 2],
     has_chroma: bool,
-) -> Result<(), H264Error> {
+) -> Result<(), CodecError> {
     bits.ue_up_to(7, "luma_log2_weight_denom")?;
     if has_chroma {
         bits.ue_up_to(7, "chroma_log2_weight_denom")?;
@@ -163,7 +173,7 @@ fn skip_weights(
 }
 
 /// 7.3.3.3.
-fn skip_marking(bits: &mut Bits<'_>, is_idr: bool) -> Result<(), H264Error> {
+fn skip_marking(bits: &mut NalBits<'_>, is_idr: bool) -> Result<(), CodecError> {
     if is_idr {
         bits.bits(2)?; // no_output_of_prior_pics_flag, long_term_reference_flag
         return Ok(());
@@ -180,11 +190,16 @@ fn skip_marking(bits: &mut Bits<'_>, is_idr: bool) -> Result<(), H264Error> {
         };
         (0..operands).try_for_each(|_| bits.ue().map(|_| ()))?;
     }
-    Err(H264Error::Value("the number of marking operations"))
+    Err(CodecError::Value("the number of marking operations"))
 }
 
 /// From `slice_qp_delta` on.
-fn read_end(bits: &mut Bits<'_>, kind: SliceType, sps: &Sps, pps: &Pps) -> Result<(), H264Error> {
+fn read_end(
+    bits: &mut NalBits<'_>,
+    kind: SliceType,
+    sps: &Sps,
+    pps: &Pps,
+) -> Result<(), CodecError> {
     bits.skip_se()?; // slice_qp_delta
     if kind == SliceType::Sp {
         bits.bit()?; // sp_for_switch_flag

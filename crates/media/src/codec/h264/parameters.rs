@@ -1,7 +1,7 @@
 //! Sequence and picture parameter sets, read as far as slice headers depend on them.
 
-use super::H264Error;
-use super::bits::Bits;
+use crate::codec::CodecError;
+use crate::codec::nal_bits::NalBits;
 
 const MAX_SPS: u32 = 31;
 const MAX_PPS: u32 = 255;
@@ -55,14 +55,14 @@ pub(super) struct Pps {
 
 impl ParameterSets {
     /// Remembers a sequence parameter set, NAL header included.
-    pub fn add_sps(&mut self, nal: &[u8]) -> Result<(), H264Error> {
+    pub fn add_sps(&mut self, nal: &[u8]) -> Result<(), CodecError> {
         let (id, sps) = read_sps(nal)?;
         put(&mut self.sps, id, sps);
         Ok(())
     }
 
     /// Remembers a picture parameter set, NAL header included.
-    pub fn add_pps(&mut self, nal: &[u8]) -> Result<(), H264Error> {
+    pub fn add_pps(&mut self, nal: &[u8]) -> Result<(), CodecError> {
         let (id, pps) = read_pps(nal)?;
         put(&mut self.pps, id, pps);
         Ok(())
@@ -76,9 +76,9 @@ impl ParameterSets {
     }
 
     /// The sets that a slice with `pic_parameter_set_id` uses.
-    pub(super) fn active(&self, pps: u32) -> Result<(&Sps, &Pps), H264Error> {
-        let found = get(&self.pps, pps).ok_or(H264Error::MissingSet("PPS", pps))?;
-        let sps = get(&self.sps, found.sps).ok_or(H264Error::MissingSet("SPS", found.sps))?;
+    pub(super) fn active(&self, pps: u32) -> Result<(&Sps, &Pps), CodecError> {
+        let found = get(&self.pps, pps).ok_or(CodecError::MissingSet("PPS", pps))?;
+        let sps = get(&self.sps, found.sps).ok_or(CodecError::MissingSet("SPS", found.sps))?;
         Ok((sps, found))
     }
 }
@@ -97,11 +97,11 @@ fn get<T>(sets: &[Option<T>], id: u32) -> Option<&T> {
     sets.get(id as usize)?.as_ref()
 }
 
-fn payload(nal: &[u8]) -> Bits<'_> {
-    Bits::new(nal.get(1..).unwrap_or_default())
+fn payload(nal: &[u8]) -> NalBits<'_> {
+    NalBits::new(nal.get(1..).unwrap_or_default())
 }
 
-fn read_sps(nal: &[u8]) -> Result<(u32, Sps), H264Error> {
+fn read_sps(nal: &[u8]) -> Result<(u32, Sps), CodecError> {
     let mut bits = payload(nal);
     let profile = bits.bits(8)?;
     bits.bits(16)?; // constraint flags and level
@@ -151,15 +151,15 @@ fn read_sps(nal: &[u8]) -> Result<(u32, Sps), H264Error> {
 }
 
 /// 7.4.2.1.1, equations 7-19 to 7-22: offsets count in units of chroma samples.
-fn cropped(side: u32, before: u32, behind: u32, unit: u32) -> Result<u32, H264Error> {
+fn cropped(side: u32, before: u32, behind: u32, unit: u32) -> Result<u32, CodecError> {
     let units = before.checked_add(behind).and_then(|units| units.checked_mul(unit));
     units
         .and_then(|cut| side.checked_sub(cut))
         .filter(|left| *left > 0)
-        .ok_or(H264Error::Value("the cropping rectangle"))
+        .ok_or(CodecError::Value("the cropping rectangle"))
 }
 
-fn read_order_count(bits: &mut Bits<'_>) -> Result<OrderCount, H264Error> {
+fn read_order_count(bits: &mut NalBits<'_>) -> Result<OrderCount, CodecError> {
     match bits.ue_up_to(2, "pic_order_cnt_type")? {
         0 => {
             let lsb = bits.ue_up_to(12, "log2_max_pic_order_cnt_lsb_minus4")? + 4;
@@ -178,7 +178,7 @@ fn read_order_count(bits: &mut Bits<'_>) -> Result<OrderCount, H264Error> {
 }
 
 /// 7.3.2.1.1.1: the first six lists have 16 entries, the others 64; a list may end early.
-fn skip_scaling_lists(bits: &mut Bits<'_>, count: usize) -> Result<(), H264Error> {
+fn skip_scaling_lists(bits: &mut NalBits<'_>, count: usize) -> Result<(), CodecError> {
     for list in 0..count {
         if !bits.bit()? {
             continue;
@@ -194,7 +194,7 @@ fn skip_scaling_lists(bits: &mut Bits<'_>, count: usize) -> Result<(), H264Error
     Ok(())
 }
 
-fn read_pps(nal: &[u8]) -> Result<(u32, Pps), H264Error> {
+fn read_pps(nal: &[u8]) -> Result<(u32, Pps), CodecError> {
     let mut bits = payload(nal);
     let id = bits.ue_up_to(MAX_PPS, "pic_parameter_set_id")?;
     let sps = bits.ue_up_to(MAX_SPS, "seq_parameter_set_id")?;
@@ -228,7 +228,7 @@ fn read_pps(nal: &[u8]) -> Result<(u32, Pps), H264Error> {
     Ok((id, pps))
 }
 
-fn read_slice_groups(bits: &mut Bits<'_>, groups: u32) -> Result<Option<u64>, H264Error> {
+fn read_slice_groups(bits: &mut NalBits<'_>, groups: u32) -> Result<Option<u64>, CodecError> {
     match bits.ue_up_to(6, "slice_group_map_type")? {
         0 => (0..=groups).try_for_each(|_| bits.ue().map(|_| ()))?,
         2 => (0..groups * 2).try_for_each(|_| bits.ue().map(|_| ()))?,
