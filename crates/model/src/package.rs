@@ -19,8 +19,11 @@ pub struct PackagedEvent {
     pub package_id: PackageId,
     /// Schemes in it, in order of preference.
     pub schemes: Vec<Scheme>,
-    /// Every media track, once per scheme.
+    /// Every track of picture and sound, once per scheme.
     pub variants: Vec<PackagedVariant>,
+    /// Every track of subtitles; they are not encrypted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<PackagedText>,
     /// The DASH manifest, relative to the package.
     pub dash: String,
     /// The HLS multivariant playlists, relative to the package, one per scheme.
@@ -57,6 +60,22 @@ pub struct PackagedVariant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
     /// RFC 5646 language; audio only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Its HLS media playlist, relative to the package.
+    pub playlist: String,
+    /// Bytes of its init and media.
+    pub size_bytes: u64,
+}
+
+/// One track of subtitles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagedText {
+    /// Its name, which is also its folder or file stem: `text-en`.
+    pub name: String,
+    /// RFC 6381 codecs string.
+    pub codecs: String,
+    /// RFC 5646 language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// Its HLS media playlist, relative to the package.

@@ -98,7 +98,7 @@ fn find(
     };
     match kind {
         "mpd" | "m3u8" => render(folder, pass, path, asked),
-        "mp4" | "m4s" => open(folder, &pass.content_id, path),
+        "mp4" | "m4s" | "vtt" => open(folder, &pass.content_id, path),
         _ => Err(Refusal::NotFound),
     }
 }
@@ -117,6 +117,10 @@ fn render(
         .map_err(|_| Refusal::Internal("package.json does not read back".to_owned()))?;
     let text = read(folder, content_id, path)?;
     let name = path.as_str();
+    if package.texts.iter().any(|track| track.playlist == name) {
+        let rendered = filter::hls_text(&text);
+        return rendered_manifest(content_id, path, rendered);
+    }
     let master = Scheme::ALL.into_iter().find(|scheme| name == hls_path(*scheme));
     let scheme = if name == package.dash {
         asked.or_else(|| package.schemes.first().copied())
@@ -132,6 +136,14 @@ fn render(
     } else {
         filter::hls_media(&text, &filter)
     };
+    rendered_manifest(content_id, path, rendered)
+}
+
+fn rendered_manifest(
+    content_id: &ContentId,
+    path: &ObjectPath,
+    rendered: Result<String, FilterError>,
+) -> Result<Object, Refusal> {
     let text = rendered.map_err(|error| match error {
         FilterError::NothingLeft | FilterError::NotSignaled => Refusal::NotFound,
         _ => Refusal::Internal(format!("{content_id} {path}: {error}")),
@@ -167,6 +179,8 @@ fn media_type(path: &ObjectPath) -> &'static str {
     match name.rsplit_once('.') {
         Some((_, "mpd")) => "application/dash+xml",
         Some((_, "m3u8")) => "application/vnd.apple.mpegurl",
+        Some((_, "vtt")) => "text/vtt",
+        _ if name.starts_with("text/") => "application/mp4",
         _ if name.contains("audio") => "audio/mp4",
         _ => "video/mp4",
     }

@@ -44,8 +44,8 @@ pub struct Fragment<'a> {
     pub decode_time: u64,
     /// Its samples.
     pub samples: &'a [Entry],
-    /// Their encryption.
-    pub protection: SampleProtection<'a>,
+    /// Their encryption; none in a clear track.
+    pub protection: Option<SampleProtection<'a>>,
 }
 
 impl Fragment<'_> {
@@ -129,7 +129,8 @@ impl Fragment<'_> {
     /// `saiz`, `saio`, `senc`. Where no sample has information of its own there is an empty
     /// `senc` alone: the one form that every known player and decryptor reads.
     fn write_protection(&self, out: &mut Vec<u8>, patch: &mut Patch) {
-        let SampleProtection { entries, sizes, has_subsamples } = self.protection;
+        let Some(protection) = self.protection else { return };
+        let SampleProtection { entries, sizes, has_subsamples } = protection;
         let count = u32::try_from(self.samples.len()).unwrap_or(u32::MAX).to_be_bytes();
         if !entries.is_empty() {
             let common = sizes.first().filter(|first| sizes.iter().all(|size| size == *first));

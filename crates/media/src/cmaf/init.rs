@@ -1,24 +1,58 @@
 //! The init: `ftyp` and `moov` of one protected track (CMAF, 7.3.1 and 7.5).
 
 use super::TRACK_ID;
-use crate::bmff::{full_box, plain_box};
+use crate::bmff::{FourCc, full_box, plain_box};
 use crate::cenc::Tenc;
-use crate::codec::TrackCodec;
-use crate::input::Track;
+use crate::input::TrackFrame;
 use model::Scheme;
+use std::num::NonZeroU32;
 
-/// What an init says beyond its source.
+/// What an init says.
 pub struct Init<'a> {
-    /// The source's track.
-    pub track: &'a Track,
+    /// What the track shows or plays.
+    pub kind: MediaKind,
+    /// Ticks per second.
+    pub timescale: NonZeroU32,
+    /// RFC 5646 language, unless undetermined.
+    pub language: Option<&'a str>,
+    /// The same as `mdhd` packs it.
+    pub packed_language: u16,
+    /// How it is placed on the screen.
+    pub frame: TrackFrame,
+    /// Composition time that is presented first, in ticks.
+    pub media_time: u64,
+    /// Type of the clear sample entry.
+    pub entry: FourCc,
+    /// Its body, with its boxes.
+    pub entry_body: &'a [u8],
+    /// How it is encrypted; none in a clear track.
+    pub protection: Option<InitProtection<'a>>,
+    /// Length of the fragments together, in the track's timescale.
+    pub length: u64,
+}
+
+/// What a track shows or plays, as the handler says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaKind {
+    /// Moving picture.
+    Video,
+    /// Sound.
+    Audio,
+    /// WebVTT (`text` handler, `nmhd`).
+    Text,
+    /// TTML (`subt` handler, `sthd`).
+    Subtitle,
+}
+
+/// How an init says that its track is encrypted.
+#[derive(Clone, Copy)]
+pub struct InitProtection<'a> {
     /// The scheme.
     pub scheme: Scheme,
-    /// Encryption settings.
+    /// Settings.
     pub tenc: Tenc,
     /// `pssh` boxes, whole.
     pub pssh: &'a [u8],
-    /// Length of the fragments together, in the track's timescale.
-    pub length: u64,
 }
 
 /// Appends the init.
@@ -28,7 +62,7 @@ pub struct Init<'a> {
 pub fn write_init(init: &Init<'_>, out: &mut Vec<u8>) {
     plain_box(out, b"ftyp", |out| {
         out.extend(b"mp41\0\0\0\0iso8isommp41dash");
-        if matches!(init.track.codec, TrackCodec::Video(_)) {
+        if init.kind == MediaKind::Video {
             out.extend(b"avc1");
         }
         out.extend(b"cmfc");
@@ -44,7 +78,9 @@ pub fn write_init(init: &Init<'_>, out: &mut Vec<u8>) {
                 }
             });
         });
-        out.extend(init.pssh);
+        if let Some(protection) = &init.protection {
+            out.extend(protection.pssh);
+        }
     });
 }
 
@@ -54,7 +90,7 @@ const UNIT_MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000
 fn write_mvhd(init: &Init<'_>, out: &mut Vec<u8>) {
     full_box(out, b"mvhd", 0, 0, |out| {
         out.extend([0; 8]);
-        out.extend(init.track.timescale.get().to_be_bytes());
+        out.extend(init.timescale.get().to_be_bytes());
         out.extend([0; 4]);
         out.extend(0x1_0000_u32.to_be_bytes());
         out.extend(0x0100_u16.to_be_bytes());
@@ -66,7 +102,7 @@ fn write_mvhd(init: &Init<'_>, out: &mut Vec<u8>) {
 }
 
 fn write_trak(init: &Init<'_>, out: &mut Vec<u8>) {
-    let frame = &init.track.frame;
+    let frame = &init.frame;
     // Enabled, in the movie, in the preview.
     full_box(out, b"tkhd", 0, 7, |out| {
         out.extend([0; 8]);
@@ -78,7 +114,7 @@ fn write_trak(init: &Init<'_>, out: &mut Vec<u8>) {
         out.extend(frame.width.to_be_bytes());
         out.extend(frame.height.to_be_bytes());
     });
-    let start = init.track.edit.media_time;
+    let start = init.media_time;
     if start != 0 {
         plain_box(out, b"edts", |out| {
             full_box(out, b"elst", 1, 0, |out| {
@@ -92,14 +128,14 @@ fn write_trak(init: &Init<'_>, out: &mut Vec<u8>) {
     plain_box(out, b"mdia", |out| {
         full_box(out, b"mdhd", 0, 0, |out| {
             out.extend([0; 8]);
-            out.extend(init.track.timescale.get().to_be_bytes());
+            out.extend(init.timescale.get().to_be_bytes());
             out.extend([0; 4]);
-            out.extend(init.track.packed_language.to_be_bytes());
+            out.extend(init.packed_language.to_be_bytes());
             out.extend([0; 2]);
         });
         write_handler(init, out);
         // The three letters of `mdhd` cannot say a region or a script.
-        if let Some(language) = init.track.language.as_ref().filter(|tag| tag.len() > 3) {
+        if let Some(language) = init.language.filter(|tag| tag.len() > 3) {
             full_box(out, b"elng", 0, 0, |out| {
                 out.extend(language.bytes());
                 out.push(0);
@@ -110,9 +146,11 @@ fn write_trak(init: &Init<'_>, out: &mut Vec<u8>) {
 }
 
 fn write_handler(init: &Init<'_>, out: &mut Vec<u8>) {
-    let (handler, name): (&[u8], &[u8]) = match init.track.codec {
-        TrackCodec::Video(_) => (b"vide", b"VideoHandler\0"),
-        TrackCodec::Audio(_) => (b"soun", b"SoundHandler\0"),
+    let (handler, name): (&[u8], &[u8]) = match init.kind {
+        MediaKind::Video => (b"vide", b"VideoHandler\0"),
+        MediaKind::Audio => (b"soun", b"SoundHandler\0"),
+        MediaKind::Text => (b"text", b"TextHandler\0"),
+        MediaKind::Subtitle => (b"subt", b"SubtitleHandler\0"),
     };
     full_box(out, b"hdlr", 0, 0, |out| {
         out.extend([0; 4]);
@@ -123,9 +161,11 @@ fn write_handler(init: &Init<'_>, out: &mut Vec<u8>) {
 }
 
 fn write_minf(init: &Init<'_>, out: &mut Vec<u8>) {
-    match init.track.codec {
-        TrackCodec::Video(_) => full_box(out, b"vmhd", 0, 1, |out| out.extend([0; 8])),
-        TrackCodec::Audio(_) => full_box(out, b"smhd", 0, 0, |out| out.extend([0; 4])),
+    match init.kind {
+        MediaKind::Video => full_box(out, b"vmhd", 0, 1, |out| out.extend([0; 8])),
+        MediaKind::Audio => full_box(out, b"smhd", 0, 0, |out| out.extend([0; 4])),
+        MediaKind::Text => full_box(out, b"nmhd", 0, 0, |_| {}),
+        MediaKind::Subtitle => full_box(out, b"sthd", 0, 0, |_| {}),
     }
     plain_box(out, b"dinf", |out| {
         full_box(out, b"dref", 0, 0, |out| {
@@ -147,19 +187,24 @@ fn write_minf(init: &Init<'_>, out: &mut Vec<u8>) {
 }
 
 fn write_sample_entry(init: &Init<'_>, out: &mut Vec<u8>) {
-    let kind = match init.track.codec {
-        TrackCodec::Video(_) => b"encv",
-        TrackCodec::Audio(_) => b"enca",
+    let Some(protection) = &init.protection else {
+        plain_box(out, &init.entry.0, |out| out.extend(init.entry_body));
+        return;
+    };
+    let kind = match init.kind {
+        MediaKind::Video => b"encv",
+        MediaKind::Audio => b"enca",
+        MediaKind::Text | MediaKind::Subtitle => b"enct",
     };
     plain_box(out, kind, |out| {
-        out.extend(&init.track.entry_body);
+        out.extend(init.entry_body);
         plain_box(out, b"sinf", |out| {
-            plain_box(out, b"frma", |out| out.extend(init.track.entry.0));
+            plain_box(out, b"frma", |out| out.extend(init.entry.0));
             full_box(out, b"schm", 0, 0, |out| {
-                out.extend(init.scheme.name().bytes());
+                out.extend(protection.scheme.name().bytes());
                 out.extend(0x1_0000_u32.to_be_bytes());
             });
-            plain_box(out, b"schi", |out| init.tenc.write(out));
+            plain_box(out, b"schi", |out| protection.tenc.write(out));
         });
     });
 }

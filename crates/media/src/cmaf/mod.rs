@@ -6,7 +6,7 @@ mod init;
 
 pub use fragment::{Entry, Fragment, SampleProtection, open_media_data};
 pub use index::{MAX_REFERENCES, Reference, index_len, write_index};
-pub use init::{Init, write_init};
+pub use init::{Init, InitProtection, MediaKind, write_init};
 
 /// The id of the only track in a file.
 pub const TRACK_ID: u32 = 1;

@@ -8,7 +8,7 @@
 //! common system and no `pssh` for Clear Key, each of which stops dash.js or misleads Shaka.
 
 use super::presentation::{
-    ByteSpan, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition,
+    ByteSpan, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
 };
 use super::xml::{self, Element};
 use crate::pssh::{self, SystemId};
@@ -50,10 +50,11 @@ pub fn mpd(presentation: &Presentation) -> String {
 fn may_switch(a: &TrackRendition, b: &TrackRendition) -> bool {
     let codec = |track: &TrackRendition| track.codecs.split('.').next().map(str::to_owned);
     let channels = |track: &TrackRendition| match track.media {
-        TrackMedia::Video { .. } => None,
+        TrackMedia::Video { .. } | TrackMedia::Text { .. } => None,
         TrackMedia::Audio { channels, .. } => Some(channels),
     };
-    a.scheme == b.scheme
+    a.scheme() == b.scheme()
+        && content_type(a) == content_type(b)
         && channels(a) == channels(b)
         && a.language() == b.language()
         && codec(a) == codec(b)
@@ -63,7 +64,8 @@ fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
     let mut sets: Vec<Vec<&TrackRendition>> = Vec::new();
     for track in tracks {
         let same = |set: &&mut Vec<&TrackRendition>| {
-            set.first().is_some_and(|first| first.kid == track.kid && may_switch(first, track))
+            let kid = |track: &TrackRendition| track.protection.map(|protection| protection.kid);
+            set.first().is_some_and(|first| kid(first) == kid(track) && may_switch(first, track))
         };
         match sets.iter_mut().find(same) {
             Some(set) => set.push(track),
@@ -76,7 +78,8 @@ fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
         .enumerate()
         .filter_map(|(id, set)| set.first().map(|first| (id, *first)))
         .collect();
-    let main_language = tracks.iter().find_map(TrackRendition::language);
+    let mut sounds = tracks.iter().filter(|track| content_type(track) == "audio");
+    let main_language = sounds.find_map(TrackRendition::language);
     ids.iter()
         .zip(&sets)
         .map(|((id, first), set)| {
@@ -85,8 +88,12 @@ fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
                 .filter(|(other, track)| other != id && may_switch(track, first))
                 .map(|(other, _)| other.to_string())
                 .collect();
-            let is_main = first.language().is_some_and(|language| Some(language) == main_language);
-            adaptation_set(*id, first, set, &others.join(","), is_main)
+            let is_main = content_type(first) == "audio" && first.language() == main_language;
+            let role = match first.media {
+                TrackMedia::Text { .. } => Some("subtitle"),
+                _ => is_main.then_some("main"),
+            };
+            adaptation_set(*id, first, set, &others.join(","), role)
         })
         .collect()
 }
@@ -96,13 +103,14 @@ fn adaptation_set(
     first: &TrackRendition,
     set: &[&TrackRendition],
     switchable_with: &str,
-    is_main: bool,
+    role: Option<&str>,
 ) -> Element {
     let kind = content_type(first);
+    let top_level_type = if kind == "text" { "application" } else { kind };
     let mut element = Element::new("AdaptationSet")
         .with("id", id)
         .with("contentType", kind)
-        .with("mimeType", format!("{kind}/mp4"));
+        .with("mimeType", format!("{top_level_type}/mp4"));
     if let Some(language) = first.language() {
         element = element.with("lang", language);
     }
@@ -118,8 +126,8 @@ fn adaptation_set(
     if !switchable_with.is_empty() {
         element = element.child(descriptor("SupplementalProperty", SWITCHING, switchable_with));
     }
-    if is_main {
-        element = element.child(descriptor("Role", ROLE, "main"));
+    if let Some(role) = role {
+        element = element.child(descriptor("Role", ROLE, role));
     }
     element.with_children(set.iter().map(|track| representation(track)))
 }
@@ -128,11 +136,12 @@ fn descriptor(name: &str, scheme_id_uri: &str, value: &str) -> Element {
     Element::new(name).with("schemeIdUri", scheme_id_uri).with("value", value)
 }
 
-fn content_protection(track: &TrackRendition) -> [Element; 4] {
+fn content_protection(track: &TrackRendition) -> Vec<Element> {
     const NAME: &str = "ContentProtection";
     let text = |name, bytes: Vec<u8>| Element::new(name).text(STANDARD.encode(bytes));
-    let TrackRendition { kid, scheme, playready_checksum: checksum, .. } = *track;
-    [
+    let Some(protection) = track.protection else { return Vec::new() };
+    let TrackProtection { kid, scheme, playready_checksum: checksum, .. } = protection;
+    vec![
         descriptor(NAME, MP4_PROTECTION, scheme.name()).with("cenc:default_KID", kid.to_uuid()),
         Element::new(NAME)
             .with("schemeIdUri", SystemId::WIDEVINE.urn())
@@ -146,7 +155,7 @@ fn content_protection(track: &TrackRendition) -> [Element; 4] {
 
 fn representation(track: &TrackRendition) -> Element {
     let mut element = Element::new("Representation")
-        .with("id", format!("{}-{}", track.scheme, track.name))
+        .with("id", format!("{}-{}", track.folder(), track.name))
         // The peak: with `minBufferTime` of one segment no player starves at this rate (5.3.5.4).
         .with("bandwidth", track.peak_bandwidth())
         .with("codecs", &track.codecs);
@@ -180,6 +189,7 @@ fn representation(track: &TrackRendition) -> Element {
                 _ => {}
             }
         }
+        TrackMedia::Text { .. } => {}
     }
     match track.layout {
         TrackLayout::Segments => element.child(segment_template(track)),
@@ -196,7 +206,7 @@ fn representation(track: &TrackRendition) -> Element {
 
 fn segment_template(track: &TrackRendition) -> Element {
     // `$` begins an identifier in a template (5.3.9.4.4).
-    let folder = format!("{}/{}", track.scheme, track.name).replace('$', "$$");
+    let folder = format!("{}/{}", track.folder(), track.name).replace('$', "$$");
     Element::new("SegmentTemplate")
         .with("timescale", track.timescale)
         .with("startNumber", 1)
@@ -225,6 +235,7 @@ const fn content_type(track: &TrackRendition) -> &'static str {
     match track.media {
         TrackMedia::Video { .. } => "video",
         TrackMedia::Audio { .. } => "audio",
+        TrackMedia::Text { .. } => "text",
     }
 }
 

@@ -1,9 +1,12 @@
 //! A packaged title for tests: SD, HD and two languages, once per scheme.
 
 use super::{
-    ByteSpan, FrameRate, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition,
+    ByteSpan, FrameRate, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
+    TrackProtection, TrackRendition,
 };
-use model::{ContentId, KeyId, PackagedEvent, PackagedVariant, Scheme, Timestamp, TrackClass};
+use model::{
+    ContentId, KeyId, PackagedEvent, PackagedText, PackagedVariant, Scheme, Timestamp, TrackClass,
+};
 use std::num::NonZeroU32;
 
 /// The key of a class in a scheme.
@@ -40,17 +43,40 @@ pub(crate) fn in_single_files() -> Presentation {
     presentation
 }
 
+/// The same title with subtitles, as text and as TTML.
+pub(crate) fn with_texts(mut presentation: Presentation) -> Presentation {
+    for (name, language, format, codecs) in [
+        ("text-en", "en", TextFormat::WebVtt, "wvtt"),
+        ("text-de", "de", TextFormat::Ttml, "stpp.ttml.im1t"),
+    ] {
+        presentation.tracks.push(TrackRendition {
+            protection: None,
+            media: TrackMedia::Text { format, language: Some(language.to_owned()) },
+            codecs: codecs.to_owned(),
+            ..audio(Scheme::Cbcs, name, language)
+        });
+    }
+    presentation
+}
+
 /// Its package document.
 pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
     let variant = |track: &TrackRendition| PackagedVariant {
         name: track.name.clone(),
-        scheme: track.scheme,
-        track_class: track.class,
-        kid: track.kid,
+        scheme: track.scheme().unwrap(),
+        track_class: track.protection.unwrap().class,
+        kid: track.protection.unwrap().kid,
         codecs: track.codecs.clone(),
         bandwidth: track.average_bandwidth(),
         width: None,
         height: None,
+        language: None,
+        playlist: track.playlist_path(),
+        size_bytes: track.size_bytes(),
+    };
+    let text = |track: &TrackRendition| PackagedText {
+        name: track.name.clone(),
+        codecs: track.codecs.clone(),
         language: None,
         playlist: track.playlist_path(),
         size_bytes: track.size_bytes(),
@@ -61,7 +87,12 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         content_id: presentation.content_id.clone(),
         package_id: model::PackageId::from_bytes([1; 16]),
         schemes: Scheme::ALL.to_vec(),
-        variants: presentation.tracks.iter().map(variant).collect(),
+        variants: Scheme::ALL
+            .iter()
+            .flat_map(|scheme| presentation.tracks_of(*scheme))
+            .map(variant)
+            .collect(),
+        texts: presentation.texts().map(text).collect(),
         dash: super::DASH_PATH.to_owned(),
         hls: Scheme::ALL.map(|scheme| super::hls_path(scheme).to_owned()).to_vec(),
         duration_ms: presentation.duration_ms(),
@@ -110,10 +141,12 @@ fn audio(scheme: Scheme, name: &str, language: &str) -> TrackRendition {
 fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
     TrackRendition {
         name: String::new(),
-        scheme,
-        class,
-        kid: kid(class, scheme),
-        playready_checksum: (scheme == Scheme::Cenc).then_some([0xc5; 8]),
+        protection: Some(TrackProtection {
+            scheme,
+            class,
+            kid: kid(class, scheme),
+            playready_checksum: (scheme == Scheme::Cenc).then_some([0xc5; 8]),
+        }),
         codecs: String::new(),
         media: TrackMedia::Video { width: 0, height: 0, frame_rate: None },
         timescale: 1,

@@ -4,7 +4,7 @@
 //! A playlist names every system that can play its scheme; delivery keeps the asking one's lines.
 //! No key line has an IV: `cbcs` has its constant IV in `tenc`, and FairPlay in its license.
 
-use super::presentation::{Presentation, TrackLayout, TrackMedia, TrackRendition};
+use super::presentation::{Presentation, TrackLayout, TrackMedia, TrackProtection, TrackRendition};
 use crate::pssh::{self, SystemId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,9 +40,9 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
 
     let mut seen = Vec::new();
     for track in &tracks {
-        if !seen.contains(&track.kid) {
-            seen.push(track.kid);
-            key_lines(&mut out, "EXT-X-SESSION-KEY", &presentation.content_id, track);
+        if let Some(protection) = track.protection.filter(|one| !seen.contains(&one.kid)) {
+            seen.push(protection.kid);
+            key_lines(&mut out, "EXT-X-SESSION-KEY", &presentation.content_id, &protection);
         }
     }
     for (group, members) in groups.iter().enumerate() {
@@ -50,19 +50,21 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
             media_line(&mut out, group, at == 0, track);
         }
     }
+    let has_text = presentation.texts().next().is_some();
+    presentation.texts().for_each(|track| text_line(&mut out, track));
     if videos.is_empty() {
         for (group, members) in groups.iter().enumerate() {
             if let Some(first) = members.first() {
-                stream_lines(&mut out, first, Some((group, members)));
+                stream_lines(&mut out, first, Some((group, members)), has_text);
             }
         }
     }
     for video in &videos {
         if groups.is_empty() {
-            stream_lines(&mut out, video, None);
+            stream_lines(&mut out, video, None, has_text);
         }
         for (group, members) in groups.iter().enumerate() {
-            stream_lines(&mut out, video, Some((group, members)));
+            stream_lines(&mut out, video, Some((group, members)), has_text);
         }
     }
     out
@@ -106,10 +108,30 @@ fn media_line(out: &mut String, group: usize, is_default: bool, track: &TrackRen
     );
 }
 
+/// Id of the one group of subtitles.
+const TEXT_GROUP: &str = "subtitles";
+
+/// Subtitles that the viewer turns on, or that the player shows by the viewer's language.
+fn text_line(out: &mut String, track: &TrackRendition) {
+    let TrackMedia::Text { language, .. } = &track.media else { return };
+    let language = language
+        .as_ref()
+        .map_or_else(String::new, |language| format!(",LANGUAGE={}", quoted(language)));
+    line(
+        out,
+        format_args!(
+            "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{TEXT_GROUP}\",NAME={}{language},DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI={}",
+            quoted(&track.name),
+            quoted(&track.playlist_path()),
+        ),
+    );
+}
+
 fn stream_lines(
     out: &mut String,
     track: &TrackRendition,
     audio: Option<(usize, &Vec<&TrackRendition>)>,
+    has_text: bool,
 ) {
     let (mut peak, mut average) = (track.peak_bandwidth(), track.average_bandwidth());
     let mut codecs = vec![track.codecs.as_str()];
@@ -135,6 +157,9 @@ fn stream_lines(
     if let Some((group, _)) = audio {
         tail += &format!(",AUDIO={}", quoted(&group_id(group)));
     }
+    if has_text {
+        tail += &format!(",SUBTITLES=\"{TEXT_GROUP}\"");
+    }
     line(
         out,
         format_args!(
@@ -154,7 +179,8 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
         let timescale = u64::from(track.timescale.max(1));
         longest.saturating_add(timescale / 2) / timescale
     };
-    let target = presentation.tracks_of(track.scheme).map(seconds).max().unwrap_or(0).max(1);
+    let all = presentation.tracks.iter();
+    let target = all.map(seconds).max().unwrap_or(0).max(1);
     let mut out = format!(
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-PLAYLIST-TYPE:VOD\n"
     );
@@ -164,6 +190,7 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
     // Paths in a media playlist are relative to it, and init and segments lie beside it.
     let init = beside(&track.init_path()).to_owned();
     let mut offset = match track.layout {
+        _ if track.is_plain_text_in_hls() => None,
         TrackLayout::Segments => {
             line(&mut out, format_args!("#EXT-X-MAP:URI={}", quoted(&init)));
             None
@@ -174,7 +201,10 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
             Some(index.end())
         }
     };
-    key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, track);
+    if let Some(protection) = &track.protection {
+        key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, protection);
+    }
+    let playlist = track.playlist_path();
     for (at, segment) in track.segments.iter().enumerate() {
         let micros =
             u128::from(segment.duration_ts) * 1_000_000 / u128::from(track.timescale.max(1));
@@ -183,15 +213,16 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
             line(&mut out, format_args!("#EXT-X-BYTERANGE:{}@{start}", segment.size_bytes));
             offset = Some(start.saturating_add(segment.size_bytes));
         }
-        line(&mut out, format_args!("{}", beside(&track.segment_path(at + 1))));
+        let path = track.hls_segment_path(at + 1);
+        line(&mut out, format_args!("{}", relative(&path, &playlist)));
     }
     out += "#EXT-X-ENDLIST\n";
     out
 }
 
 /// One line per system that plays the track's scheme; FairPlay knows `cbcs` only.
-fn key_lines(out: &mut String, tag: &str, content: &ContentId, track: &TrackRendition) {
-    let TrackRendition { kid, scheme, playready_checksum: checksum, .. } = *track;
+fn key_lines(out: &mut String, tag: &str, content: &ContentId, protection: &TrackProtection) {
+    let TrackProtection { kid, scheme, playready_checksum: checksum, .. } = *protection;
     let (method, has_fairplay) = match scheme {
         Scheme::Cbcs => ("SAMPLE-AES", true),
         Scheme::Cenc => ("SAMPLE-AES-CTR", false),
@@ -233,6 +264,12 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 fn quoted(text: &str) -> String {
     let text: String = text.chars().filter(|c| *c != '"' && !c.is_control()).collect();
     format!("\"{text}\"")
+}
+
+/// A path in the package as the playlist names it: it lies beside it, or in a folder there.
+fn relative<'p>(path: &'p str, playlist: &str) -> &'p str {
+    let folder = playlist.rsplit_once('/').map_or("", |(folder, _)| folder);
+    path.strip_prefix(folder).map_or(path, |rest| rest.trim_start_matches('/'))
 }
 
 /// The last part of a path.

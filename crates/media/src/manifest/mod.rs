@@ -10,7 +10,8 @@ pub(crate) mod xml;
 pub use dash::mpd;
 pub use hls::{hls_master, hls_media};
 pub use presentation::{
-    ByteSpan, FrameRate, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition,
+    ByteSpan, FrameRate, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
+    TrackProtection, TrackRendition,
 };
 pub use xml::XmlError;
 

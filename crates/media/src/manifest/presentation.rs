@@ -7,23 +7,18 @@ use model::{ContentId, KeyId, Scheme, TrackClass};
 pub struct Presentation {
     /// The title.
     pub content_id: ContentId,
-    /// Every track once per scheme, in the order in which manifests list them.
+    /// Picture and sound once per scheme, then the subtitles, in the order in which manifests
+    /// list them.
     pub tracks: Vec<TrackRendition>,
 }
 
-/// One track in one scheme.
+/// One track in one scheme, or one track that is not encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackRendition {
-    /// Its name, which is also its folder or file stem: `video-720p`, `audio-en`.
+    /// Its name, which is also its folder or file stem: `video-720p`, `audio-en`, `text-en`.
     pub name: String,
-    /// Its scheme.
-    pub scheme: Scheme,
-    /// Its class.
-    pub class: TrackClass,
-    /// The key that encrypts it.
-    pub kid: KeyId,
-    /// `ContentKey::playready_checksum` of that key; a PlayReady header 4.0 (`cenc`) carries it.
-    pub playready_checksum: Option<[u8; 8]>,
+    /// How it is encrypted; none for subtitles, which every scheme shares.
+    pub protection: Option<TrackProtection>,
     /// RFC 6381 codecs string.
     pub codecs: String,
     /// What it shows or plays.
@@ -36,6 +31,19 @@ pub struct TrackRendition {
     pub layout: TrackLayout,
     /// Its segments, in order, without gaps in time.
     pub segments: Vec<SegmentEntry>,
+}
+
+/// How a track is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrackProtection {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The track's class.
+    pub class: TrackClass,
+    /// The key that encrypts it.
+    pub kid: KeyId,
+    /// `ContentKey::playready_checksum` of that key; a PlayReady header 4.0 (`cenc`) carries it.
+    pub playready_checksum: Option<[u8; 8]>,
 }
 
 /// What a track shows or plays.
@@ -59,6 +67,22 @@ pub enum TrackMedia {
         /// RFC 5646 language, unless undetermined.
         language: Option<String>,
     },
+    /// Subtitles.
+    Text {
+        /// Their format.
+        format: TextFormat,
+        /// RFC 5646 language, unless undetermined.
+        language: Option<String>,
+    },
+}
+
+/// Format of subtitles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextFormat {
+    /// WebVTT: for DASH in MP4 (`wvtt`, ISO/IEC 14496-30, 7), for HLS as text.
+    WebVtt,
+    /// TTML (IMSC): in MP4 (`stpp`, ISO/IEC 14496-30, 5) for both.
+    Ttml,
 }
 
 /// Pictures per second as a fraction: 30000/1001, 25/1.
@@ -73,9 +97,9 @@ pub struct FrameRate {
 /// How a track's bytes lie in the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrackLayout {
-    /// `SCHEME/NAME/init.mp4`, `1.m4s`, `2.m4s` …
+    /// `FOLDER/NAME/init.mp4`, `1.m4s`, `2.m4s` …; the folder is the scheme, or `text`.
     Segments,
-    /// `SCHEME/NAME.mp4`: init, then one `sidx`, then the segments without a gap.
+    /// `FOLDER/NAME.mp4`: init, then one `sidx`, then the segments without a gap.
     SingleFile {
         /// `ftyp` and `moov`.
         init: ByteSpan,
@@ -105,9 +129,14 @@ pub struct SegmentEntry {
 }
 
 impl Presentation {
-    /// The tracks of one scheme.
+    /// Picture and sound of one scheme.
     pub fn tracks_of(&self, scheme: Scheme) -> impl Iterator<Item = &TrackRendition> {
-        self.tracks.iter().filter(move |track| track.scheme == scheme)
+        self.tracks.iter().filter(move |track| track.scheme() == Some(scheme))
+    }
+
+    /// The tracks that are not encrypted: subtitles.
+    pub fn texts(&self) -> impl Iterator<Item = &TrackRendition> {
+        self.tracks.iter().filter(|track| track.protection.is_none())
     }
 
     /// Length of the longest track, milliseconds, rounded up.
@@ -117,7 +146,22 @@ impl Presentation {
     }
 }
 
+/// Folder of what every scheme shares.
+pub const TEXT_FOLDER: &str = "text";
+
 impl TrackRendition {
+    /// Its scheme; none where it is not encrypted.
+    #[must_use]
+    pub fn scheme(&self) -> Option<Scheme> {
+        self.protection.map(|protection| protection.scheme)
+    }
+
+    /// The folder of its files in the package.
+    #[must_use]
+    pub fn folder(&self) -> &'static str {
+        self.scheme().map_or(TEXT_FOLDER, Scheme::name)
+    }
+
     /// Length in ticks.
     #[must_use]
     pub fn duration_ts(&self) -> u64 {
@@ -170,7 +214,9 @@ impl TrackRendition {
     pub fn language(&self) -> Option<&str> {
         match &self.media {
             TrackMedia::Video { .. } => None,
-            TrackMedia::Audio { language, .. } => Some(language.as_deref().unwrap_or("und")),
+            TrackMedia::Audio { language, .. } | TrackMedia::Text { language, .. } => {
+                Some(language.as_deref().unwrap_or("und"))
+            }
         }
     }
 
@@ -178,8 +224,8 @@ impl TrackRendition {
     #[must_use]
     pub fn init_path(&self) -> String {
         match self.layout {
-            TrackLayout::Segments => format!("{}/{}/init.mp4", self.scheme, self.name),
-            TrackLayout::SingleFile { .. } => format!("{}/{}.mp4", self.scheme, self.name),
+            TrackLayout::Segments => format!("{}/{}/init.mp4", self.folder(), self.name),
+            TrackLayout::SingleFile { .. } => format!("{}/{}.mp4", self.folder(), self.name),
         }
     }
 
@@ -187,17 +233,33 @@ impl TrackRendition {
     #[must_use]
     pub fn segment_path(&self, number: usize) -> String {
         match self.layout {
-            TrackLayout::Segments => format!("{}/{}/{number}.m4s", self.scheme, self.name),
+            TrackLayout::Segments => format!("{}/{}/{number}.m4s", self.folder(), self.name),
             TrackLayout::SingleFile { .. } => self.init_path(),
         }
+    }
+
+    /// Path of the segment `number` as HLS plays it: WebVTT is text there.
+    #[must_use]
+    pub fn hls_segment_path(&self, number: usize) -> String {
+        if self.is_plain_text_in_hls() {
+            format!("{}/{}/{number}.vtt", self.folder(), self.name)
+        } else {
+            self.segment_path(number)
+        }
+    }
+
+    /// Whether HLS plays it from segments of its own, which are no MP4.
+    #[must_use]
+    pub const fn is_plain_text_in_hls(&self) -> bool {
+        matches!(self.media, TrackMedia::Text { format: TextFormat::WebVtt, .. })
     }
 
     /// Path of the HLS media playlist in the package.
     #[must_use]
     pub fn playlist_path(&self) -> String {
         match self.layout {
-            TrackLayout::Segments => format!("{}/{}/playlist.m3u8", self.scheme, self.name),
-            TrackLayout::SingleFile { .. } => format!("{}/{}.m3u8", self.scheme, self.name),
+            TrackLayout::Segments => format!("{}/{}/playlist.m3u8", self.folder(), self.name),
+            TrackLayout::SingleFile { .. } => format!("{}/{}.m3u8", self.folder(), self.name),
         }
     }
 }

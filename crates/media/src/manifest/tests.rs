@@ -1,6 +1,6 @@
 //! Manifests as agreed, and as two other parsers read them.
 
-use super::fixture::{in_segments, in_single_files, kid};
+use super::fixture::{in_segments, in_single_files, kid, with_texts};
 use super::*;
 use dash_mpd_core as dash;
 use m3u8_rs::{MasterPlaylist, MediaPlaylist};
@@ -31,6 +31,37 @@ fn the_manifests_read_as_agreed() {
 }
 
 #[test]
+fn subtitles_stand_beside_every_scheme_and_are_not_encrypted() {
+    let presentation = with_texts(in_segments());
+    let read = read_mpd(&mpd(&presentation));
+    let sets = &read.periods[0].adaptations;
+    let texts: Vec<_> =
+        sets.iter().filter(|set| set.contentType.as_deref() == Some("text")).collect();
+    assert_eq!(texts.len(), 2);
+    for (set, (language, codecs)) in texts.iter().zip([("en", "wvtt"), ("de", "stpp.ttml.im1t")]) {
+        assert_eq!(set.lang.as_deref(), Some(language));
+        assert_eq!(set.mimeType.as_deref(), Some("application/mp4"));
+        assert_eq!(set.Role[0].value.as_deref(), Some("subtitle"));
+        assert!(set.ContentProtection.is_empty());
+        assert_eq!(set.representations[0].codecs.as_deref(), Some(codecs));
+    }
+    for scheme in Scheme::ALL {
+        let master = read_master(&hls_master(&presentation, scheme));
+        let texts: Vec<_> = master
+            .alternatives
+            .iter()
+            .filter(|one| one.media_type == m3u8_rs::AlternativeMediaType::Subtitles)
+            .map(|one| (one.language.as_deref().unwrap(), one.uri.as_deref().unwrap()))
+            .collect();
+        let expected = [("en", "text/text-en/playlist.m3u8"), ("de", "text/text-de/playlist.m3u8")];
+        assert_eq!(texts, expected);
+        assert!(master.variants.iter().all(|one| one.subtitles.as_deref() == Some("subtitles")));
+    }
+    insta::assert_snapshot!("text.m3u8", hls_media(&presentation, &presentation.tracks[10]));
+    insta::assert_snapshot!("text_ttml.m3u8", hls_media(&presentation, &presentation.tracks[11]));
+}
+
+#[test]
 fn another_parser_finds_every_track_in_the_mpd() {
     for presentation in [in_segments(), in_single_files()] {
         let read = read_mpd(&mpd(&presentation));
@@ -45,7 +76,7 @@ fn another_parser_finds_every_track_in_the_mpd() {
         let expected: Vec<_> = presentation
             .tracks
             .iter()
-            .map(|track| format!("{}-{}", track.scheme, track.name))
+            .map(|track| format!("{}-{}", track.folder(), track.name))
             .collect();
         assert_eq!(names, expected);
         assert_eq!(read.mediaPresentationDuration.unwrap().as_millis(), 8075);
@@ -143,7 +174,7 @@ fn fair_play_is_never_offered_with_cenc_and_its_uri_names_content_and_key_only()
     let track = presentation.tracks_of(Scheme::Cbcs).next().unwrap();
     let line = hls_media(&presentation, track);
     let line = line.lines().find(|line| line.contains("skd:")).unwrap();
-    let uri = format!("URI=\"skd://film-1?kid={}\"", track.kid);
+    let uri = format!("URI=\"skd://film-1?kid={}\"", track.protection.unwrap().kid);
     assert!(line.contains(&uri) && !line.contains("IV="), "{line}");
 }
 

@@ -1,12 +1,12 @@
 //! Checks of what was written: each fragment by our own reader before it leaves the buffer,
 //! each file again when all is written.
 
-use super::cut::TrackCut;
 use super::error::PackageError;
 use super::output::Output;
+use super::track_writer::Written;
 use crate::bmff::{Child, Fields, boxes};
 use crate::cenc::Tenc;
-use crate::cmaf::{Fragment, TRACK_ID};
+use crate::cmaf::{Fragment, SampleProtection, TRACK_ID};
 use crate::input::{Input, SampleTable, Source, read_fragment};
 use crate::manifest::{self, Presentation, TrackLayout, TrackRendition};
 use crate::pssh;
@@ -38,21 +38,24 @@ pub(super) fn fragment(bytes: &[u8], meant: &Fragment<'_>, payload: usize) -> Re
     if table.iter().next().is_some_and(|first| first.decode_time != meant.decode_time) {
         return Err("a fragment has another decode time than its samples");
     }
-    match protection_is_there(bytes, meant) {
+    let is_there = match meant.protection {
+        Some(info) => protection_is_there(bytes, &info, meant.samples.len()),
+        None => Some(true),
+    };
+    match is_there {
         Some(true) => Ok(()),
         _ => Err("a fragment's encryption information is not where it says"),
     }
 }
 
 /// Whether `saio` leads to the information, `saiz` tells its lengths and `senc` holds it.
-fn protection_is_there(bytes: &[u8], meant: &Fragment<'_>) -> Option<bool> {
+fn protection_is_there(bytes: &[u8], info: &SampleProtection<'_>, samples: usize) -> Option<bool> {
     let moof = boxes(bytes).next()?.ok()?;
     let traf = find(moof.body, b"traf")?;
-    let count = u32::try_from(meant.samples.len()).ok()?;
+    let count = u32::try_from(samples).ok()?;
     let senc = find(traf.body, b"senc")?.body;
     let mut fields = Fields::new(senc);
     let (_, flags) = fields.version_and_flags().ok()?;
-    let info = meant.protection;
     if (flags & 2 != 0) != info.has_subsamples
         || fields.u32().ok()? != count
         || fields.rest() != info.entries
@@ -90,16 +93,13 @@ fn read_moof(input: &mut dyn Input, offset: u64, end: u64) -> Option<SampleTable
 /// Checks every file of a package; returns the bytes of all media files.
 pub(super) fn package(
     presentation: &Presentation,
-    cuts: &[TrackCut],
-    inits: &[Vec<u8>],
+    written: &[Written],
     manifests: &[(String, String)],
     out: &mut dyn Output,
 ) -> Result<u64, PackageError> {
-    let schemes = presentation.tracks.len() / cuts.len().max(1);
-    let cuts = cuts.iter().flat_map(|cut| std::iter::repeat_n(cut, schemes));
     let mut total = 0;
-    for ((track, cut), init) in presentation.tracks.iter().zip(cuts).zip(inits) {
-        total += check_track(track, cut, init, out)?;
+    for one in written {
+        total += check_track(one, out)?;
     }
     for (path, text) in manifests {
         check_file(path, out, |file| {
@@ -124,13 +124,8 @@ fn check_file<T>(
 }
 
 /// Checks a track's files; returns their bytes.
-fn check_track(
-    track: &TrackRendition,
-    cut: &TrackCut,
-    init: &[u8],
-    out: &mut dyn Output,
-) -> Result<u64, PackageError> {
-    let counts: Vec<_> = cut.segments.iter().map(|segment| segment.count).collect();
+fn check_track(written: &Written, out: &mut dyn Output) -> Result<u64, PackageError> {
+    let Written { track, counts, init } = written;
     if counts.len() != track.segments.len() {
         let what = "the manifest has another number of segments";
         return Err(PackageError::Verification { path: track.init_path(), what });
@@ -142,7 +137,7 @@ fn check_track(
             check_init(file, track, init)?;
             check_index(file, track, index.start)?;
             let mut at = index.end();
-            for (segment, count) in track.segments.iter().zip(&counts) {
+            for (segment, count) in track.segments.iter().zip(counts) {
                 check_segment(file, at, at + segment.size_bytes, *count, false)?;
                 at += segment.size_bytes;
             }
@@ -153,7 +148,7 @@ fn check_track(
         check_init(file, track, init)?;
         if file.len() == init_len { Ok(()) } else { Err("the init has another size") }
     })?;
-    for (at, (segment, count)) in track.segments.iter().zip(&counts).enumerate() {
+    for (at, (segment, count)) in track.segments.iter().zip(counts).enumerate() {
         check_file(&track.segment_path(at + 1), out, |file| {
             if file.len() != segment.size_bytes {
                 return Err("the segment has another size than the manifest says");
@@ -187,6 +182,10 @@ fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
     let path = [b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
     let stsd = path.iter().try_fold(moov.body, |at, kind| Some(find(at, kind)?.body))?;
     let entry = boxes(stsd.get(8..)?).next()?.ok()?;
+    let has_pssh = find(moov.body, b"pssh").is_some();
+    let Some(protection) = track.protection else {
+        return Some(!entry.kind.0.starts_with(b"enc") && !has_pssh);
+    };
     let fields = match &entry.kind.0 {
         b"encv" => crate::codec::VISUAL_FIELDS,
         b"enca" => crate::codec::AUDIO_FIELDS,
@@ -197,12 +196,13 @@ fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
     let tenc = Tenc::parse(find(find(sinf, b"schi")?.body, b"tenc")?.body).ok()?;
     let names = |child: Child<'_>| {
         let pssh = pssh::parse(child.whole).ok()?;
-        Some(pssh.all_kids().contains(&track.kid))
+        Some(pssh.all_kids().contains(&protection.kid))
     };
     let mut systems = boxes(moov.body).flatten().filter(|child| child.kind.0 == *b"pssh");
     Some(
-        scheme == track.scheme.name().as_bytes()
-            && tenc.kid == track.kid
+        scheme == protection.scheme.name().as_bytes()
+            && tenc.kid == protection.kid
+            && has_pssh
             && systems.all(|child| names(child) == Some(true)),
     )
 }
@@ -279,12 +279,12 @@ fn check_entries(
         let path = track.playlist_path();
         let listed = text(&path)?.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let written = (1..=track.segments.len()).map(|number| track.segment_path(number));
+        let written = (1..=track.segments.len()).map(|number| track.hls_segment_path(number));
         if !listed.map(|line| format!("{folder}/{line}")).eq(written) {
             let what = "the playlist lists other segments than were written";
             return Err(PackageError::Verification { path, what });
         }
-        if !mpd.contains(&format!("{}/{}", track.scheme, track.name)) {
+        if !mpd.contains(&format!("{}/{}", track.folder(), track.name)) {
             let path = manifest::DASH_PATH.to_owned();
             let what = "a track is missing in the manifest";
             return Err(PackageError::Verification { path, what });

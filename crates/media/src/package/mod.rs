@@ -20,13 +20,14 @@ pub use job::LeftOut;
 pub use output::{FileId, Output};
 
 use crate::input::{NamedInput, Place, Unsupported};
-use crate::manifest::{self, Presentation, TrackMedia, TrackRendition};
+use crate::manifest::{self, Presentation, TrackMedia};
 use keys::PackagingKeys;
 use model::{
-    ContentId, Entropy, PackageId, PackagedEvent, PackagedVariant, Scheme, Timestamp, TrackClass,
+    ContentId, Entropy, PackageId, PackagedEvent, PackagedText, PackagedVariant, Scheme, Timestamp,
+    TrackClass,
 };
 use std::io::IoSlice;
-use track_writer::{TrackJob, Workspace};
+use track_writer::{TrackJob, Workspace, Written};
 
 /// Tracks of one package.
 pub const MAX_TRACKS: usize = 128;
@@ -145,13 +146,11 @@ pub fn package(
     let total = jobs.iter().map(|job| job.track.samples.total_bytes()).sum();
     progress(Progress::Begins { total });
     let mut workspace = Workspace::default();
-    let mut tracks = Vec::new();
-    let mut inits = Vec::new();
+    let mut written = Vec::new();
     for ((job, cut), protections) in jobs.iter().zip(&cuts).zip(protections) {
         let Some(input) = inputs.get_mut(job.input) else { continue };
         let task = TrackJob { job, cut, layout: plan.layout, kids: &kids };
-        inits.extend(protections.iter().map(|one| track_writer::init_bytes(&task, one)));
-        tracks.extend(track_writer::write(
+        written.extend(track_writer::write(
             &task,
             protections,
             input,
@@ -160,13 +159,14 @@ pub fn package(
             progress,
         )?);
     }
+    let tracks = written.iter().map(|one| one.track.clone()).collect();
     let presentation = Presentation { content_id: plan.content_id.clone(), tracks };
     let manifests = write_manifests(&presentation, &schemes, out)?;
     progress(Progress::VerificationBegins);
-    let media_bytes = check::package(&presentation, &cuts, &inits, &manifests, out)?;
+    let media_bytes = check::package(&presentation, &written, &manifests, out)?;
     progress(Progress::VerificationEnds);
     let manifest_bytes: u64 = manifests.iter().map(|(_, text)| text.len() as u64).sum();
-    let event = event(plan, &schemes, &presentation, &inits, media_bytes + manifest_bytes);
+    let event = event(plan, &schemes, &written, media_bytes + manifest_bytes);
     let document = serde_json::to_string_pretty(&event).unwrap_or_default() + "\n";
     write_file(DOCUMENT, document.as_bytes(), out)?;
     Ok(event)
@@ -231,46 +231,57 @@ fn write_file(path: &str, bytes: &[u8], out: &mut dyn Output) -> Result<(), Pack
     out.close(file).map_err(failed)
 }
 
-fn event(
-    plan: &Plan,
-    schemes: &[Scheme],
-    presentation: &Presentation,
-    inits: &[Vec<u8>],
-    size_bytes: u64,
-) -> PackagedEvent {
-    let tracks = presentation.tracks.iter().zip(inits);
+fn event(plan: &Plan, schemes: &[Scheme], written: &[Written], size_bytes: u64) -> PackagedEvent {
+    let duration_ms = written.iter().map(|one| one.track.duration_ms()).max().unwrap_or(0);
     PackagedEvent {
         event: PackagedEvent::EVENT.to_owned(),
         version: PackagedEvent::VERSION,
         content_id: plan.content_id.clone(),
         package_id: plan.package_id,
         schemes: schemes.to_vec(),
-        variants: tracks.map(|(track, init)| variant(track, init.len() as u64)).collect(),
+        variants: written.iter().filter_map(variant).collect(),
+        texts: written.iter().filter_map(text).collect(),
         dash: manifest::DASH_PATH.to_owned(),
         hls: schemes.iter().map(|scheme| manifest::hls_path(*scheme).to_owned()).collect(),
-        duration_ms: presentation.duration_ms(),
+        duration_ms,
         size_bytes,
         packager: plan.packager.clone(),
         packaged_at: plan.now,
     }
 }
 
-fn variant(track: &TrackRendition, init_bytes: u64) -> PackagedVariant {
+/// A track of picture or sound.
+fn variant(written: &Written) -> Option<PackagedVariant> {
+    let track = &written.track;
+    let protection = track.protection?;
     let (width, height) = match track.media {
         TrackMedia::Video { width, height, .. } => (Some(width), Some(height)),
-        TrackMedia::Audio { .. } => (None, None),
+        TrackMedia::Audio { .. } | TrackMedia::Text { .. } => (None, None),
     };
-    PackagedVariant {
+    Some(PackagedVariant {
         name: track.name.clone(),
-        scheme: track.scheme,
-        track_class: track.class,
-        kid: track.kid,
+        scheme: protection.scheme,
+        track_class: protection.class,
+        kid: protection.kid,
         codecs: track.codecs.clone(),
         bandwidth: track.average_bandwidth(),
         width,
         height,
         language: track.language().map(str::to_owned),
         playlist: track.playlist_path(),
-        size_bytes: track.size_bytes() + init_bytes,
-    }
+        size_bytes: track.size_bytes() + written.init.len() as u64,
+    })
+}
+
+/// A track of subtitles.
+fn text(written: &Written) -> Option<PackagedText> {
+    let track = &written.track;
+    let is_clear = track.protection.is_none();
+    is_clear.then(|| PackagedText {
+        name: track.name.clone(),
+        codecs: track.codecs.clone(),
+        language: track.language().map(str::to_owned),
+        playlist: track.playlist_path(),
+        size_bytes: track.size_bytes() + written.init.len() as u64,
+    })
 }

@@ -163,7 +163,12 @@ impl<'b> Rendition<'b> {
             sizes: &buffers.info_sizes,
             has_subsamples: self.has_subsamples,
         };
-        let fragment = Fragment { sequence: self.sequence, decode_time, samples, protection };
+        let fragment = Fragment {
+            sequence: self.sequence,
+            decode_time,
+            samples,
+            protection: Some(protection),
+        };
         fragment.write(&mut buffers.head);
         open_media_data(buffers.payload.len(), &mut buffers.head);
         let moof = buffers.head.get(moof_at..).unwrap_or_default();

@@ -8,10 +8,12 @@ use super::keyring::Protection;
 use super::output::{FileId, Output};
 use super::rendition::{Buffers, Rendition};
 use super::{Layout, Progress};
-use crate::cmaf::{self, Entry, Init, Reference, write_index, write_init};
+use crate::cmaf::{
+    self, Entry, Init, InitProtection, MediaKind, Reference, write_index, write_init,
+};
 use crate::codec::{Run, TrackCodec, VideoCodec};
 use crate::input::{Fault, NamedInput, Place, Sample, Samples, Source};
-use crate::manifest::{ByteSpan, SegmentEntry, TrackLayout, TrackRendition};
+use crate::manifest::{ByteSpan, SegmentEntry, TrackLayout, TrackProtection, TrackRendition};
 use crate::pssh;
 use model::{KeyId, Scheme};
 use std::io::IoSlice;
@@ -44,7 +46,17 @@ pub(super) struct TrackJob<'a> {
     pub kids: &'a [(Scheme, KeyId)],
 }
 
-/// Writes a track under every scheme of `protections`; returns what the manifests say of each.
+/// A track in one scheme as it was written, or a clear one.
+pub(super) struct Written {
+    /// What the manifests say of it.
+    pub track: TrackRendition,
+    /// Samples of each segment.
+    pub counts: Vec<u32>,
+    /// Its init.
+    pub init: Vec<u8>,
+}
+
+/// Writes a track under every scheme of `protections`.
 pub(super) fn write(
     task: &TrackJob<'_>,
     protections: Vec<Protection>,
@@ -52,11 +64,12 @@ pub(super) fn write(
     out: &mut dyn Output,
     workspace: &mut Workspace,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<TrackRendition>, PackageError> {
+) -> Result<Vec<Written>, PackageError> {
     let Workspace { window, samples, entries, runs, schemes } = workspace;
     schemes.resize_with(protections.len().max(schemes.len()), Buffers::default);
     let mut described: Vec<TrackRendition> =
         protections.iter().map(|protection| describe(task, protection)).collect();
+    let inits: Vec<_> = protections.iter().map(|one| init_bytes(task, one)).collect();
     let mut renditions = Vec::new();
     for ((protection, buffers), track) in
         protections.into_iter().zip(schemes.iter_mut()).zip(&mut described)
@@ -90,7 +103,9 @@ pub(super) fn write(
         }
     }
     writer.finish(&described)?;
-    Ok(described)
+    let counts: Vec<_> = task.cut.segments.iter().map(|segment| segment.count).collect();
+    let written = described.into_iter().zip(inits);
+    Ok(written.map(|(track, init)| Written { track, counts: counts.clone(), init }).collect())
 }
 
 /// The track as manifests will say it, its segments still missing.
@@ -98,10 +113,12 @@ fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
     let none = ByteSpan { start: 0, len: 0 };
     TrackRendition {
         name: task.job.name.clone(),
-        scheme: protection.scheme,
-        class: task.job.class,
-        kid: protection.kid,
-        playready_checksum: protection.playready_checksum,
+        protection: Some(TrackProtection {
+            scheme: protection.scheme,
+            class: task.job.class,
+            kid: protection.kid,
+            playready_checksum: protection.playready_checksum,
+        }),
         codecs: task.job.track.codec.codecs(task.job.track.entry),
         media: task.job.media(),
         timescale: task.job.track.timescale.get(),
@@ -144,7 +161,7 @@ fn begin<'b>(
 
 /// The init of a track under a scheme, with a `pssh` of each system: the common one names all
 /// keys of the title, so that a player asks once for all tracks.
-pub(super) fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8> {
+fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8> {
     let Protection { scheme, kid, playready_checksum, tenc, .. } = protection;
     let of_scheme = task.kids.iter().filter(|(own, _)| own == scheme);
     let all: Vec<_> = of_scheme.map(|(_, kid)| *kid).collect();
@@ -155,7 +172,18 @@ pub(super) fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8
     ];
     let length = task.cut.segments.iter().map(|segment| segment.duration).sum();
     let track = &task.job.track;
-    let init = Init { track, scheme: *scheme, tenc: *tenc, pssh: &boxes.concat(), length };
+    let init = Init {
+        kind: if task.job.is_video() { MediaKind::Video } else { MediaKind::Audio },
+        timescale: track.timescale,
+        language: track.language.as_deref(),
+        packed_language: track.packed_language,
+        frame: track.frame,
+        media_time: track.edit.media_time,
+        entry: track.entry,
+        entry_body: &track.entry_body,
+        protection: Some(InitProtection { scheme: *scheme, tenc: *tenc, pssh: &boxes.concat() }),
+        length,
+    };
     let mut bytes = Vec::new();
     write_init(&init, &mut bytes);
     bytes

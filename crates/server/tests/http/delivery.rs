@@ -5,11 +5,11 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use edge::{EdgePass, signed_url};
 use media::manifest::{
-    DASH_PATH, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition, hls_master,
-    hls_media, hls_path, mpd,
+    DASH_PATH, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia, TrackProtection,
+    TrackRendition, hls_master, hls_media, hls_path, mpd,
 };
 use model::{
-    ContentId, Dialect, KeyId, ObjectPath, PackageId, PackagedEvent, PackagedVariant,
+    ContentId, Dialect, KeyId, ObjectPath, PackageId, PackagedEvent, PackagedText, PackagedVariant,
     PlaybackSessionId, Scheme, Timestamp, TrackClass, TrackClasses,
 };
 use std::io::Write as _;
@@ -36,11 +36,13 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
     let segment = SegmentEntry { duration_ts: 4000, size_bytes: 1000, starts_with_sap: true };
     TrackRendition {
         codecs: if class == TrackClass::Audio { "mp4a.40.2" } else { "avc1.64001f" }.into(),
-        kid: KeyId::from_bytes([0x10 * (scheme as u8 + 1) + class as u8; 16]),
-        playready_checksum: (scheme == Scheme::Cenc).then_some([0; 8]),
+        protection: Some(TrackProtection {
+            kid: KeyId::from_bytes([0x10 * (scheme as u8 + 1) + class as u8; 16]),
+            playready_checksum: (scheme == Scheme::Cenc).then_some([0; 8]),
+            scheme,
+            class,
+        }),
         name,
-        scheme,
-        class,
         media,
         timescale: 1000,
         start_ts: 0,
@@ -52,15 +54,24 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
 fn presentation() -> Presentation {
     let classes = [TrackClass::Sd, TrackClass::Hd, TrackClass::Audio];
     let tracks = Scheme::ALL.into_iter().flat_map(|s| classes.map(|class| track(s, class)));
-    Presentation { content_id: ContentId::parse("film").unwrap(), tracks: tracks.collect() }
+    let language = Some("en".to_owned());
+    let text = TrackRendition {
+        name: "text-en".to_owned(),
+        protection: None,
+        codecs: "wvtt".to_owned(),
+        media: TrackMedia::Text { format: TextFormat::WebVtt, language },
+        ..track(Scheme::Cbcs, TrackClass::Audio)
+    };
+    let tracks = tracks.chain([text]).collect();
+    Presentation { content_id: ContentId::parse("film").unwrap(), tracks }
 }
 
 fn event(presentation: &Presentation) -> PackagedEvent {
-    let variant = |track: &TrackRendition| PackagedVariant {
+    let variant = |(track, key): (&TrackRendition, TrackProtection)| PackagedVariant {
         name: track.name.clone(),
-        scheme: track.scheme,
-        track_class: track.class,
-        kid: track.kid,
+        scheme: key.scheme,
+        track_class: key.class,
+        kid: key.kid,
         codecs: track.codecs.clone(),
         bandwidth: 1,
         width: None,
@@ -75,7 +86,22 @@ fn event(presentation: &Presentation) -> PackagedEvent {
         content_id: presentation.content_id.clone(),
         package_id: PackageId::from_bytes([7; 16]),
         schemes: Scheme::ALL.to_vec(),
-        variants: presentation.tracks.iter().map(variant).collect(),
+        variants: presentation
+            .tracks
+            .iter()
+            .filter_map(|track| Some((track, track.protection?)))
+            .map(variant)
+            .collect(),
+        texts: presentation
+            .texts()
+            .map(|track| PackagedText {
+                name: track.name.clone(),
+                codecs: track.codecs.clone(),
+                language: track.language().map(str::to_owned),
+                playlist: track.playlist_path(),
+                size_bytes: 1,
+            })
+            .collect(),
         dash: DASH_PATH.to_owned(),
         hls: Scheme::ALL.map(|scheme| hls_path(scheme).to_owned()).to_vec(),
         duration_ms: 12_000,
@@ -102,7 +128,7 @@ async fn packaged() -> House {
     }
     for track in &presentation.tracks {
         put(&track.playlist_path(), hls_media(&presentation, track).as_bytes());
-        put(&format!("{}/{}/1.m4s", track.scheme, track.name), &media_bytes());
+        put(&track.hls_segment_path(1), &media_bytes());
     }
     put("cbcs/empty.mp4", b"");
     put("cbcs/notes.txt", b"not for viewers");
@@ -127,7 +153,7 @@ async fn fetch(house: &House, pass: &str, object: &str) -> Reply {
 }
 
 fn kid_of(scheme: Scheme, class: TrackClass) -> String {
-    track(scheme, class).kid.to_uuid()
+    track(scheme, class).protection.unwrap().kid.to_uuid()
 }
 
 #[tokio::test]
@@ -183,6 +209,27 @@ async fn a_manifest_shows_one_scheme_and_the_classes_of_the_session() {
     fetch(&house, &sd, "cbcs/video-360p/playlist.m3u8").await.assert_granted();
     let above = fetch(&house, &sd, "cbcs/video-720p/playlist.m3u8").await;
     above.assert_refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn every_session_sees_the_subtitles() {
+    let house = packaged().await;
+    let sd = pass_for(&house, |_| {});
+    for query in ["", "?scheme=cenc"] {
+        let text = fetch(&house, &sd, &format!("manifest.mpd{query}")).await.text();
+        assert!(text.contains("contentType=\"text\"") && text.contains("text-en"), "{text}");
+    }
+    for master in ["master.m3u8", "master_cenc.m3u8"] {
+        let text = fetch(&house, &sd, master).await.text();
+        assert!(text.contains("TYPE=SUBTITLES") && text.contains("text/text-en"), "{text}");
+    }
+    let playlist = fetch(&house, &sd, "text/text-en/playlist.m3u8").await;
+    playlist.assert_granted();
+    assert!(playlist.text().contains("\n1.vtt\n"), "{}", playlist.text());
+    let segment = fetch(&house, &sd, "text/text-en/1.vtt").await;
+    segment.assert_granted();
+    assert_eq!(segment.header("content-type"), "text/vtt");
+    fetch(&house, &sd, "text/other/playlist.m3u8").await.assert_refused(404, "not_found");
 }
 
 #[tokio::test]

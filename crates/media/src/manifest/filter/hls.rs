@@ -90,10 +90,7 @@ pub fn hls_media(text: &str, filter: &Filter) -> Result<String, FilterError> {
                 }
                 KeyLine::OtherSystem => continue,
             },
-            Line::Tag("EXT-X-MAP", value) => {
-                let map = AttributeList::parse(value).ok_or(FilterError::Line(number))?;
-                format!("#EXT-X-MAP:{}", map.with_only(&["URI", "BYTERANGE"]))
-            }
+            Line::Tag("EXT-X-MAP", value) => map_line(value, number)?,
             Line::Tag("EXT-X-STREAM-INF", _) => return Err(FilterError::Kind),
             Line::Tag(tag, _) if COMMON_TAGS.contains(&tag) || MEDIA_TAGS.contains(&tag) => {
                 line.to_owned()
@@ -107,6 +104,37 @@ pub fn hls_media(text: &str, filter: &Filter) -> Result<String, FilterError> {
         (false, 0) => Err(FilterError::NotSignaled),
         (false, _) => Ok(out),
     }
+}
+
+/// Writes a media playlist of subtitles, which are not encrypted, as any session may see it.
+///
+/// Errors: [`FilterError`]; [`FilterError::NothingLeft`] where it is a playlist of encrypted
+/// media after all.
+pub fn hls_text(text: &str) -> Result<String, FilterError> {
+    let mut out = String::with_capacity(text.len());
+    for (number, line, kind) in lines(text)? {
+        match kind {
+            Line::Uri(uri) if uri.contains(':') => return Err(FilterError::Line(number)),
+            Line::Tag("EXT-X-KEY", _) => return Err(FilterError::NothingLeft),
+            Line::Tag("EXT-X-STREAM-INF", _) => return Err(FilterError::Kind),
+            Line::Tag("EXT-X-MAP", value) => push(&mut out, &map_line(value, number)?),
+            Line::Tag(tag, _) if COMMON_TAGS.contains(&tag) || MEDIA_TAGS.contains(&tag) => {
+                push(&mut out, line);
+            }
+            Line::Uri(_) => push(&mut out, line),
+            Line::Tag(..) | Line::Nothing => {}
+        }
+    }
+    Ok(out)
+}
+
+/// The init lies beside its playlist, as segments do.
+fn map_line(value: &str, number: usize) -> Result<String, FilterError> {
+    let map = AttributeList::parse(value).ok_or(FilterError::Line(number))?;
+    if map.value("URI").is_none_or(|uri| uri.contains(':')) {
+        return Err(FilterError::Line(number));
+    }
+    Ok(format!("#EXT-X-MAP:{}", map.with_only(&["URI", "BYTERANGE"])))
 }
 
 /// Writes a multivariant playlist as the session may see it.

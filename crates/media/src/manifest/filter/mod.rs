@@ -9,7 +9,7 @@ mod dash;
 mod hls;
 
 pub use dash::mpd;
-pub use hls::{hls_master, hls_media};
+pub use hls::{hls_master, hls_media, hls_text};
 
 use super::xml::XmlError;
 use crate::pssh::{PlayReadyObject, PsshError};
@@ -25,7 +25,8 @@ pub struct Filter {
     pub scheme: Scheme,
     /// The keys that the session may get.
     pub kids: BTreeSet<KeyId>,
-    /// The media playlists encrypted with them, as the multivariant playlist names them.
+    /// The media playlists that the session may see, as the multivariant playlist names them:
+    /// those encrypted with these keys, and those of subtitles.
     pub playlists: BTreeSet<String>,
 }
 
@@ -44,7 +45,10 @@ impl Filter {
             dialect,
             scheme,
             kids: allowed().map(|variant| variant.kid).collect(),
-            playlists: allowed().map(|variant| variant.playlist.clone()).collect(),
+            playlists: allowed()
+                .map(|variant| variant.playlist.clone())
+                .chain(package.texts.iter().map(|text| text.playlist.clone()))
+                .collect(),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! What sessions see, and what never reaches them.
 
 use super::*;
-use crate::manifest::fixture::{in_segments, in_single_files, kid, package};
+use crate::manifest::fixture::{in_segments, in_single_files, kid, package, with_texts};
 use crate::manifest::{self, xml};
 use model::TrackClass;
 use proptest::prelude::*;
 
 fn filter(scheme: Scheme, highest: TrackClass, dialect: Dialect) -> Filter {
     Filter::new(&package(&in_segments()), scheme, TrackClasses::up_to(highest), dialect)
+}
+
+fn class(track: &manifest::TrackRendition) -> TrackClass {
+    track.protection.unwrap().class
 }
 
 fn sd_clear_key() -> Filter {
@@ -60,16 +64,16 @@ fn no_foreign_key_scheme_or_system_is_left_in_any_manifest() {
             for track in &presentation.tracks {
                 let filtered = hls_media(&manifest::hls_media(&presentation, track), &filter);
                 let is_fair_play_cenc =
-                    dialect == Dialect::FairPlay && track.scheme == Scheme::Cenc;
+                    dialect == Dialect::FairPlay && track.scheme() == Some(Scheme::Cenc);
                 match filtered {
                     Ok(text) => {
-                        assert!(track.scheme == scheme && classes.contains(track.class));
+                        assert!(track.scheme() == Some(scheme) && classes.contains(class(track)));
                         texts.push(text);
                     }
                     Err(FilterError::NotSignaled) => assert!(is_fair_play_cenc),
                     Err(error) => {
                         assert_eq!(error, FilterError::NothingLeft);
-                        assert!(track.scheme != scheme || !classes.contains(track.class));
+                        assert!(track.scheme() != Some(scheme) || !classes.contains(class(track)));
                     }
                 }
             }
@@ -78,6 +82,33 @@ fn no_foreign_key_scheme_or_system_is_left_in_any_manifest() {
             }
         }
     }
+}
+
+#[test]
+fn every_session_keeps_the_subtitles() {
+    let presentation = with_texts(in_segments());
+    let package = package(&presentation);
+    for (scheme, highest, dialect) in every_session().filter(|one| one.1 != TrackClass::Audio) {
+        let filter = Filter::new(&package, scheme, TrackClasses::up_to(highest), dialect);
+        let mpd = mpd(&manifest::mpd(&presentation), &filter).unwrap();
+        let master = hls_master(&manifest::hls_master(&presentation, scheme), &filter).unwrap();
+        for track in presentation.texts() {
+            assert!(mpd.contains(&format!("text/{}", track.name)), "{mpd}");
+            assert!(master.contains(&track.playlist_path()), "{master}");
+        }
+    }
+    let playlists = presentation.texts().map(|track| manifest::hls_media(&presentation, track));
+    for text in playlists {
+        assert_eq!(hls_text(&text).unwrap(), text);
+        let elsewhere = exchanged(&text, "\n1.", "\nhttps://elsewhere/1.");
+        assert!(matches!(hls_text(&elsewhere), Err(FilterError::Line(_))));
+    }
+}
+
+#[test]
+fn a_playlist_of_encrypted_media_is_no_subtitles() {
+    assert_eq!(hls_text(&whole_media()), Err(FilterError::NothingLeft));
+    assert_eq!(hls_text(&whole_master()), Err(FilterError::Kind));
 }
 
 fn every_session() -> impl Iterator<Item = (Scheme, TrackClass, Dialect)> {
