@@ -84,6 +84,7 @@ impl Walk<'_> {
                 self.defect(offset, "too short for its own fields".to_owned());
             } else {
                 self.tracks.enter(head.kind);
+                node.detail = self.entry_fields(offset, body, head.kind, before)?;
                 node.children = self.siblings(body + before, end)?;
                 for what in self.tracks.leave(head.kind) {
                     self.defect(offset, what);
@@ -98,6 +99,26 @@ impl Walk<'_> {
         }
         self.path.pop();
         Ok(node)
+    }
+
+    /// The fields of a sample entry, which stand before its boxes.
+    fn entry_fields(
+        &mut self,
+        offset: u64,
+        body: u64,
+        kind: FourCc,
+        len: u64,
+    ) -> Result<Option<BoxDetail>, InspectError> {
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        self.input.read_at(body, &mut bytes)?;
+        let read = fields::detail(kind, &bytes).filter(|_| len > 8);
+        match read.transpose() {
+            Ok(detail) => Ok(detail),
+            Err(what) => {
+                self.defect(offset, what);
+                Ok(None)
+            }
+        }
     }
 
     fn leaf(
@@ -157,9 +178,11 @@ fn children_after(kind: FourCc) -> Option<u64> {
 
 /// Boxes whose body is read.
 fn is_read(kind: FourCc) -> bool {
-    const READ: [&[u8; 4]; 16] = [
+    const READ: [&[u8; 4]; 32] = [
         b"ftyp", b"styp", b"tkhd", b"tfhd", b"trex", b"hdlr", b"frma", b"schm", b"tenc", b"sgpd",
-        b"senc", b"trun", b"stsz", b"sidx", b"pssh", b"mdhd",
+        b"senc", b"trun", b"stsz", b"sidx", b"pssh", b"mdhd", b"mvhd", b"mehd", b"mfhd", b"tfdt",
+        b"elst", b"saiz", b"saio", b"sbgp", b"avcC", b"hvcC", b"av1C", b"vpcC", b"dac3", b"dec3",
+        b"dOps", b"dfLa",
     ];
     READ.contains(&&kind.0)
 }

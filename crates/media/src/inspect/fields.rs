@@ -1,5 +1,6 @@
 //! What single boxes say (ISO/IEC 14496-12 and 23001-7).
 
+use super::facts::{self, Facts};
 use crate::bmff::{BoxError, Fields, FourCc};
 use crate::pssh::Pssh;
 use model::KeyId;
@@ -61,6 +62,8 @@ pub enum BoxDetail {
     },
     /// `pssh`.
     Pssh(Pssh),
+    /// Other boxes, field by field.
+    Facts(Facts),
 }
 
 /// Key and IV of a track or a sample group (ISO/IEC 23001-7, 6 and 8.2).
@@ -117,7 +120,7 @@ pub(super) fn detail(kind: FourCc, body: &[u8]) -> Option<Result<BoxDetail, Stri
             plain(fields.take(8).and_then(|_| Ok(BoxDetail::Samples { count: fields.u32()? })))
         }
         b"sidx" => plain(index(&mut fields)),
-        _ => None,
+        _ => plain(facts::read(kind, body)?.map(BoxDetail::Facts)),
     }
 }
 

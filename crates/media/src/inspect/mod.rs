@@ -4,11 +4,13 @@
 //! [`Defect`] says what is wrong and where.
 
 mod boxes;
+mod facts;
 mod fields;
 mod manifests;
 mod text;
 mod tracks;
 
+pub use facts::{Fact, Facts};
 pub use fields::{BoxDetail, KeySettings};
 pub use manifests::{ManifestKind, ManifestReport, RenditionReport, SystemReport};
 pub use tracks::TrackReport;

@@ -114,6 +114,7 @@ fn detail_text(f: &mut Formatter<'_>, detail: &BoxDetail) -> Result {
             write!(f, "{references} references, timescale {timescale}")
         }
         BoxDetail::Pssh(pssh) => pssh_text(f, pssh),
+        BoxDetail::Facts(facts) => write!(f, "{facts}"),
     }
 }
 

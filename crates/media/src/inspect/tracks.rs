@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const MAX_TRACKS: usize = 256;
 /// Most samples of one file, a day of 120 pictures a second; a run may claim any number.
 const MAX_SAMPLES: u64 = 1 << 24;
+/// Most samples of one fragment: their sizes are in memory until it ends.
+const MAX_FRAGMENT_SAMPLES: usize = 1 << 20;
 
 /// One track.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -223,7 +225,8 @@ impl Tracks {
         let (_, flags) = fields.version_and_flags()?;
         let count = fields.u32()?;
         self.claimed = self.claimed.saturating_add(u64::from(count));
-        if self.claimed > MAX_SAMPLES {
+        let told = fragment.sizes.len().saturating_add(count as usize);
+        if self.claimed > MAX_SAMPLES || told > MAX_FRAGMENT_SAMPLES {
             return Err(BoxError::Truncated);
         }
         for flag in [0x1, 0x4] {
@@ -359,7 +362,7 @@ fn entries(senc: &[u8], iv_size: u8) -> Option<(u8, Vec<Option<Sums>>)> {
     let count = fields.u32().ok()?;
     if flags & 0x2 == 0 {
         let is_full = u64::from(count) * u64::from(iv_size) == fields.rest().len() as u64;
-        let is_counted = is_full && u64::from(count) <= MAX_SAMPLES;
+        let is_counted = is_full && count as usize <= MAX_FRAGMENT_SAMPLES;
         return is_counted.then(|| (iv_size, (0..count).map(|_| None).collect()));
     }
     let mut entries = Vec::new();
