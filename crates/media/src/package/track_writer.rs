@@ -12,10 +12,10 @@ use crate::cmaf::{
     self, Entry, Init, InitProtection, MediaKind, Reference, write_index, write_init,
 };
 use crate::codec::{Run, TrackCodec, VideoCodec};
-use crate::input::{Fault, NamedInput, Place, Sample, Samples, Source};
+use crate::input::{Fault, Malformed, NamedInput, Place, Sample, Samples, Source};
 use crate::manifest::{ByteSpan, SegmentEntry, TrackLayout, TrackProtection, TrackRendition};
 use crate::pssh;
-use model::{KeyId, Scheme};
+use model::{KeyId, Scheme, TrackClass};
 use std::io::IoSlice;
 use std::iter::Peekable;
 
@@ -102,6 +102,7 @@ pub(super) fn write(
             track.segments.push(SegmentEntry { duration_ts, size_bytes, starts_with_sap });
         }
     }
+    writer.check_class()?;
     writer.finish(&described)?;
     let counts: Vec<_> = task.cut.segments.iter().map(|segment| segment.count).collect();
     let written = described.into_iter().zip(inits);
@@ -337,6 +338,19 @@ impl TrackWriter<'_, '_> {
                 .map_err(|source| PackageError::Write { path: rendition.path.clone(), source })?;
         }
         Ok(())
+    }
+
+    /// A key opens pictures of its class. What the samples announced must not be larger than
+    /// what the key was chosen by, or the key of a lower class would open a higher one.
+    fn check_class(&self) -> Result<(), PackageError> {
+        let largest = self.picture.as_ref().and_then(VideoCodec::largest_picture);
+        let Some((width, height)) = largest else { return Ok(()) };
+        if TrackClass::of_picture(width, height) <= self.task.job.class {
+            return Ok(());
+        }
+        let what = Malformed::Value("a picture larger than the track's class");
+        let fault = Place::Track(self.task.job.track.id).fault(what);
+        Err(PackageError::Input { file: self.file.clone(), fault })
     }
 
     /// Ends single files: the index goes into the room that was kept for it.

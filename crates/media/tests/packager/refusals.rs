@@ -245,6 +245,19 @@ fn edit_lists_that_hide_or_repeat_media_are_refused() {
 }
 
 #[test]
+fn a_track_cannot_pass_for_a_lower_class_than_its_pictures() {
+    let mut track = video((640, 360), 2, 25);
+    track.samples = video((1280, 720), 2, 25).samples;
+    let refused = malformed(&file(&[track.clone()], Shape::MoovFirst));
+    assert_eq!(refused, Malformed::Value("a picture larger than the track's class"));
+    // Larger within its class is nobody's loss.
+    track.samples = video((720, 480), 2, 25).samples;
+    let mut memory = Memory::default();
+    let plan = plan(Layout::Segments, &[Scheme::Cbcs]);
+    run(&[&file(&[track], Shape::MoovFirst)], &plan, &keys(), &mut memory).unwrap();
+}
+
+#[test]
 fn a_picture_of_more_slices_than_saiz_counts_is_refused() {
     let mut track = small();
     // Behind the delimiter of 6 bytes: length, slice.
