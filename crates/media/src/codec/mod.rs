@@ -4,16 +4,24 @@
 //! so each codec's headers are read to the byte where content begins. Nothing else is read.
 
 mod aac;
+mod channel_layout;
+mod config_bits;
+mod dolby;
 mod error;
+mod flac;
 pub mod h264;
 mod nal;
 mod nal_bits;
+mod opus;
+mod sound_entry;
 
+pub use channel_layout::ChannelLayout;
 pub use error::CodecError;
 
-use crate::bmff::{Fields, FourCc, boxes};
+use crate::bmff::{Child, Fields, FourCc, boxes};
 use crate::input::{Malformed, Unsupported, What};
 use h264::AvcConfig;
+use sound_entry::SoundEntry;
 
 /// Clear bytes, then content: one unit of a sample, before any scheme's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +72,8 @@ pub struct AudioTrack {
     pub sample_rate: u32,
     /// Loudspeaker channels.
     pub channels: u16,
+    /// Which loudspeakers they are.
+    pub layout: ChannelLayout,
 }
 
 /// An audio codec.
@@ -74,6 +84,19 @@ pub enum AudioCodec {
         /// MPEG-4 audio object type: 2 (AAC-LC), 5 (HE-AAC), 29 (HE-AAC v2).
         object_type: u8,
     },
+    /// MP3.
+    Mp3 {
+        /// 0x69 (MPEG-2, low sampling rates) or 0x6B (MPEG-1) (ISO/IEC 14496-1, table 5).
+        object_type_indication: u8,
+    },
+    /// AC-3.
+    Ac3,
+    /// E-AC-3, with or without joint object coding.
+    Ec3,
+    /// Opus.
+    Opus,
+    /// FLAC.
+    Flac,
 }
 
 impl TrackCodec {
@@ -82,9 +105,7 @@ impl TrackCodec {
     pub fn codecs(&self, entry: FourCc) -> String {
         match self {
             Self::Video(video) => video.codec.codecs(entry),
-            Self::Audio(AudioTrack { codec: AudioCodec::Aac { object_type }, .. }) => {
-                format!("mp4a.40.{object_type}")
-            }
+            Self::Audio(audio) => audio.codec.codecs(),
         }
     }
 
@@ -95,8 +116,27 @@ impl TrackCodec {
         match &entry.0 {
             b"avc1" | b"avc3" => VideoTrack::parse(entry, body).map(Self::Video),
             b"mp4a" => aac::parse(body).map(Self::Audio),
+            b"ac-3" => dolby::parse_ac3(body).map(Self::Audio),
+            b"ec-3" => dolby::parse_ec3(body).map(Self::Audio),
+            b"Opus" => opus::parse(body).map(Self::Audio),
+            b"fLaC" => flac::parse(body).map(Self::Audio),
             b"encv" | b"enca" => Err(Unsupported::Encrypted.into()),
             _ => Err(Unsupported::Codec(entry).into()),
+        }
+    }
+}
+
+impl AudioCodec {
+    /// Opus and FLAC in lower case: what browsers' media sources take, though their sample
+    /// entries are spelled `Opus` and `fLaC`.
+    fn codecs(&self) -> String {
+        match self {
+            Self::Aac { object_type } => format!("mp4a.40.{object_type}"),
+            Self::Mp3 { object_type_indication } => format!("mp4a.{object_type_indication:02X}"),
+            Self::Ac3 => "ac-3".to_owned(),
+            Self::Ec3 => "ec-3".to_owned(),
+            Self::Opus => "opus".to_owned(),
+            Self::Flac => "flac".to_owned(),
         }
     }
 }
@@ -153,16 +193,55 @@ impl VideoTrack {
     }
 }
 
-/// The box of a kind in a sample entry. All of them must be whole: they are copied, and `sinf`
-/// must be found behind them.
+/// The body of a sample entry as the init writes it: without the terminator that QuickTime may
+/// put behind its boxes, sound in plain form.
+///
+/// `table_version` is that of `stsd`. Errors: [`What`].
+pub(crate) fn entry_body(
+    handler: FourCc,
+    entry: FourCc,
+    table_version: u8,
+    body: &[u8],
+) -> Result<Vec<u8>, What> {
+    if handler.0 == *b"soun" {
+        return sound_entry::plain(entry, table_version, body);
+    }
+    Ok(without_terminator(body, VISUAL_FIELDS).to_vec())
+}
+
+/// What QuickTime may write behind the last box of a sample entry.
+const TERMINATOR: [u8; 4] = [0; 4];
+
+/// Where the boxes end and a terminator follows.
+fn terminator_at(children: &[u8]) -> Option<usize> {
+    let end: usize = boxes(children).map_while(Result::ok).map(|child| child.whole.len()).sum();
+    (children.get(end..) == Some(&TERMINATOR)).then_some(end)
+}
+
+/// The body of a sample entry that has `fields` bytes before its boxes.
+fn without_terminator(body: &[u8], fields: usize) -> &[u8] {
+    let end = body.get(fields..).and_then(terminator_at);
+    end.and_then(|end| body.get(..fields + end)).unwrap_or(body)
+}
+
+/// The boxes of a sample entry, up to a terminator. All of them must be whole: they are copied,
+/// and `sinf` must be found behind them.
+fn whole_boxes(children: &[u8]) -> impl Iterator<Item = Result<Child<'_>, What>> {
+    let end = terminator_at(children).unwrap_or(children.len());
+    boxes(children.get(..end).unwrap_or_default()).map(|child| match child {
+        // "To the end" would swallow what is appended.
+        Ok(child) if child.whole.starts_with(&[0; 4]) => {
+            Err(Malformed::Value("a box size of 0 in a sample entry").into())
+        }
+        other => other.map_err(What::from),
+    })
+}
+
+/// The body of the box of a kind in a sample entry.
 fn child<'a>(children: &'a [u8], kind: &[u8; 4]) -> Result<&'a [u8], What> {
     let mut wanted = None;
-    for child in boxes(children) {
+    for child in whole_boxes(children) {
         let child = child?;
-        if child.whole.starts_with(&[0; 4]) {
-            // "To the end" would swallow what is appended.
-            return Err(Malformed::Value("a box size of 0 in a sample entry").into());
-        }
         match &child.kind.0 {
             b"sinf" => return Err(Unsupported::Encrypted.into()),
             found if found == kind && wanted.is_none() => wanted = Some(child.body),
@@ -170,4 +249,45 @@ fn child<'a>(children: &'a [u8], kind: &[u8; 4]) -> Result<&'a [u8], What> {
         }
     }
     wanted.ok_or_else(|| Malformed::Missing(FourCc(*kind)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bmff::plain_box;
+
+    /// A plain sound sample entry of two channels at 44.1 kHz with one box.
+    pub(super) fn sound_entry(kind: &[u8; 4], config: &[u8]) -> Vec<u8> {
+        let mut out = vec![0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 16, 0, 0, 0, 0];
+        out.extend([0xac, 0x44, 0, 0]);
+        plain_box(&mut out, kind, |out| out.extend(config));
+        out
+    }
+
+    #[test]
+    fn a_terminator_ends_the_boxes_and_is_not_copied() {
+        let mut entry = vec![0; VISUAL_FIELDS];
+        plain_box(&mut entry, b"avcC", |out| out.extend([1; 9]));
+        let plain = entry.clone();
+        let body = |entry: &[u8]| entry_body(FourCc(*b"vide"), FourCc(*b"avc1"), 0, entry).unwrap();
+        assert_eq!(body(&entry), plain);
+        entry.extend(TERMINATOR);
+        assert_eq!(body(&entry), plain);
+        assert_eq!(child(&entry[VISUAL_FIELDS..], b"avcC").unwrap(), [1; 9]);
+        // Not at a box's end, or not of zeros: it stays, and the walk fails on it.
+        entry.push(0);
+        assert_eq!(body(&entry), entry);
+        assert!(child(&entry[VISUAL_FIELDS..], b"avcC").is_err());
+        assert!(child(&plain[VISUAL_FIELDS..plain.len() - 1], b"avcC").is_err());
+        assert_eq!(body(b"short"), b"short");
+    }
+
+    #[test]
+    fn codecs_strings_of_sound() {
+        let codecs = |codec: AudioCodec| codec.codecs();
+        assert_eq!(codecs(AudioCodec::Aac { object_type: 29 }), "mp4a.40.29");
+        assert_eq!(codecs(AudioCodec::Mp3 { object_type_indication: 0x6b }), "mp4a.6B");
+        let others = [AudioCodec::Ac3, AudioCodec::Ec3, AudioCodec::Opus, AudioCodec::Flac];
+        assert_eq!(others.map(codecs), ["ac-3", "ec-3", "opus", "flac"]);
+    }
 }

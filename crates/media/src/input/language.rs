@@ -14,6 +14,35 @@ pub(super) fn packed(packed: u16) -> Option<String> {
     Some(short.unwrap_or(code).to_owned())
 }
 
+/// The least code of three letters: "```", below which QuickTime's own codes lie.
+const FIRST_LETTERS: u16 = 0x400;
+/// `und` packed.
+const UNDETERMINED: u16 = 0x55c4;
+
+/// The language of `mdhd` in a QuickTime file (QuickTime File Format, "Language code values"): a
+/// Macintosh code as three letters, packed; other values unchanged.
+pub(super) fn of_macintosh(code: u16) -> u16 {
+    if code >= FIRST_LETTERS {
+        return code;
+    }
+    let letters = MACINTOSH.split_ascii_whitespace().nth(usize::from(code)).unwrap_or("und");
+    letters.bytes().fold(0, |sum, letter| sum << 5 | u16::from(letter & 0x1f))
+}
+
+/// What an ISO file says instead of a value that is no three letters.
+pub(super) fn repacked(packed: u16) -> u16 {
+    let is_letters = [10, 5, 0].iter().all(|shift| (1..=26).contains(&(packed >> shift & 0x1f)));
+    if is_letters { packed & 0x7fff } else { UNDETERMINED }
+}
+
+/// Macintosh language codes from 0 on, as ISO 639-2.
+const MACINTOSH: &str = "\
+    eng fra deu ita nld swe spa dan por nor heb jpn ara fin ell isl mlt tur hrv zho urd hin tha \
+    kor lit pol hun est lav sme fao fas rus zho nld gle sqi ron ces slk slv yid srp mkd bul ukr \
+    bel uzb kaz aze aze hye kat ron kir tgk tuk mon mon pus kur kas snd bod nep san mar ben asm \
+    guj pan ori mal kan tam tel sin mya khm lao vie ind tgl msa msa amh tir orm som swa kin run \
+    nya mlg epo";
+
 /// Reads `elng`, which holds an RFC 5646 tag; anything else as none.
 pub(super) fn extended(body: &[u8]) -> Option<String> {
     let text = body.get(4..)?.split(|byte| *byte == 0).next()?;
@@ -56,6 +85,27 @@ mod tests {
             [(b"eng", "en"), (b"deu", "de"), (b"ger", "de"), (b"zul", "zu"), (b"gsw", "gsw")]
         {
             assert_eq!(packed(pack(code)).as_deref(), Some(tag));
+        }
+    }
+
+    #[test]
+    fn macintosh_codes_become_letters() {
+        for (code, tag) in [(0, "en"), (11, "ja"), (30, "fo"), (33, "zh"), (53, "ro"), (94, "eo")] {
+            assert_eq!(packed(of_macintosh(code)).as_deref(), Some(tag));
+        }
+        for code in [95, 0x3ff, 0x7fff] {
+            assert_eq!(packed(of_macintosh(code)), None);
+        }
+        assert_eq!(of_macintosh(pack(b"deu")), pack(b"deu"));
+        let packed: Vec<_> = (0..95).map(|code| packed(of_macintosh(code))).collect();
+        assert!(packed.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn what_is_written_is_three_letters() {
+        assert_eq!(repacked(pack(b"eng")), pack(b"eng"));
+        for nonsense in [0, 0x400, 0x7fff, u16::MAX] {
+            assert_eq!(repacked(nonsense), pack(b"und"));
         }
     }
 

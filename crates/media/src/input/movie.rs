@@ -5,7 +5,8 @@ use super::fragments::{self, Defaults};
 use super::sample_table::MediaData;
 use super::source::{Input, Located, Source, find, require};
 use super::track::{
-    Track, check_declared, ms, read_edits, read_handler, read_media, read_timescale, read_tkhd,
+    Family, Track, check_declared, ms, read_edits, read_handler, read_media, read_timescale,
+    read_tkhd,
 };
 use crate::bmff::{BoxError, Fields, FourCc};
 use std::num::NonZeroU32;
@@ -55,12 +56,22 @@ pub fn read(input: &mut dyn Input) -> Result<Movie, Fault> {
 fn is_first(kind: FourCc) -> bool {
     matches!(
         &kind.0,
-        b"ftyp" | b"styp" | b"moov" | b"mdat" | b"free" | b"skip" | b"wide" | b"pdin" | b"uuid"
+        b"ftyp"
+            | b"styp"
+            | b"moov"
+            | b"mdat"
+            | b"free"
+            | b"skip"
+            | b"wide"
+            | b"pnot"
+            | b"pdin"
+            | b"uuid"
     )
 }
 
 #[derive(Default)]
 struct Reading {
+    family: Family,
     moov: Option<Moov>,
     /// Bodies of `mdat`, in order.
     media_data: Vec<MediaData>,
@@ -68,6 +79,7 @@ struct Reading {
 }
 
 struct Moov {
+    family: Family,
     place: Place,
     movie: Movie,
     timescale: NonZeroU32,
@@ -80,6 +92,15 @@ struct Moov {
 impl Reading {
     fn top_level(&mut self, source: &mut Source<'_>, located: &Located) -> Result<(), Fault> {
         match &located.kind.0 {
+            b"ftyp" => {
+                let mut brand = [0; 4];
+                if located.end - located.body >= 4 {
+                    source.read(located.body, &mut brand)?;
+                }
+                if brand == *b"qt  " {
+                    self.family = Family::QuickTime;
+                }
+            }
             b"mdat" => {
                 let (start, end) = (located.body, located.end);
                 self.media_data.push(MediaData { start, end, used: 0 });
@@ -87,7 +108,7 @@ impl Reading {
             b"moov" if self.moov.is_some() => {
                 return Err(located.place().fault(Malformed::Value("a second movie")));
             }
-            b"moov" => self.moov = Some(read_moov(source, located)?),
+            b"moov" => self.moov = Some(read_moov(source, located, self.family)?),
             b"moof" => {
                 self.has_fragments = true;
                 let missing = Malformed::Missing(FourCc(*b"moov"));
@@ -150,7 +171,7 @@ fn check_index(source: &mut Source<'_>, located: &Located) -> Result<(), Fault> 
     Ok(())
 }
 
-fn read_moov(source: &mut Source<'_>, moov: &Located) -> Result<Moov, Fault> {
+fn read_moov(source: &mut Source<'_>, moov: &Located, family: Family) -> Result<Moov, Fault> {
     let children = source.children_of(moov)?;
     if let Some(pssh) = find(&children, b"pssh") {
         return Err(pssh.place().fault(Unsupported::Encrypted));
@@ -159,6 +180,7 @@ fn read_moov(source: &mut Source<'_>, moov: &Located) -> Result<Moov, Fault> {
     let body = source.body(&mvhd)?;
     let timescale = read_timescale(&body).map_err(|what| Fault { place: mvhd.place(), what })?.0;
     let mut read = Moov {
+        family,
         place: moov.place(),
         movie: Movie { tracks: Vec::new(), left_out: Vec::new() },
         timescale,
@@ -224,7 +246,7 @@ impl Moov {
             self.left_out_ids.push(id);
             return Ok(());
         }
-        let mut track = read_media(source, &mdia, &media, handler, id, frame)?;
+        let mut track = read_media(source, &mdia, &media, handler, (id, frame), self.family)?;
         if let Some(edts) = find(&children, b"edts") {
             let edit = source.children_of(edts)?;
             if let Some(elst) = find(&edit, b"elst") {

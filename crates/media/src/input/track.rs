@@ -5,7 +5,7 @@ use super::sample_table::SampleTable;
 use super::source::{Located, Source, find, require};
 use super::{language, tables};
 use crate::bmff::{BoxError, Fields, FourCc, boxes};
-use crate::codec::TrackCodec;
+use crate::codec::{self, TrackCodec};
 use std::num::NonZeroU32;
 
 /// How much less than declared is rounding and not a loss.
@@ -13,6 +13,16 @@ const SLACK_MS: u64 = 1000;
 /// How much of a track's end an edit list may hide: encoders hide the padding of the last
 /// sound frames so, and players show it anyway.
 const MAX_HIDDEN_END_MS: u64 = 500;
+
+/// Which rules a file follows where QuickTime and its successor differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Family {
+    /// ISO/IEC 14496-12.
+    #[default]
+    Iso,
+    /// The QuickTime File Format: the major brand is `qt  `.
+    QuickTime,
+}
 
 /// One track.
 #[derive(Clone, Debug)]
@@ -124,14 +134,17 @@ pub(super) fn read_media(
     mdia: &Located,
     media: &[Located],
     handler: FourCc,
-    id: u32,
-    frame: TrackFrame,
+    (id, frame): (u32, TrackFrame),
+    family: Family,
 ) -> Result<Track, Fault> {
     let mdhd = require(media, b"mdhd", mdia)?;
     let mdhd_body = source.body(&mdhd)?;
     let (timescale, declared, mut rest) =
         read_timescale(&mdhd_body).map_err(|what| Fault { place: mdhd.place(), what })?;
-    let packed_language = rest.u16().map_err(|error| mdhd.place().fault(error))?;
+    let mut packed_language = rest.u16().map_err(|error| mdhd.place().fault(error))?;
+    if family == Family::QuickTime {
+        packed_language = language::of_macintosh(packed_language);
+    }
     let language = match find(media, b"elng") {
         Some(elng) => language::extended(&source.body(elng)?),
         None => language::packed(packed_language),
@@ -141,8 +154,9 @@ pub(super) fn read_media(
     let stbl = require(&information, b"stbl", &minf)?;
     let children = source.children_of(&stbl)?;
     check_data_reference(source, &require(&information, b"dinf", &minf)?)?;
-    let (entry, entry_body) = read_sample_entry(source, &require(&children, b"stsd", &stbl)?)?;
-    let stsd = require(&children, b"stsd", &stbl)?.place();
+    let stsd = require(&children, b"stsd", &stbl)?;
+    let (entry, entry_body) = read_sample_entry(source, &stsd, handler)?;
+    let stsd = stsd.place();
     let codec =
         TrackCodec::parse(entry, &entry_body).map_err(|what| Fault { place: stsd, what })?;
     let is_video = matches!(codec, TrackCodec::Video(_));
@@ -160,7 +174,7 @@ pub(super) fn read_media(
         codec,
         timescale,
         language,
-        packed_language,
+        packed_language: language::repacked(packed_language),
         entry,
         entry_body,
         frame,
@@ -192,17 +206,26 @@ fn check_data_reference(source: &mut Source<'_>, dinf: &Located) -> Result<(), F
     }
 }
 
-fn read_sample_entry(source: &mut Source<'_>, stsd: &Located) -> Result<(FourCc, Vec<u8>), Fault> {
+/// The one entry of `stsd` (8.5.2), its body as it is written again.
+fn read_sample_entry(
+    source: &mut Source<'_>,
+    stsd: &Located,
+    handler: FourCc,
+) -> Result<(FourCc, Vec<u8>), Fault> {
     let body = source.body(stsd)?;
-    let place = stsd.place();
-    let entries = body.get(8..).ok_or_else(|| place.fault(BoxError::Truncated))?;
-    let mut entries = boxes(entries);
-    let entry = entries.next().ok_or_else(|| place.fault(BoxError::Truncated))?;
-    let entry = entry.map_err(|error| place.fault(error))?;
-    if entries.next().is_some() {
-        return Err(place.fault(Unsupported::Feature("a second sample description")));
-    }
-    Ok((entry.kind, entry.body.to_vec()))
+    let read = (|| {
+        let mut fields = Fields::new(&body);
+        let (version, _) = fields.version_and_flags()?;
+        let count = fields.u32()?;
+        let entry = boxes(fields.rest()).next().ok_or(BoxError::Truncated)??;
+        fields.take(entry.whole.len())?;
+        // QuickTime may end a table with zeros.
+        if count > 1 || fields.rest().iter().any(|byte| *byte != 0) {
+            return Err(Unsupported::Feature("a second sample description").into());
+        }
+        Ok::<_, What>((entry.kind, codec::entry_body(handler, entry.kind, version, entry.body)?))
+    })();
+    read.map_err(|what| Fault { place: stsd.place(), what })
 }
 
 /// `elst` (8.6.6).

@@ -1,6 +1,6 @@
 //! The DASH manifest: a static MPD (ISO/IEC 23009-1:2022, 5.2 and 5.3).
 //!
-//! One `AdaptationSet` per scheme, kind, language, codec and key, so that a set has one
+//! One `AdaptationSet` per scheme, kind, language, codec, loudspeakers and key, so that a set has one
 //! `default_KID` and a player that lacks a key drops the whole set. Sets that differ in the key
 //! alone name each other as switchable (5.3.3.5).
 //!
@@ -11,6 +11,7 @@ use super::presentation::{
     ByteSpan, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
 };
 use super::xml::{self, Element};
+use crate::codec::ChannelLayout;
 use crate::pssh::{self, SystemId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +19,11 @@ use base64::engine::general_purpose::STANDARD;
 /// `schemeIdUri` of the descriptor that names scheme and KID (ISO/IEC 23009-1, 5.8.5.2).
 pub(super) const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
 const CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
+/// Dolby's channel map, four hexadecimal digits (ETSI TS 102 366, I.1.2.1).
+const DOLBY_CHANNELS: &str = "tag:dolby.com,2014:dash:audio_channel_configuration:2011";
+/// Joint object coding in E-AC-3, and how many objects it has (ETSI TS 103 420).
+const DOLBY_EXTENSION: &str = "tag:dolby.com,2018:dash:EC3_ExtensionType:2018";
+const DOLBY_OBJECTS: &str = "tag:dolby.com,2018:dash:EC3_ExtensionComplexityIndex:2018";
 const ROLE: &str = "urn:mpeg:dash:role:2011";
 /// `schemeIdUri` of the property that lists switchable sets (5.3.3.5).
 pub(super) const SWITCHING: &str = "urn:mpeg:dash:adaptation-set-switching:2016";
@@ -48,16 +54,10 @@ pub fn mpd(presentation: &Presentation) -> String {
 
 /// Whether a player may switch between the tracks without the viewer's wish.
 fn may_switch(a: &TrackRendition, b: &TrackRendition) -> bool {
-    let codec = |track: &TrackRendition| track.codecs.split('.').next().map(str::to_owned);
-    let channels = |track: &TrackRendition| match track.media {
-        TrackMedia::Video { .. } | TrackMedia::Text { .. } => None,
-        TrackMedia::Audio { channels, .. } => Some(channels),
-    };
     a.scheme() == b.scheme()
         && content_type(a) == content_type(b)
-        && channels(a) == channels(b)
+        && a.is_quality_of(b)
         && a.language() == b.language()
-        && codec(a) == codec(b)
 }
 
 fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
@@ -172,22 +172,9 @@ fn representation(track: &TrackRendition) -> Element {
                 );
             }
         }
-        TrackMedia::Audio { sample_rate, channels, .. } => {
+        TrackMedia::Audio { sample_rate, channels, layout, .. } => {
             element = element.with("audioSamplingRate", sample_rate);
-            // ISO/IEC 23003-3, table 42: 1 to 6 channels are configurations 1 to 6, 7.1 is 7.
-            match channels {
-                1..=6 => {
-                    element = element.child(descriptor(
-                        "AudioChannelConfiguration",
-                        CHANNELS,
-                        &channels.to_string(),
-                    ))
-                }
-                8 => {
-                    element = element.child(descriptor("AudioChannelConfiguration", CHANNELS, "7"))
-                }
-                _ => {}
-            }
+            element = element.with_children(channel_descriptors(*channels, *layout));
         }
         TrackMedia::Text { .. } => {}
     }
@@ -200,6 +187,29 @@ fn representation(track: &TrackRendition) -> Element {
                     .with("timescale", track.timescale)
                     .child(Element::new("Initialization").with("range", range(init))),
             )
+        }
+    }
+}
+
+/// What says which loudspeakers there are, and of objects among them.
+fn channel_descriptors(channels: u16, layout: ChannelLayout) -> Vec<Element> {
+    let configuration =
+        |scheme, value: &str| descriptor("AudioChannelConfiguration", scheme, value);
+    match layout {
+        // The numbers of ISO/IEC 23003-3 and of 23091-3 are the same.
+        ChannelLayout::Mpeg(number) => vec![configuration(CHANNELS, &number.to_string())],
+        ChannelLayout::Unknown if channels <= 2 => {
+            vec![configuration(CHANNELS, &channels.to_string())]
+        }
+        ChannelLayout::Unknown => Vec::new(),
+        ChannelLayout::Dolby { map, joc_objects } => {
+            let property = |scheme, value: &str| descriptor("SupplementalProperty", scheme, value);
+            let mut found = vec![configuration(DOLBY_CHANNELS, &format!("{map:04X}"))];
+            if let Some(objects) = joc_objects {
+                found.push(property(DOLBY_EXTENSION, "JOC"));
+                found.push(property(DOLBY_OBJECTS, &objects.to_string()));
+            }
+            found
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     ByteSpan, FrameRate, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
     TrackProtection, TrackRendition,
 };
+use crate::codec::ChannelLayout;
 use model::{
     ContentId, KeyId, PackagedEvent, PackagedText, PackagedVariant, Scheme, Timestamp, TrackClass,
 };
@@ -57,6 +58,29 @@ pub(crate) fn with_texts(mut presentation: Presentation) -> Presentation {
         });
     }
     presentation
+}
+
+/// Sound alone in `cbcs`: AAC of two qualities and languages, 5.1, Atmos and MP3.
+pub(crate) fn with_surround() -> Presentation {
+    let dolby = |joc_objects| ChannelLayout::Dolby { map: 0xf801, joc_objects };
+    let of = |name: &str, codecs: &str, speakers: (u16, ChannelLayout)| {
+        let mut track = audio(Scheme::Cbcs, name, "en");
+        codecs.clone_into(&mut track.codecs);
+        if let TrackMedia::Audio { channels, layout, .. } = &mut track.media {
+            (*channels, *layout) = speakers;
+        }
+        track
+    };
+    let stereo = (2, ChannelLayout::Mpeg(2));
+    let tracks = vec![
+        audio(Scheme::Cbcs, "audio-en", "en"),
+        audio(Scheme::Cbcs, "audio-de", "de"),
+        of("audio-en-better", "mp4a.40.2", stereo),
+        of("surround-en", "ec-3", (6, dolby(None))),
+        of("atmos-en", "ec-3", (6, dolby(Some(16)))),
+        of("mp3-en", "mp4a.6B", stereo),
+    ];
+    Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks }
 }
 
 /// Its package document.
@@ -129,6 +153,7 @@ fn audio(scheme: Scheme, name: &str, language: &str) -> TrackRendition {
         media: TrackMedia::Audio {
             sample_rate: 48_000,
             channels: 2,
+            layout: ChannelLayout::Mpeg(2),
             language: Some(language.to_owned()),
         },
         codecs: "mp4a.40.2".to_owned(),

@@ -5,6 +5,7 @@
 //! No key line has an IV: `cbcs` has its constant IV in `tenc`, and FairPlay in its license.
 
 use super::presentation::{Presentation, TrackLayout, TrackMedia, TrackProtection, TrackRendition};
+use crate::codec::ChannelLayout;
 use crate::pssh::{self, SystemId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,7 +48,8 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
     }
     for (group, members) in groups.iter().enumerate() {
         for (at, track) in members.iter().enumerate() {
-            media_line(&mut out, group, at == 0, track);
+            let name = groups.first().and_then(|first| first.get(at)).unwrap_or(track);
+            media_line(&mut out, group, at == 0, track, &name.name);
         }
     }
     let has_text = presentation.texts().next().is_some();
@@ -70,29 +72,53 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
     out
 }
 
-/// Groups audio tracks so that a group has each language once: the first group the first track
-/// of every language, the next one the second where there is one.
+/// Groups audio tracks by codec and loudspeakers, each language once in a group; a second quality
+/// of a language makes another group.
+///
+/// Groups must have the same members but for codec and channels (RFC 8216bis, 4.4.6.1.1): a
+/// language that a group lacks is filled with its first track, so that no viewer's choice of
+/// language depends on the sound system.
 fn audio_groups<'a>(audios: &[&'a TrackRendition]) -> Vec<Vec<&'a TrackRendition>> {
     let mut groups: Vec<Vec<&TrackRendition>> = Vec::new();
+    let mut firsts: Vec<&TrackRendition> = Vec::new();
     for track in audios {
-        let lacks = |group: &&mut Vec<&TrackRendition>| {
-            group.iter().all(|member| member.language() != track.language())
+        let speaks = |member: &&TrackRendition| member.language() == track.language();
+        let takes = |group: &&mut Vec<&TrackRendition>| {
+            group.first().is_some_and(|first| first.is_quality_of(track))
+                && !group.iter().any(speaks)
         };
-        match groups.iter_mut().find(lacks) {
+        match groups.iter_mut().find(takes) {
             Some(group) => group.push(track),
             None => groups.push(vec![track]),
         }
+        if !firsts.iter().any(speaks) {
+            firsts.push(track);
+        }
     }
-    groups
+    let own = |group: &[&'a TrackRendition], first: &&'a TrackRendition| {
+        group.iter().find(|track| track.language() == first.language()).copied().unwrap_or(first)
+    };
+    groups.iter().map(|group| firsts.iter().map(|first| own(group, first)).collect()).collect()
 }
 
 fn group_id(group: usize) -> String {
     format!("audio-{}", group + 1)
 }
 
-fn media_line(out: &mut String, group: usize, is_default: bool, track: &TrackRendition) {
-    let TrackMedia::Audio { channels, language, .. } = &track.media else { return };
-    let name = language.as_deref().unwrap_or(&track.name);
+/// `name` is that of the same language in every group.
+fn media_line(
+    out: &mut String,
+    group: usize,
+    is_default: bool,
+    track: &TrackRendition,
+    name: &str,
+) {
+    let TrackMedia::Audio { channels, layout, language, .. } = &track.media else { return };
+    let name = language.as_deref().unwrap_or(name);
+    let channels = match layout {
+        ChannelLayout::Dolby { joc_objects: Some(objects), .. } => format!("{objects}/JOC"),
+        _ => channels.to_string(),
+    };
     let language = language
         .as_ref()
         .map_or_else(String::new, |language| format!(",LANGUAGE={}", quoted(language)));
@@ -147,14 +173,14 @@ fn stream_lines(
         peak = peak.saturating_add(audios().map(|track| track.peak_bandwidth()).max().unwrap_or(0));
         average = average
             .saturating_add(audios().map(|track| track.average_bandwidth()).max().unwrap_or(0));
-        for track in audios() {
+        tail += ",CLOSED-CAPTIONS=NONE";
+    }
+    if let Some((group, members)) = audio {
+        for track in members {
             if !codecs.contains(&track.codecs.as_str()) {
                 codecs.push(&track.codecs);
             }
         }
-        tail += ",CLOSED-CAPTIONS=NONE";
-    }
-    if let Some((group, _)) = audio {
         tail += &format!(",AUDIO={}", quoted(&group_id(group)));
     }
     if has_text {

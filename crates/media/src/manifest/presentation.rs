@@ -1,5 +1,6 @@
 //! What the packager knows once a title is packaged, and all that a manifest says.
 
+use crate::codec::ChannelLayout;
 use model::{ContentId, KeyId, Scheme, TrackClass};
 
 /// One packaged title: the source of every manifest.
@@ -64,6 +65,8 @@ pub enum TrackMedia {
         sample_rate: u32,
         /// Loudspeaker channels.
         channels: u16,
+        /// Which loudspeakers they are.
+        layout: ChannelLayout,
         /// RFC 5646 language, unless undetermined.
         language: Option<String>,
     },
@@ -218,6 +221,24 @@ impl TrackRendition {
                 Some(language.as_deref().unwrap_or("und"))
             }
         }
+    }
+
+    /// Whether a viewer takes this track for the other in another quality: the same codec, and
+    /// for sound the same loudspeakers.
+    pub(super) fn is_quality_of(&self, other: &Self) -> bool {
+        let speakers = |track: &Self| match track.media {
+            TrackMedia::Video { .. } | TrackMedia::Text { .. } => None,
+            TrackMedia::Audio { channels, layout, .. } => Some((channels, layout)),
+        };
+        self.codec() == other.codec() && speakers(self) == speakers(other)
+    }
+
+    /// The codec without its profile: `avc1`, `ec-3`; of `mp4a` also the object type indication,
+    /// which tells AAC from MP3.
+    fn codec(&self) -> &str {
+        let parts = if self.codecs.starts_with("mp4a.") { 2 } else { 1 };
+        let end = self.codecs.match_indices('.').nth(parts - 1).map(|(at, _)| at);
+        end.and_then(|end| self.codecs.get(..end)).unwrap_or(&self.codecs)
     }
 
     /// Path of the init segment, or of the single file, in the package.

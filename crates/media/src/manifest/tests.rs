@@ -1,6 +1,6 @@
 //! Manifests as agreed, and as two other parsers read them.
 
-use super::fixture::{in_segments, in_single_files, kid, with_texts};
+use super::fixture::{in_segments, in_single_files, kid, with_surround, with_texts};
 use super::*;
 use dash_mpd_core as dash;
 use m3u8_rs::{MasterPlaylist, MediaPlaylist};
@@ -197,10 +197,59 @@ fn two_qualities_of_a_language_make_two_groups() {
     presentation.tracks.insert(5, better);
     let master = read_master(&hls_master(&presentation, Scheme::Cbcs));
     let of = |group: &str| master.alternatives.iter().filter(|one| one.group_id == group).count();
-    assert_eq!((of("audio-1"), of("audio-2"), master.variants.len()), (2, 1, 6));
+    // The second group takes its German from the first: groups have the same members.
+    assert_eq!((of("audio-1"), of("audio-2"), master.variants.len()), (2, 2, 6));
     let codecs: Vec<_> =
         master.variants[..2].iter().map(|one| one.codecs.clone().unwrap()).collect();
-    assert_eq!(codecs, ["avc1.64001f,mp4a.40.2", "avc1.64001f,mp4a.40.5"]);
+    assert_eq!(codecs, ["avc1.64001f,mp4a.40.2", "avc1.64001f,mp4a.40.5,mp4a.40.2"]);
+}
+
+#[test]
+fn sound_of_several_systems_reads_as_agreed() {
+    let presentation = with_surround();
+    let text = mpd(&presentation);
+    let tells = ["<AdaptationSet", "<Representation", "<AudioChannel", "<Supplemental"];
+    let lines = text.lines().filter(|line| tells.iter().any(|tell| line.contains(tell)));
+    insta::assert_snapshot!("surround.mpd", lines.collect::<Vec<_>>().join("\n"));
+    let text = hls_master(&presentation, Scheme::Cbcs);
+    let lines = text.lines().filter(|line| !line.contains("SESSION-KEY"));
+    insta::assert_snapshot!("surround.m3u8", lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn every_sound_system_is_a_set_and_a_group_of_its_own() {
+    let presentation = with_surround();
+    let read = read_mpd(&mpd(&presentation));
+    let names = |set: &dash::AdaptationSet| {
+        let names = set.representations.iter().map(|one| one.id.clone().unwrap());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let sets: Vec<_> = read.periods[0].adaptations.iter().map(names).collect();
+    let expected =
+        ["audio-en cbcs-audio-en-better", "audio-de", "surround-en", "atmos-en", "mp3-en"];
+    assert_eq!(sets, expected.map(|names| format!("cbcs-{names}")));
+    let master = read_master(&hls_master(&presentation, Scheme::Cbcs));
+    let groups: Vec<_> = master
+        .alternatives
+        .iter()
+        .map(|one| {
+            let channels = one.channels.clone().unwrap();
+            (one.group_id.as_str(), one.name.as_str(), one.default, channels)
+        })
+        .collect();
+    let line = |group, channels: [&str; 2]| {
+        [(group, "en", true, channels[0].to_owned()), (group, "de", false, channels[1].to_owned())]
+    };
+    let expected = [
+        line("audio-1", ["2", "2"]),
+        line("audio-2", ["2", "2"]),
+        line("audio-3", ["6", "2"]),
+        line("audio-4", ["16/JOC", "2"]),
+        line("audio-5", ["2", "2"]),
+    ];
+    assert_eq!(groups, expected.concat());
+    let codecs: Vec<_> = master.variants.iter().map(|one| one.codecs.clone().unwrap()).collect();
+    assert_eq!(codecs[2], "ec-3,mp4a.40.2");
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl JobTrack {
             TrackCodec::Audio(audio) => TrackMedia::Audio {
                 sample_rate: audio.sample_rate,
                 channels: audio.channels,
+                layout: audio.layout,
                 language: self.track.language.clone(),
             },
         }

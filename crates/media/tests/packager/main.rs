@@ -12,3 +12,4 @@ mod clip;
 mod damage;
 mod packages;
 mod refusals;
+mod sound;

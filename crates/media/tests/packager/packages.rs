@@ -9,7 +9,7 @@ use media::{Input, NamedInput};
 use model::{PackagedEvent, PackagedVariant, Scheme, TrackClass};
 
 /// The samples of one variant, decrypted by what its files say.
-fn decrypted(memory: &Memory, keys: &PackagingKeys, variant: &PackagedVariant) -> Vec<Vec<u8>> {
+pub fn decrypted(memory: &Memory, keys: &PackagingKeys, variant: &PackagedVariant) -> Vec<Vec<u8>> {
     let (init, media) = bytes_of(memory, variant);
     let tenc = tenc_of(&init);
     assert_eq!(tenc.kid, variant.kid);
@@ -44,7 +44,7 @@ fn runs_at(senc: &Fields<'_>, iv_size: u8) -> usize {
     usize::from(u16::from_be_bytes([senc.rest()[at], senc.rest()[at + 1]]))
 }
 
-fn find<'b>(siblings: &'b [u8], kind: &[u8; 4]) -> Option<Child<'b>> {
+pub fn find<'b>(siblings: &'b [u8], kind: &[u8; 4]) -> Option<Child<'b>> {
     boxes(siblings).flatten().find(|child| child.kind.0 == *kind)
 }
 
@@ -69,7 +69,7 @@ fn run_of(traf: &Child<'_>) -> (usize, Vec<usize>) {
 }
 
 /// Init, and all that follows it, of a variant.
-fn bytes_of(memory: &Memory, variant: &PackagedVariant) -> (Vec<u8>, Vec<u8>) {
+pub fn bytes_of(memory: &Memory, variant: &PackagedVariant) -> (Vec<u8>, Vec<u8>) {
     let stem = format!("{}/{}", variant.scheme, variant.name);
     if let Some(single) = memory.files.get(&format!("{stem}.mp4")) {
         return (single.clone(), single.clone());
@@ -87,7 +87,7 @@ fn tenc_of(init: &[u8]) -> Tenc {
     Tenc::parse(find(find(sinf, b"schi").unwrap().body, b"tenc").unwrap().body).unwrap()
 }
 
-fn sources(track: &Track) -> Vec<Vec<u8>> {
+pub fn sources(track: &Track) -> Vec<Vec<u8>> {
     track.samples.iter().map(|sample| sample.bytes.clone()).collect()
 }
 

@@ -4,6 +4,7 @@ use crate::house::{House, ORIGIN, Reply, get, path_of};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use edge::{EdgePass, signed_url};
+use media::codec::ChannelLayout;
 use media::manifest::{
     DASH_PATH, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia, TrackProtection,
     TrackRendition, hls_master, hls_media, hls_path, mpd,
@@ -26,7 +27,12 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
     let (name, media) = match class {
         TrackClass::Audio => (
             "audio-en".to_owned(),
-            TrackMedia::Audio { sample_rate: 48_000, channels: 2, language: Some("en".into()) },
+            TrackMedia::Audio {
+                sample_rate: 48_000,
+                channels: 2,
+                layout: ChannelLayout::Mpeg(2),
+                language: Some("en".into()),
+            },
         ),
         _ => (
             format!("video-{height}p"),

@@ -30,6 +30,8 @@ pub struct Track {
     pub samples: Vec<Sample>,
     /// Type of the sample entry.
     pub entry: [u8; 4],
+    /// Its body, where it is not the usual one.
+    pub entry_body: Option<Vec<u8>>,
     /// Duration in `mdhd`, where it is to lie.
     pub declared: Option<u32>,
     pub timescale: u32,
@@ -60,6 +62,7 @@ pub fn video(size: (u16, u16), seconds: usize, interval: usize) -> Track {
         edits: vec![(u32::try_from(seconds).unwrap() * TIMESCALE, 512)],
         samples: (0..seconds * 25).map(sample).collect(),
         entry: *b"avc1",
+        entry_body: None,
         declared: None,
         timescale: TIMESCALE,
     }
@@ -80,6 +83,7 @@ pub fn audio(language: &[u8; 3], seconds: usize) -> Track {
         edits: vec![(u32::try_from(seconds).unwrap() * TIMESCALE, 1024)],
         samples: (0..=seconds * 25 / 2).map(sample).collect(),
         entry: *b"mp4a",
+        entry_body: None,
         declared: None,
         timescale: TIMESCALE,
     }
@@ -219,9 +223,10 @@ fn trak(id: u32, track: &Track, chunks: Option<&[usize]>, out: &mut Vec<u8>) {
 fn stbl(track: &Track, chunks: Option<&[usize]>, out: &mut Vec<u8>) {
     full_box(out, b"stsd", 0, 0, |out| {
         words(out, &[1]);
-        plain_box(out, &track.entry, |out| match track.is_video {
-            true => h264::sample_entry(track.size, out),
-            false => mp4a(out),
+        plain_box(out, &track.entry, |out| match (&track.entry_body, track.is_video) {
+            (Some(body), _) => out.extend(body),
+            (None, true) => h264::sample_entry(track.size, out),
+            (None, false) => mp4a(out),
         });
     });
     let samples = if chunks.is_some() { track.samples.as_slice() } else { &[] };
