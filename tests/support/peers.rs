@@ -42,9 +42,11 @@ impl Peers {
         let rest = ["-i", file, "-map", stream, "-c", "copy", "-f", "framemd5", "-"];
         let lines = self.ffmpeg(&[options, &rest].concat());
         let samples = lines.lines().filter(|line| !line.starts_with('#'));
-        // stream, dts, pts, duration, size, checksum
+        // stream, dts, pts, duration, size, checksum, then what the container says beside them
         samples
-            .map(|line| line.split(',').skip(4).map(str::trim).collect::<Vec<_>>().join(" "))
+            .map(|line| {
+                line.split(',').skip(4).take(2).map(str::trim).collect::<Vec<_>>().join(" ")
+            })
             .collect()
     }
 }

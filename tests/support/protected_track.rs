@@ -19,7 +19,8 @@ pub fn stored_samples(file: &[u8], iv_size: usize) -> Vec<Stored> {
             continue;
         }
         let traf = find(moof.body, b"traf").expect("a traf");
-        let sizes = sizes(find(traf.body, b"trun").expect("a trun").body);
+        let constant = constant_size(find(traf.body, b"tfhd").expect("a tfhd").body);
+        let sizes = sizes(find(traf.body, b"trun").expect("a trun").body, constant);
         let infos = infos(find(traf.body, b"senc").expect("a senc").body, iv_size);
         assert_eq!(sizes.1.len(), infos.len());
         let mut at = moof.offset + sizes.0;
@@ -35,12 +36,25 @@ fn find<'b>(siblings: &'b [u8], kind: &[u8; 4]) -> Option<Child<'b>> {
     boxes(siblings).flatten().find(|child| child.kind.0 == *kind)
 }
 
+/// The size of samples that have none of their own.
+fn constant_size(tfhd: &[u8]) -> Option<usize> {
+    let mut fields = Fields::new(tfhd);
+    let (_, flags) = fields.version_and_flags().unwrap();
+    fields.take(4).unwrap();
+    for (flag, len) in [(1, 8), (2, 4), (8, 4)] {
+        if flags & flag != 0 {
+            fields.take(len).unwrap();
+        }
+    }
+    (flags & 0x10 != 0).then(|| fields.u32().unwrap() as usize)
+}
+
 /// Data offset and the sizes.
-fn sizes(trun: &[u8]) -> (usize, Vec<usize>) {
+fn sizes(trun: &[u8], constant: Option<usize>) -> (usize, Vec<usize>) {
     let mut fields = Fields::new(trun);
     let (_, flags) = fields.version_and_flags().unwrap();
     let count = fields.u32().unwrap();
-    assert_eq!(flags & 0x201, 0x201, "data offset and sizes are there");
+    assert_eq!(flags & 1, 1, "the data offset is there");
     let offset = fields.u32().unwrap() as usize;
     if flags & 4 != 0 {
         fields.u32().unwrap();
@@ -48,7 +62,8 @@ fn sizes(trun: &[u8]) -> (usize, Vec<usize>) {
     let size_of = |_| {
         let present = [0x100, 0x200, 0x400, 0x800].into_iter().filter(|flag| flags & flag != 0);
         let values: Vec<_> = present.map(|flag| (flag, fields.u32().unwrap())).collect();
-        values.iter().find(|(flag, _)| *flag == 0x200).unwrap().1 as usize
+        let own = values.iter().find(|(flag, _)| *flag == 0x200).map(|(_, size)| *size as usize);
+        own.or(constant).expect("a size")
     };
     (offset, (0..count).map(size_of).collect())
 }
