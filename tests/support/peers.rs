@@ -31,6 +31,11 @@ impl Peers {
         run(Command::new(&self.ffmpeg).args(quiet).args(arguments))
     }
 
+    /// Runs the distribution's ffmpeg, which codes ten bits where the peer's codes eight.
+    pub fn distribution_ffmpeg(&self, arguments: &[&str]) {
+        run(Command::new("ffmpeg").args(["-nostdin", "-v", "error", "-y"]).args(arguments));
+    }
+
     /// Runs the packager.
     pub fn packager(&self, arguments: &[&str]) {
         run(Command::new(&self.packager).arg("--quiet").args(arguments));

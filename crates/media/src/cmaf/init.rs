@@ -1,6 +1,6 @@
 //! The init: `ftyp` and `moov` of one protected track (CMAF, 7.3.1 and 7.5).
 
-use super::TRACK_ID;
+use super::{TRACK_ID, write_file_type};
 use crate::bmff::{FourCc, full_box, plain_box};
 use crate::cenc::Tenc;
 use crate::input::TrackFrame;
@@ -60,13 +60,7 @@ pub struct InitProtection<'a> {
 /// Shape: the source's sample entry unchanged under `encv` or `enca`, with `sinf` behind its
 /// boxes; every sample table there and empty; an offset edit where the source has one.
 pub fn write_init(init: &Init<'_>, out: &mut Vec<u8>) {
-    plain_box(out, b"ftyp", |out| {
-        out.extend(b"mp41\0\0\0\0iso8isommp41dash");
-        if init.kind == MediaKind::Video {
-            out.extend(b"avc1");
-        }
-        out.extend(b"cmfc");
-    });
+    write_file_type(init.entry, out);
     plain_box(out, b"moov", |out| {
         write_mvhd(init, out);
         plain_box(out, b"trak", |out| write_trak(init, out));

@@ -15,4 +15,7 @@ pub enum CodecError {
     /// A unit type whose payload cannot be told apart from headers.
     #[error("{0} of type {1} are not supported")]
     UnitType(&'static str, u8),
+    /// A feature whose headers cannot be read exactly.
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
 }

@@ -10,6 +10,7 @@ mod dolby;
 mod error;
 mod flac;
 pub mod h264;
+pub mod hevc;
 mod nal;
 mod nal_bits;
 mod opus;
@@ -21,6 +22,7 @@ pub use error::CodecError;
 use crate::bmff::{Child, Fields, FourCc, boxes};
 use crate::input::{Malformed, Unsupported, What};
 use h264::AvcConfig;
+use hevc::HevcConfig;
 use sound_entry::SoundEntry;
 
 /// Clear bytes, then content: one unit of a sample, before any scheme's rules.
@@ -61,6 +63,8 @@ pub struct VideoTrack {
 pub enum VideoCodec {
     /// H.264.
     Avc(AvcConfig),
+    /// HEVC.
+    Hevc(HevcConfig),
 }
 
 /// Facts of an audio track.
@@ -114,7 +118,7 @@ impl TrackCodec {
     /// Errors: [`What`]; an encrypted one is [`Unsupported::Encrypted`].
     pub(crate) fn parse(entry: FourCc, body: &[u8]) -> Result<Self, What> {
         match &entry.0 {
-            b"avc1" | b"avc3" => VideoTrack::parse(entry, body).map(Self::Video),
+            b"avc1" | b"avc3" | b"hvc1" | b"hev1" => VideoTrack::parse(entry, body).map(Self::Video),
             b"mp4a" => aac::parse(body).map(Self::Audio),
             b"ac-3" => dolby::parse_ac3(body).map(Self::Audio),
             b"ec-3" => dolby::parse_ec3(body).map(Self::Audio),
@@ -148,6 +152,7 @@ impl VideoCodec {
                 let [profile, constraints, level] = config.profile;
                 format!("{entry}.{profile:02X}{constraints:02X}{level:02X}")
             }
+            Self::Hevc(config) => config.profile.codecs(entry),
         }
     }
 
@@ -158,6 +163,7 @@ impl VideoCodec {
     pub fn runs(&mut self, sample: &[u8], runs: &mut Vec<Run>) -> Result<(), What> {
         match self {
             Self::Avc(config) => config.runs(sample, runs),
+            Self::Hevc(config) => config.runs(sample, runs),
         }
     }
 
@@ -166,6 +172,7 @@ impl VideoCodec {
     pub fn largest_picture(&self) -> Option<(u32, u32)> {
         match self {
             Self::Avc(config) => config.sets.largest_picture(),
+            Self::Hevc(config) => config.sets.largest_picture(),
         }
     }
 }
@@ -186,6 +193,7 @@ impl VideoTrack {
         }
         let codec = match &entry.0 {
             b"avc1" | b"avc3" => VideoCodec::Avc(AvcConfig::parse(child(fields.rest(), b"avcC")?)?),
+            b"hvc1" | b"hev1" => VideoCodec::Hevc(HevcConfig::parse(child(fields.rest(), b"hvcC")?)?),
             _ => return Err(Unsupported::Codec(entry).into()),
         };
         let (coded_width, coded_height) = codec.largest_picture().unwrap_or((0, 0));

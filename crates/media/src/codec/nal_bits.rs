@@ -85,6 +85,15 @@ impl<'a> NalBits<'a> {
         let code = i64::from(self.ue()?);
         Ok(if code % 2 == 0 { -(code / 2) } else { code / 2 + 1 })
     }
+
+    /// byte_alignment() of ITU-T H.265, 7.3.2.5: a one, then zeros to the end of the byte.
+    pub(super) fn byte_alignment(&mut self) -> Result<(), CodecError> {
+        let is_marked = self.bit()?;
+        if !is_marked || self.bits(self.left_in_current)? != 0 {
+            return Err(CodecError::Value("the alignment behind a header"));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +119,21 @@ mod tests {
         assert_eq!(bits.bits(24), Ok(2));
         assert_eq!(bits.bytes_taken(), 11);
         assert_eq!(bits.bit(), Err(TRUNCATED));
+    }
+
+    #[test]
+    fn alignment_is_a_one_and_zeros() {
+        let aligned = |bytes: &[u8], before| {
+            let mut bits = NalBits::new(bytes);
+            bits.bits(before).and_then(|_| bits.byte_alignment()).map(|()| bits.bytes_taken())
+        };
+        assert_eq!(aligned(&[0b1011_1000, 0xff], 4), Ok(1));
+        assert_eq!(aligned(&[0b1011_0001, 0xff], 7), Ok(1));
+        assert_eq!(aligned(&[0b1011_0001, 0x80], 8), Ok(2));
+        assert_eq!(aligned(&[0b1011_0001], 8), Err(TRUNCATED));
+        for before in [0, 3, 4, 5] {
+            assert!(aligned(&[0b1011_0010, 0x80], before).is_err(), "{before}");
+        }
     }
 
     #[test]

@@ -4,9 +4,11 @@
 use super::error::PackageError;
 use super::keyring::Protection;
 use super::output::{FileId, Output};
+use crate::bmff::FourCc;
 use crate::cenc::{self, SampleInfo, SampleInfoError, SampleIv, Subsample};
-use crate::cmaf::{Entry, Fragment, SampleProtection, open_media_data};
-use crate::codec::Run;
+use crate::cmaf::{Entry, Fragment, SampleProtection, open_media_data, write_segment_type};
+use crate::codec::{Run, TrackCodec};
+use crate::input::Track;
 use std::io::IoSlice;
 
 /// Buffers of one scheme, kept from track to track.
@@ -28,6 +30,8 @@ pub(super) struct Buffers {
 
 /// One track in one scheme.
 pub(super) struct Rendition<'b> {
+    /// Type of the source's sample entry.
+    entry: FourCc,
     pub protection: Protection,
     pub buffers: &'b mut Buffers,
     /// The file that is being written.
@@ -46,7 +50,7 @@ pub(super) struct Rendition<'b> {
 impl<'b> Rendition<'b> {
     pub fn new(
         protection: Protection,
-        is_video: bool,
+        track: &Track,
         file: FileId,
         path: String,
         buffers: &'b mut Buffers,
@@ -60,7 +64,8 @@ impl<'b> Rendition<'b> {
             written: 0,
             next_iv,
             sequence: 1,
-            has_subsamples: is_video,
+            has_subsamples: matches!(track.codec, TrackCodec::Video(_)),
+            entry: track.entry,
             verified: (0, 0, 0),
         };
         rendition.clear();
@@ -149,13 +154,7 @@ impl<'b> Rendition<'b> {
         }
         buffers.head.clear();
         if begins_file {
-            crate::bmff::plain_box(&mut buffers.head, b"styp", |out| {
-                out.extend(b"mp41\0\0\0\0iso8isommp41dash");
-                if self.has_subsamples {
-                    out.extend(b"avc1");
-                }
-                out.extend(b"cmfs");
-            });
+            write_segment_type(self.entry, &mut buffers.head);
         }
         let moof_at = buffers.head.len();
         let protection = SampleProtection {

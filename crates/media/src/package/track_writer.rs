@@ -155,7 +155,7 @@ fn begin<'b>(
     } else {
         out.close(file).map_err(failed)?;
     }
-    let mut rendition = Rendition::new(protection, task.job.is_video(), file, path, buffers);
+    let mut rendition = Rendition::new(protection, &task.job.track, file, path, buffers);
     rendition.written = head as u64;
     Ok(rendition)
 }
