@@ -118,7 +118,9 @@ impl TrackCodec {
     /// Errors: [`What`]; an encrypted one is [`Unsupported::Encrypted`].
     pub(crate) fn parse(entry: FourCc, body: &[u8]) -> Result<Self, What> {
         match &entry.0 {
-            b"avc1" | b"avc3" | b"hvc1" | b"hev1" => VideoTrack::parse(entry, body).map(Self::Video),
+            b"avc1" | b"avc3" | b"hvc1" | b"hev1" => {
+                VideoTrack::parse(entry, body).map(Self::Video)
+            }
             b"mp4a" => aac::parse(body).map(Self::Audio),
             b"ac-3" => dolby::parse_ac3(body).map(Self::Audio),
             b"ec-3" => dolby::parse_ec3(body).map(Self::Audio),
@@ -193,7 +195,9 @@ impl VideoTrack {
         }
         let codec = match &entry.0 {
             b"avc1" | b"avc3" => VideoCodec::Avc(AvcConfig::parse(child(fields.rest(), b"avcC")?)?),
-            b"hvc1" | b"hev1" => VideoCodec::Hevc(HevcConfig::parse(child(fields.rest(), b"hvcC")?)?),
+            b"hvc1" | b"hev1" => {
+                VideoCodec::Hevc(HevcConfig::parse(child(fields.rest(), b"hvcC")?)?)
+            }
             _ => return Err(Unsupported::Codec(entry).into()),
         };
         let (coded_width, coded_height) = codec.largest_picture().unwrap_or((0, 0));

@@ -97,8 +97,8 @@ fn read_independent(
     let is_idr = matches!(unit_type, 19 | 20);
     let mut picture = if is_idr { Picture::default() } else { read_picture(bits, sps)? };
     picture.references += u32::from(pps.extension.refers_to_itself);
-    let has_offset = sps.has_sample_offset
-        && [bits.bit()?, sps.has_chroma && bits.bit()?].contains(&true);
+    let has_offset =
+        sps.has_sample_offset && [bits.bit()?, sps.has_chroma && bits.bit()?].contains(&true);
     if kind != SliceType::I {
         read_prediction(bits, kind, picture, sps, pps)?;
     }
