@@ -9,6 +9,8 @@ use std::path::Path;
 mod edge_entry;
 #[path = "../fuzz/entries/h264.rs"]
 mod h264_entry;
+#[path = "../fuzz/entries/hevc.rs"]
+mod hevc_entry;
 #[path = "../fuzz/entries/keys.rs"]
 mod keys_entry;
 #[path = "../fuzz/entries/manifests.rs"]
@@ -80,6 +82,11 @@ fn edge() {
 #[test]
 fn h264() {
     replay("h264", h264_entry::run);
+}
+
+#[test]
+fn hevc() {
+    replay("hevc", hevc_entry::run);
 }
 
 #[test]

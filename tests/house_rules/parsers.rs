@@ -17,6 +17,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/media/src/bmff/", "mp4"),
     ("crates/media/src/cenc/", "mp4"),
     ("crates/media/src/codec/", "h264"),
+    ("crates/media/src/codec/hevc/", "hevc"),
     ("crates/media/src/input/", "mp4"),
     ("crates/media/src/inspect/", "mp4"),
     ("crates/media/src/manifest/", "manifests"),
