@@ -35,7 +35,7 @@ pub struct Arguments {
     /// Raw keys (JSON list) instead of those of the key service; for tests and for moving in.
     #[arg(long, value_name = "FILE", requires = "out")]
     keys: Option<PathBuf>,
-    /// Renditions and sound tracks: MP4 files with H.264 and AAC.
+    /// Renditions and sound tracks: MP4 files with H.264 or HEVC, and AAC.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 }
