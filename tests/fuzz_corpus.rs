@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+#[path = "../fuzz/entries/av1.rs"]
+mod av1_entry;
 #[path = "../fuzz/entries/edge.rs"]
 mod edge_entry;
 #[path = "../fuzz/entries/h264.rs"]
@@ -23,6 +25,8 @@ mod names_entry;
 mod pssh_entry;
 #[path = "../fuzz/entries/tokens.rs"]
 mod tokens_entry;
+#[path = "../fuzz/entries/vp9.rs"]
+mod vp9_entry;
 
 /// Damaged copies of each seed.
 const COPIES: u32 = 300;
@@ -75,6 +79,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn av1() {
+    replay("av1", av1_entry::run);
+}
+
+#[test]
 fn edge() {
     replay("edge", edge_entry::run);
 }
@@ -117,4 +126,9 @@ fn pssh() {
 #[test]
 fn tokens() {
     replay("tokens", tokens_entry::run);
+}
+
+#[test]
+fn vp9() {
+    replay("vp9", vp9_entry::run);
 }

@@ -19,7 +19,7 @@ fn write_brands(entry: FourCc, cmaf: &[u8; 4], out: &mut Vec<u8>) {
     out.extend(b"mp41\0\0\0\0iso8isommp41dash");
     match &entry.0 {
         b"avc1" | b"avc3" => out.extend(b"avc1"),
-        b"hvc1" | b"hev1" => out.extend(entry.0),
+        b"hvc1" | b"hev1" | b"av01" | b"vp09" => out.extend(entry.0),
         _ => {}
     }
     if entry.0 != *b"hev1" {

@@ -4,26 +4,32 @@
 //! so each codec's headers are read to the byte where content begins. Nothing else is read.
 
 mod aac;
+pub mod av1;
 mod channel_layout;
 mod config_bits;
 mod dolby;
 mod error;
 mod flac;
 pub mod h264;
+mod header_bits;
 pub mod hevc;
 mod nal;
 mod nal_bits;
 mod opus;
 mod sound_entry;
+pub mod vp9;
 
 pub use channel_layout::ChannelLayout;
 pub use error::CodecError;
 
 use crate::bmff::{Child, Fields, FourCc, boxes};
 use crate::input::{Malformed, Unsupported, What};
+use av1::Av1Config;
 use h264::AvcConfig;
 use hevc::HevcConfig;
+use model::Scheme;
 use sound_entry::SoundEntry;
+use vp9::Vp9Config;
 
 /// Clear bytes, then content: one unit of a sample, before any scheme's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +38,15 @@ pub struct Run {
     pub clear: usize,
     /// Coded picture.
     pub content: usize,
+}
+
+/// Where the protected part of a run ends; what is left over stays clear behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtectedEnd {
+    /// With the content.
+    Content,
+    /// With the last cipher block that the content fills.
+    WholeBlock,
 }
 
 /// What a track is coded with.
@@ -65,6 +80,10 @@ pub enum VideoCodec {
     Avc(AvcConfig),
     /// HEVC.
     Hevc(HevcConfig),
+    /// AV1.
+    Av1(Box<Av1Config>),
+    /// VP9.
+    Vp9(Vp9Config),
 }
 
 /// Facts of an audio track.
@@ -118,7 +137,7 @@ impl TrackCodec {
     /// Errors: [`What`]; an encrypted one is [`Unsupported::Encrypted`].
     pub(crate) fn parse(entry: FourCc, body: &[u8]) -> Result<Self, What> {
         match &entry.0 {
-            b"avc1" | b"avc3" | b"hvc1" | b"hev1" => {
+            b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"av01" | b"vp09" => {
                 VideoTrack::parse(entry, body).map(Self::Video)
             }
             b"mp4a" => aac::parse(body).map(Self::Audio),
@@ -155,17 +174,31 @@ impl VideoCodec {
                 format!("{entry}.{profile:02X}{constraints:02X}{level:02X}")
             }
             Self::Hevc(config) => config.profile.codecs(entry),
+            Self::Av1(config) => config.codecs(),
+            Self::Vp9(config) => config.codecs(),
+        }
+    }
+
+    /// Where protected parts end: `cenc` has whole blocks (CMAF, 8.2.2.1); so has VP9 in every
+    /// scheme (VP Codec ISO Media File Format Binding, "Common Encryption").
+    #[must_use]
+    pub const fn protected_end(&self, scheme: Scheme) -> ProtectedEnd {
+        match (self, scheme) {
+            (Self::Avc(_) | Self::Hevc(_) | Self::Av1(_), Scheme::Cbcs) => ProtectedEnd::Content,
+            (_, Scheme::Cenc) | (Self::Vp9(_), Scheme::Cbcs) => ProtectedEnd::WholeBlock,
         }
     }
 
     /// Splits the next sample of the track into runs.
     ///
     /// Shape: `runs` is emptied and filled; it covers the sample exactly.
-    /// Errors: [`Malformed::NalLengths`], [`Malformed::Codec`].
+    /// Errors: [`Malformed::NalLengths`], [`Malformed::Codec`], [`Unsupported::Feature`].
     pub fn runs(&mut self, sample: &[u8], runs: &mut Vec<Run>) -> Result<(), What> {
         match self {
             Self::Avc(config) => config.runs(sample, runs),
             Self::Hevc(config) => config.runs(sample, runs),
+            Self::Av1(config) => config.runs(sample, runs),
+            Self::Vp9(config) => config.runs(sample, runs),
         }
     }
 
@@ -175,6 +208,8 @@ impl VideoCodec {
         match self {
             Self::Avc(config) => config.sets.largest_picture(),
             Self::Hevc(config) => config.sets.largest_picture(),
+            // Their frames are held to the sample entry's size.
+            Self::Av1(_) | Self::Vp9(_) => None,
         }
     }
 }
@@ -197,6 +232,14 @@ impl VideoTrack {
             b"avc1" | b"avc3" => VideoCodec::Avc(AvcConfig::parse(child(fields.rest(), b"avcC")?)?),
             b"hvc1" | b"hev1" => {
                 VideoCodec::Hevc(HevcConfig::parse(child(fields.rest(), b"hvcC")?)?)
+            }
+            b"av01" => {
+                let config = Av1Config::parse(child(fields.rest(), b"av1C")?, (width, height))?;
+                VideoCodec::Av1(Box::new(config))
+            }
+            b"vp09" => {
+                let config = child(fields.rest(), b"vpcC")?;
+                VideoCodec::Vp9(Vp9Config::parse(config, (width, height))?)
             }
             _ => return Err(Unsupported::Codec(entry).into()),
         };

@@ -7,7 +7,7 @@ use super::output::{FileId, Output};
 use crate::bmff::FourCc;
 use crate::cenc::{self, SampleInfo, SampleInfoError, SampleIv, Subsample};
 use crate::cmaf::{Entry, Fragment, SampleProtection, open_media_data, write_segment_type};
-use crate::codec::{Run, TrackCodec};
+use crate::codec::{ProtectedEnd, Run, TrackCodec};
 use crate::input::Track;
 use std::io::IoSlice;
 
@@ -32,6 +32,8 @@ pub(super) struct Buffers {
 pub(super) struct Rendition<'b> {
     /// Type of the source's sample entry.
     entry: FourCc,
+    /// Where the protected parts of a sample end.
+    protected_end: ProtectedEnd,
     pub protection: Protection,
     pub buffers: &'b mut Buffers,
     /// The file that is being written.
@@ -56,6 +58,10 @@ impl<'b> Rendition<'b> {
         buffers: &'b mut Buffers,
     ) -> Self {
         let next_iv = protection.first_iv;
+        let protected_end = match &track.codec {
+            TrackCodec::Video(video) => video.codec.protected_end(protection.scheme),
+            TrackCodec::Audio(_) => ProtectedEnd::Content,
+        };
         let mut rendition = Self {
             protection,
             buffers,
@@ -66,6 +72,7 @@ impl<'b> Rendition<'b> {
             sequence: 1,
             has_subsamples: matches!(track.codec, TrackCodec::Video(_)),
             entry: track.entry,
+            protected_end,
             verified: (0, 0, 0),
         };
         rendition.clear();
@@ -87,7 +94,7 @@ impl<'b> Rendition<'b> {
     /// Encrypts a sample into the fragment; `runs` is empty for sound.
     pub fn add(&mut self, sample: &[u8], runs: &[Run]) -> Result<(), SampleInfoError> {
         let buffers = &mut *self.buffers;
-        cenc::map(runs, self.protection.scheme, &mut buffers.subsamples);
+        cenc::map(runs, self.protected_end, &mut buffers.subsamples);
         let len = SampleInfo::write(self.next_iv, &buffers.subsamples, &mut buffers.info)?;
         buffers.info_sizes.push(len);
         let start = buffers.payload.len();

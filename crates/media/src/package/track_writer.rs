@@ -134,7 +134,7 @@ fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
 
 /// Begins a rendition's files: the init, and the room for the index of a single file.
 fn begin<'b>(
-    task: &TrackJob<'_>,
+    task: &TrackJob<'b>,
     protection: Protection,
     buffers: &'b mut Buffers,
     track: &mut TrackRendition,
