@@ -150,12 +150,12 @@ impl Shape {
     pub fn references(&self) -> u32 {
         let mut count = u32::from(self.refers_to_itself());
         if !self.is_idr() {
-            count += self.used_set().iter().filter(|one| one.1).count() as u32;
+            count += self.used_set().iter().filter(|one| one.1).map(|_| 1).sum::<u32>();
             if self.sequence.has_long_term {
                 let known = &self.sequence.known_long_term;
                 let of_sps = self.long_of_sps.iter().filter(|at| known[**at % known.len()]);
-                count += of_sps.count() as u32;
-                count += self.long_own.iter().filter(|used| **used).count() as u32;
+                count += of_sps.map(|_| 1).sum::<u32>();
+                count += self.long_own.iter().filter(|used| **used).map(|_| 1).sum::<u32>();
             }
         }
         count

@@ -1,0 +1,23 @@
+//! Independent tools decide about packages: every codec, both schemes, both layouts.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of tests may panic"
+)]
+
+#[path = "../support/peers.rs"]
+mod peers;
+#[path = "../support/protected_track.rs"]
+mod protected_track;
+
+mod audio_clips;
+mod clip;
+mod decrypting;
+mod h264_clips;
+mod hevc_clips;
+mod keys;
+mod open_clips;
+mod packaged;
+mod storing;
