@@ -1,64 +1,20 @@
 //! `package`: clear video in, an encrypted and verified package out.
 
+mod arguments;
+mod meter;
+
+pub use arguments::Arguments;
+
 use super::{Failure, Place, block_on};
-use crate::measure::thread_cpu_s;
-use crate::screen::{Answer, byte_bar};
+use crate::screen::Answer;
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
 use keys::PackagingKeys;
-use media::package::{Layout, Progress};
-use model::{ContentId, PackagedEvent, Scheme};
+use meter::Meter;
+use model::{ContentId, PackagedEvent};
 use server::Home;
 use server::clock::Clock;
 use server::vault::{Job, OnProgress, PackagingError, package_with};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Arguments of `package`.
-#[derive(Args)]
-pub struct Arguments {
-    /// The title's id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
-    #[arg(long, value_name = "ID")]
-    content: String,
-    /// Write the package to this folder; absent: to the store of `--data`, and publish it.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Protection scheme; `dual` writes both from one reading.
-    #[arg(long, value_enum, default_value_t = Schemes::Cbcs)]
-    scheme: Schemes,
-    /// How the media lies in files.
-    #[arg(long, value_enum, default_value_t = Files::Segments)]
-    layout: Files,
-    /// Shortest segment; it ends at the next key frame.
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    segment_seconds: u32,
-    /// Raw keys (JSON list) instead of those of the key service; for tests and for moving in.
-    #[arg(long, value_name = "FILE", requires = "out")]
-    keys: Option<PathBuf>,
-    /// Renditions and sound tracks: MP4 files with H.264 or HEVC, and AAC.
-    #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
-}
-
-/// Schemes of a package.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Schemes {
-    /// AES-CBC in a 1:9 pattern: every current device.
-    Cbcs,
-    /// AES-CTR: older devices.
-    Cenc,
-    /// Both, as two sets of files.
-    Dual,
-}
-
-/// Layouts of a package.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Files {
-    /// A file for each segment.
-    Segments,
-    /// One file for each track, read by byte ranges.
-    SingleFile,
-}
+use std::path::Path;
 
 /// Packages, and prints the package's own document with what its verification cost.
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
@@ -66,15 +22,8 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         ContentId::parse(&arguments.content).context("--content").map_err(Failure::Environment)?;
     let job = Job {
         content_id,
-        schemes: match arguments.scheme {
-            Schemes::Cbcs => vec![Scheme::Cbcs],
-            Schemes::Cenc => vec![Scheme::Cenc],
-            Schemes::Dual => Scheme::ALL.to_vec(),
-        },
-        layout: match arguments.layout {
-            Files::Segments => Layout::Segments,
-            Files::SingleFile => Layout::SingleFile,
-        },
+        schemes: arguments.scheme.list(),
+        layout: arguments.layout.layout(),
         segment_s: arguments.segment_seconds,
         inputs: arguments.inputs,
     };
@@ -130,29 +79,6 @@ fn read_keys(file: &Path, content_id: &ContentId) -> Result<PackagingKeys, Failu
     let keys = keys::key_file::parse(&text).with_context(about).map_err(Failure::Refused)?;
     let own = keys.into_iter().filter(|key| key.content_id == *content_id).map(|key| key.key);
     Ok(PackagingKeys::new(own.collect()))
-}
-
-/// A progress bar, and the CPU time of the verification, which is counted apart.
-#[derive(Clone, Default)]
-struct Meter(Arc<Mutex<f64>>);
-
-impl Meter {
-    fn on_progress(&self, what: &str) -> OnProgress {
-        let (what, verified) = (what.to_owned(), Arc::clone(&self.0));
-        let (mut bar, mut began) = (None, 0.0);
-        Box::new(move |progress| match progress {
-            Progress::Begins { total } => bar = Some(byte_bar(&what, total)),
-            Progress::Packaged { bytes } => bar.iter().for_each(|bar| bar.inc(bytes)),
-            Progress::VerificationBegins => began = thread_cpu_s(),
-            Progress::VerificationEnds => {
-                *verified.lock().unwrap_or_else(PoisonError::into_inner) += thread_cpu_s() - began;
-            }
-        })
-    }
-
-    fn verify_cpu_s(&self) -> f64 {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn print(event: &PackagedEvent, verify_cpu_s: f64, answer: Answer) {
