@@ -17,17 +17,20 @@ mod resume;
 mod schema;
 mod settings;
 mod sign_ins;
+mod spool;
 mod streams;
 mod titles;
 
 pub mod ephemeral;
 pub mod objects;
+pub mod remote;
 
 pub use audit::{AUDIT_BATCH_MAX, AUDIT_TEXT_MAX, AuditEntry, AuditVerdict, FirstBadRow};
 pub use error::StoreError;
 pub use keys::StoredKek;
 pub use out_folder::OutFolder;
 pub use outbox::OutboxRow;
+pub use spool::Spool;
 pub use streams::{StartStream, StreamRow};
 
 use database::Database;
