@@ -43,6 +43,19 @@ pub fn byte_bar(what: &str, total_bytes: u64) -> ProgressBar {
     bar
 }
 
+/// A bar over a length of media, in milliseconds; 0 is a length that is not known.
+pub fn time_bar(what: &str, total_ms: u64) -> ProgressBar {
+    let total_ms = Some(total_ms).filter(|total| *total > 0);
+    let bar = ProgressBar::with_draw_target(total_ms, ProgressDrawTarget::stderr());
+    bar.set_style(
+        ProgressStyle::with_template("{prefix:>10} [{bar:32}] {percent}%  {eta}")
+            .expect("the template is a constant")
+            .progress_chars("=> "),
+    );
+    bar.set_prefix(what.to_owned());
+    bar
+}
+
 /// A spinner for a step whose length is not known.
 pub fn spinner(what: &str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what.to_owned());

@@ -185,7 +185,7 @@ async fn bring_title(
         schemes: Scheme::ALL.to_vec(),
         layout: Layout::Segments,
         segment_s: 4,
-        inputs: clips.inputs.clone(),
+        inputs: clips.inputs.iter().cloned().map(Into::into).collect(),
     };
     package_title(home, job).await.map(drop)
 }

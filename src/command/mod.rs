@@ -5,6 +5,7 @@
 mod account;
 mod audit_leaks;
 mod bench;
+mod bound;
 mod demo;
 mod inspect;
 mod keys;
@@ -13,6 +14,7 @@ mod package;
 mod plan;
 mod serve;
 mod shell;
+mod source;
 mod title;
 
 use crate::screen::Answer;
@@ -20,6 +22,7 @@ use clap::{Parser, Subcommand};
 use server::{Config, Home};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use tokio::runtime::{Builder, Runtime};
 
 /// Content protection for a streaming service: package, keep keys, decide, license, deliver.
 #[derive(Parser)]
@@ -82,6 +85,15 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         line: Vec<OsString>,
     },
+    /// Become another program that ends with its parent.
+    #[command(name = bound::NAME, hide = true)]
+    RunBound {
+        /// The parent's process id.
+        parent: u32,
+        /// The program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        line: Vec<OsString>,
+    },
 }
 
 impl Command {
@@ -98,7 +110,7 @@ impl Command {
         match line.command {
             Self::Demo(arguments) => demo::run(arguments, &place, answer),
             Self::Package(arguments) => package::run(arguments, &place, answer),
-            Self::Inspect(arguments) => inspect::run(arguments, answer),
+            Self::Inspect(arguments) => inspect::run(arguments, &place, answer),
             Self::Serve(arguments) => serve::run(arguments, &place),
             Self::Keys(arguments) => keys::run(arguments, &place, answer),
             Self::Account(arguments) => account::run(arguments, &place, answer),
@@ -110,6 +122,7 @@ impl Command {
             Self::Openapi => shell::openapi(),
             Self::Completions(arguments) => shell::completions(&arguments),
             Self::Man => shell::man(),
+            Self::RunBound { parent, line } => bound::run(parent, &line),
             Self::MeasureOne { line } => crate::measure::meter(&line).map_err(Failure::Refused),
         }
     }
@@ -185,9 +198,10 @@ impl Failure {
 
 /// Runs a command's asynchronous part.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::environment)?
-        .block_on(work)
+    runtime()?.block_on(work)
+}
+
+/// What drives the network, for a command that waits for it at more than one place.
+fn runtime() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread().enable_all().build().map_err(Failure::environment)
 }

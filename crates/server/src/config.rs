@@ -40,6 +40,10 @@ pub struct Config {
     pub region: Region,
     /// Which other origins' pages may talk to the service.
     pub cors: Cors,
+    /// Where `s3://` leads.
+    pub s3: S3,
+    /// What packaging uses.
+    pub packaging: Packaging,
 }
 
 /// Where the service listens and how viewers reach it.
@@ -112,6 +116,26 @@ pub struct Cors {
     pub allowed_origins: Vec<String>,
 }
 
+/// Where `s3://` leads. Credentials are no setting: they come from the `AWS_*` variables.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct S3 {
+    /// URL of the server; absent: `AWS_ENDPOINT_URL`, then Amazon's for the region.
+    pub endpoint: Option<String>,
+    /// Region; absent: `AWS_REGION`.
+    pub region: Option<String>,
+    /// Allows an endpoint without TLS.
+    pub allow_http: bool,
+}
+
+/// What packaging uses.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Packaging {
+    /// Folder for nameless temporary files; absent: the system's (`TMPDIR`).
+    pub temporary: Option<PathBuf>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -123,6 +147,8 @@ impl Default for Config {
             tokens: Tokens::default(),
             region: Region::default(),
             cors: Cors::default(),
+            s3: S3::default(),
+            packaging: Packaging::default(),
         }
     }
 }
@@ -177,7 +203,8 @@ pub enum ConfigError {
 }
 
 /// Sections of the settings, each with keys of its own.
-const SECTIONS: [&str; 6] = ["listen", "store", "keys", "tokens", "region", "cors"];
+const SECTIONS: [&str; 8] =
+    ["listen", "store", "keys", "tokens", "region", "cors", "s3", "packaging"];
 
 impl Config {
     /// Reads the settings of this process: the file, then the `STRONGROOM_*` variables, then
@@ -290,6 +317,19 @@ impl Config {
         self.keys.master_file.clone().unwrap_or_else(|| self.secrets_folder().join("master.key"))
     }
 
+    /// Where `s3://` leads, for the commands that read and write there.
+    #[must_use]
+    pub fn remote(&self) -> store::remote::Settings {
+        let S3 { endpoint, region, allow_http } = self.s3.clone();
+        store::remote::Settings { endpoint, region, allow_http }
+    }
+
+    /// Where temporary files are made.
+    #[must_use]
+    pub fn spool(&self) -> store::Spool {
+        store::Spool::new(self.packaging.temporary.clone().unwrap_or_else(std::env::temp_dir))
+    }
+
     /// Where the running service writes its address.
     #[must_use]
     pub fn url_file(&self) -> PathBuf {
@@ -368,6 +408,8 @@ mod tests {
         let variables = [
             ("STRONGROOM_LISTEN_ADDRESS", "127.0.0.1:2"),
             ("STRONGROOM_CORS_ALLOWED_ORIGINS", r#"["https://tv.example"]"#),
+            ("STRONGROOM_S3_ENDPOINT", "http://127.0.0.1:9000"),
+            ("STRONGROOM_S3_ALLOW_HTTP", "true"),
             ("STRONGROOM_LOG", "debug"),
             ("PATH", "/bin"),
         ];
@@ -375,6 +417,8 @@ mod tests {
         assert_eq!(config.listen.address.port(), 2);
         assert_eq!(config.tokens.license_url_s, 20);
         assert_eq!(config.cors.allowed_origins, ["https://tv.example"]);
+        assert_eq!(config.s3.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+        assert!(config.s3.allow_http);
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! What `package` can be asked.
 
+use super::ladder::Ladder;
+use crate::command::source::Location;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use media::package::Layout;
 use model::Scheme;
+use std::ffi::OsString;
 use std::path::PathBuf;
+use store::remote::Address;
 
 /// Arguments of `package`.
 #[derive(Args)]
@@ -11,9 +16,10 @@ pub struct Arguments {
     /// The title's id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     #[arg(long, value_name = "ID")]
     pub(super) content: String,
-    /// Write the package to this folder; absent: to the store of `--data`, and publish it.
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: Option<PathBuf>,
+    /// Write the package to this folder, or below s3://BUCKET/PREFIX; absent: to the store of
+    /// `--data`, and publish it.
+    #[arg(long, value_name = "DIR|S3", value_parser = OsStringValueParser::new().try_map(Place::parse))]
+    pub(super) out: Option<Place>,
     /// Protection scheme; `dual` writes both from one reading.
     #[arg(long, value_enum, default_value_t = Schemes::Cbcs)]
     pub(super) scheme: Schemes,
@@ -26,9 +32,50 @@ pub struct Arguments {
     /// Raw keys (JSON list) instead of those of the key service; for tests and for moving in.
     #[arg(long, value_name = "FILE", requires = "out")]
     pub(super) keys: Option<PathBuf>,
-    /// Renditions and sound tracks: MP4 files with H.264 and AAC.
-    #[arg(required = true, value_name = "INPUT")]
-    pub(super) inputs: Vec<PathBuf>,
+    /// Encode one mezzanine into aligned renditions first, by ffmpeg: `auto`, or heights such as
+    /// 1080p,720p,360p. Nothing is enlarged.
+    #[arg(long, value_name = "RUNGS", value_parser = Ladder::parse)]
+    pub(super) ladder: Option<Ladder>,
+    /// What the renditions of `--ladder` are encoded with.
+    #[arg(long, value_enum, requires = "ladder", default_value_t = LadderCodec::H264)]
+    pub(super) ladder_codec: LadderCodec,
+    /// Renditions and sound tracks: a path, `-` (standard input), http(s)://… or
+    /// s3://BUCKET/KEY. MP4 and MOV are read as they are; MPEG-TS, Matroska, WebM, AVI and FLV
+    /// through ffmpeg, which copies.
+    #[arg(required = true, value_name = "INPUT",
+          value_parser = OsStringValueParser::new().try_map(Location::parse))]
+    pub(super) inputs: Vec<Location>,
+}
+
+/// Where a package goes.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// A folder.
+    Folder(PathBuf),
+    /// A prefix of a bucket.
+    Bucket(Address),
+}
+
+impl Place {
+    fn parse(text: OsString) -> Result<Self, String> {
+        let address = text.to_str().map_or(Ok(None), Address::parse);
+        match address.map_err(|error| error.to_string())? {
+            None => Ok(Self::Folder(text.into())),
+            Some(Address::Http(_)) => Err("a package goes to a folder or to s3://…".to_owned()),
+            Some(address @ Address::S3 { .. }) => Ok(Self::Bucket(address)),
+        }
+    }
+}
+
+/// Codecs of a ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LadderCodec {
+    /// H.264, by libx264: every device.
+    H264,
+    /// HEVC, by libx265.
+    Hevc,
+    /// AV1, by SVT-AV1.
+    Av1,
 }
 
 /// Schemes of a package.

@@ -1,43 +1,48 @@
 //! `package`: clear video in, an encrypted and verified package out.
 
 mod arguments;
+mod ladder;
 mod meter;
 
 pub use arguments::Arguments;
 
-use super::{Failure, Place, block_on};
+use super::source::Sources;
+use super::{Failure, Place, runtime};
 use crate::screen::Answer;
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use keys::PackagingKeys;
 use meter::Meter;
 use model::{ContentId, PackagedEvent};
 use server::Home;
 use server::clock::Clock;
-use server::vault::{Job, OnProgress, PackagingError, package_with};
+use server::vault::{Job, OnProgress, PackagingError, Source, Target, package_with};
 use std::path::Path;
 
 /// Packages, and prints the package's own document with what its verification cost.
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
     let content_id =
         ContentId::parse(&arguments.content).context("--content").map_err(Failure::Environment)?;
+    let runtime = runtime()?;
+    let sources = Sources::new(place, runtime.handle().clone())?;
     let job = Job {
         content_id,
         schemes: arguments.scheme.list(),
         layout: arguments.layout.layout(),
         segment_s: arguments.segment_seconds,
-        inputs: arguments.inputs,
+        inputs: inputs(&arguments, &sources)?,
     };
     let meter = Meter::default();
     let progress = meter.on_progress("packaging");
-    let event = block_on(async {
-        let made = match (arguments.out, arguments.keys) {
-            (Some(folder), Some(file)) => {
+    let target = arguments.out.map(|out| target(out, &sources));
+    let event = runtime.block_on(async {
+        let made = match (target, arguments.keys) {
+            (Some(target), Some(file)) => {
                 let keys = read_keys(&file, &job.content_id)?;
-                package_with(keys, folder, job, &Clock::System, progress).await
+                package_with(keys, target, job, &Clock::System, progress).await
             }
-            (Some(folder), None) => {
+            (Some(target), None) => {
                 let home = place.home().await?;
-                home.vault.package_to_folder(folder, job, &home.clock, progress).await
+                home.vault.package_to(target, job, &home.clock, progress).await
             }
             (None, _) => publish(&place.home().await?, job, progress).await,
         };
@@ -45,6 +50,28 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
     })?;
     print(&event, meter.verify_cpu_s(), answer);
     Ok(())
+}
+
+/// What the packager reads: the sources, or the ladder that is made of the one source.
+fn inputs(arguments: &Arguments, sources: &Sources) -> Result<Vec<Source>, Failure> {
+    let Some(ladder) = &arguments.ladder else { return sources.packageable(&arguments.inputs) };
+    let [mezzanine] = &arguments.inputs[..] else {
+        return Err(Failure::Environment(anyhow!("--ladder takes one input, the mezzanine")));
+    };
+    let (codec, segment_s) = (arguments.ladder_codec, arguments.segment_seconds);
+    let source = sources.find(mezzanine)?;
+    ladder::encode(&source, ladder, codec, segment_s, sources).map(|made| vec![made])
+}
+
+fn target(place: arguments::Place, sources: &Sources) -> Target {
+    match place {
+        arguments::Place::Folder(folder) => Target::Folder(folder),
+        arguments::Place::Bucket(address) => Target::Bucket {
+            client: sources.client().clone(),
+            address,
+            spool: sources.spool().clone(),
+        },
+    }
 }
 
 /// Packages a title into a home's store and publishes it.

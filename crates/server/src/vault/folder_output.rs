@@ -1,40 +1,12 @@
-//! Plain files as the packager's sources and target.
+//! A folder as the packager's target.
 
+use super::source::FileInput;
 use media::Input;
 use media::package::{FileId, Output};
 use std::fs::File;
 use std::io::{self, IoSlice, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-
-/// A file as a source.
-pub struct FileInput {
-    file: File,
-    len: u64,
-}
-
-impl FileInput {
-    /// Opens a regular file. Errors: of the disk; [`io::ErrorKind::InvalidInput`] for anything
-    /// else, which has no length to rely on.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(Self { len: metadata.len(), file })
-    }
-}
-
-impl Input for FileInput {
-    fn len(&self) -> u64 {
-        self.len
-    }
-
-    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(out, offset)
-    }
-}
 
 /// A folder as a target: nobody looks into it before it is published.
 pub struct FolderOutput {

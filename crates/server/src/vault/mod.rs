@@ -3,20 +3,23 @@
 //! Front reaches it only through [`crate::vault_link`].
 
 mod audit_writer;
+mod bucket_output;
 mod folder_output;
 mod kek_cache;
 mod key_service;
 mod license;
 mod master_key;
 mod packaging;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use audit_writer::AuditError;
-pub use folder_output::{FileInput, FolderOutput};
+pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
 pub use master_key::MasterKeyRefused;
-pub use packaging::{Job, OnProgress, PackagingError, package_with};
+pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
+pub use source::{FileInput, Source};
 
 use audit_writer::AuditWriter;
 use key_service::KeyService;

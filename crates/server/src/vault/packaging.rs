@@ -3,18 +3,21 @@
 //! Killed at any moment it leaves the old package or the new one, never half of one.
 
 use super::Vault;
-use super::folder_output::{FileInput, FolderOutput};
+use super::bucket_output::BucketOutput;
+use super::folder_output::FolderOutput;
 use super::key_service::KeyServiceError;
+use super::source::Source;
 use crate::clock::Clock;
 use keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
-use media::package::{Layout, PackageError, Plan, Probe, Progress, package, probe};
+use media::package::{Layout, Output, PackageError, Plan, Probe, Progress, package, probe};
 use model::{ContentId, PackageId, PackagedEvent, Scheme, Title, TitlePolicy, TitleState};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::objects::Folder;
-use store::{OutFolder, StoreError};
+use store::remote::{Address, Client, RemotePackage};
+use store::{OutFolder, Spool, StoreError};
 
 /// What is to be packaged.
 #[derive(Clone, Debug)]
@@ -28,7 +31,23 @@ pub struct Job {
     /// Shortest segment, seconds.
     pub segment_s: u32,
     /// The clear sources.
-    pub inputs: Vec<PathBuf>,
+    pub inputs: Vec<Source>,
+}
+
+/// Where a package goes that the service does not publish.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A folder, which may hold an older package.
+    Folder(PathBuf),
+    /// An empty prefix of a bucket.
+    Bucket {
+        /// What reaches it.
+        client: Client,
+        /// The prefix.
+        address: Address,
+        /// Where files are until they are complete.
+        spool: Spool,
+    },
 }
 
 /// Told of a job's progress, on the thread that works.
@@ -38,10 +57,10 @@ pub type OnProgress = Box<dyn FnMut(Progress) + Send>;
 #[derive(Debug, thiserror::Error)]
 pub enum PackagingError {
     /// A source cannot be opened.
-    #[error("cannot open {path}: {cause}", path = path.display())]
+    #[error("cannot open {name}: {cause}")]
     Open {
-        /// The source.
-        path: PathBuf,
+        /// The source, as the user named it.
+        name: String,
         /// What the system says.
         cause: io::Error,
     },
@@ -51,11 +70,11 @@ pub enum PackagingError {
     /// The keys are not to be had.
     #[error(transparent)]
     Keys(#[from] KeyServiceError),
-    /// The folder of the package.
-    #[error("{path}: {what}", path = path.display())]
+    /// The place of the package.
+    #[error("{place}: {what}")]
     Target {
-        /// The folder.
-        path: PathBuf,
+        /// The folder or the prefix.
+        place: String,
         /// What is wrong with it.
         what: String,
     },
@@ -104,18 +123,18 @@ impl Vault {
         Ok(event)
     }
 
-    /// Packages a title under keys of the key service into a folder, and publishes nothing.
+    /// Packages a title under keys of the key service to another place, and publishes nothing.
     ///
     /// Errors: [`PackagingError`].
-    pub async fn package_to_folder(
+    pub async fn package_to(
         self: &Arc<Self>,
-        folder: PathBuf,
+        target: Target,
         job: Job,
         clock: &Clock,
         progress: OnProgress,
     ) -> Result<PackagedEvent, PackagingError> {
         let (_, keys) = self.title_and_keys(&job, clock).await?;
-        package_with(keys, folder, job, clock, progress).await
+        package_with(keys, target, job, clock, progress).await
     }
 
     /// Probes the sources, then finds or makes the title and one key for each class and scheme.
@@ -149,23 +168,34 @@ fn alert(content_id: &ContentId, error: &PackagingError) {
     metrics::counter!("strongroom_alerts_total", "alert" => "packaging_failed").increment(1);
 }
 
-/// Packages under given keys into a folder: for tests and for moving in. Needs no home.
+/// Packages under given keys to another place: for tests and for moving in. Needs no home.
 ///
 /// Errors: [`PackagingError`].
 pub async fn package_with(
     keys: PackagingKeys,
-    folder: PathBuf,
+    target: Target,
     job: Job,
     clock: &Clock,
     progress: OnProgress,
 ) -> Result<PackagedEvent, PackagingError> {
     let plan = plan(&job, PackageId::random(&mut SystemEntropy), clock);
-    blocking(move || {
-        let out =
-            OutFolder::stage(&folder).map_err(|cause| target_error(folder.clone(), &cause))?;
-        let event = write(&job, &plan, &keys, FolderOutput::new(out.path()), progress)?;
-        out.publish().map_err(|cause| target_error(folder, &cause))?;
-        Ok(event)
+    blocking(move || match target {
+        Target::Folder(folder) => {
+            let failed = |cause| target_error(folder.display().to_string(), &cause);
+            let out = OutFolder::stage(&folder).map_err(failed)?;
+            let event = write(&job, &plan, &keys, &mut FolderOutput::new(out.path()), progress)?;
+            out.publish().map_err(failed)?;
+            Ok(event)
+        }
+        Target::Bucket { client, address, spool } => {
+            let failed = |cause: io::Error| target_error(address.to_string(), &cause);
+            let package =
+                RemotePackage::stage(&client, &address).map_err(|error| failed(error.into()))?;
+            let mut out = BucketOutput::new(package, spool);
+            let event = write(&job, &plan, &keys, &mut out, progress)?;
+            out.publish().map_err(failed)?;
+            Ok(event)
+        }
     })
     .await
 }
@@ -182,9 +212,9 @@ fn write_and_show(
     if let Err(error) = objects.sweep() {
         tracing::warn!(%error, "the media folder could not be swept");
     }
-    let failed = |cause| target_error(PathBuf::from(job.content_id.as_str()), &cause);
+    let failed = |cause| target_error(job.content_id.to_string(), &cause);
     let staging = objects.stage(&plan.content_id, plan.package_id).map_err(failed)?;
-    let event = write(job, plan, keys, FolderOutput::new(staging.path()), progress)?;
+    let event = write(job, plan, keys, &mut FolderOutput::new(staging.path()), progress)?;
     staging.publish().map_err(failed)?;
     Ok(event)
 }
@@ -205,11 +235,11 @@ fn write(
     job: &Job,
     plan: &Plan,
     keys: &PackagingKeys,
-    mut out: FolderOutput,
+    out: &mut dyn Output,
     mut progress: OnProgress,
 ) -> Result<PackagedEvent, PackagingError> {
     with_inputs(job, |inputs| {
-        Ok(package(inputs, plan, keys, &mut out, &mut SystemEntropy, &mut progress)?)
+        Ok(package(inputs, plan, keys, out, &mut SystemEntropy, &mut progress)?)
     })
 }
 
@@ -217,19 +247,19 @@ fn with_inputs<T>(
     job: &Job,
     work: impl FnOnce(&mut [NamedInput<'_>]) -> Result<T, PackagingError>,
 ) -> Result<T, PackagingError> {
-    let open = |path: &PathBuf| {
-        FileInput::open(path).map_err(|cause| PackagingError::Open { path: path.clone(), cause })
+    let open = |source: &Source| {
+        source.open().map_err(|cause| PackagingError::Open { name: source.name(), cause })
     };
     let mut files = job.inputs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let mut inputs: Vec<_> = files
         .iter_mut()
         .zip(&job.inputs)
-        .map(|(input, path)| NamedInput { name: path.display().to_string(), input })
+        .map(|(input, source)| NamedInput { name: source.name(), input: &mut **input })
         .collect();
     work(&mut inputs)
 }
 
-fn target_error(path: PathBuf, cause: &io::Error) -> PackagingError {
+fn target_error(place: String, cause: &io::Error) -> PackagingError {
     let what = match cause.kind() {
         io::ErrorKind::AlreadyExists => {
             "is there and is no package; name another folder".to_owned()
@@ -237,7 +267,7 @@ fn target_error(path: PathBuf, cause: &io::Error) -> PackagingError {
         io::ErrorKind::WouldBlock => "another job is writing there".to_owned(),
         _ => cause.to_string(),
     };
-    PackagingError::Target { path, what }
+    PackagingError::Target { place, what }
 }
 
 /// CPU and disk leave the reactor.

@@ -7,7 +7,7 @@ mod clip;
 
 use super::*;
 use crate::clock::Clock;
-use crate::vault::{Job, OnProgress, PackagingError, package_with};
+use crate::vault::{Job, OnProgress, PackagingError, Target, package_with};
 use clip::{Shape, audio, file, video};
 use media::package::{Layout, Progress};
 use model::{ObjectPath, PackagedEvent, Scheme, TrackClass};
@@ -46,7 +46,7 @@ impl Works {
             schemes: Scheme::ALL.to_vec(),
             layout: Layout::Segments,
             segment_s: 4,
-            inputs: vec![self.folder.join(source)],
+            inputs: vec![self.folder.join(source).into()],
         }
     }
 
@@ -180,7 +180,8 @@ async fn a_folder_is_filled_under_the_vaults_keys_and_published_to_nobody() {
     let works = Works::new().await;
     let out = works.folder.join("out");
     let (job, clock) = (works.job("source.mp4"), &works.clock);
-    let event = works.vault.package_to_folder(out.clone(), job, clock, quiet()).await.unwrap();
+    let event =
+        works.vault.package_to(Target::Folder(out.clone()), job, clock, quiet()).await.unwrap();
     let document = fs::read(out.join("package.json")).unwrap();
     assert_eq!(serde_json::from_slice::<PackagedEvent>(&document).unwrap(), event);
     assert_eq!(works.house.store.keys_of(&film()).await.unwrap().len(), 6);
@@ -198,7 +199,14 @@ async fn package_given(works: &Works, out: &Path) -> Result<PackagedEvent, Packa
     let source = works.folder.join("sd.mp4");
     fs::write(&source, file(&[video((640, 360), 4, 50), audio(b"eng", 4)], Shape::MoovLast))
         .unwrap();
-    package_with(given(), out.to_owned(), works.job("sd.mp4"), &works.clock, quiet()).await
+    package_with(
+        given(),
+        Target::Folder(out.to_owned()),
+        works.job("sd.mp4"),
+        &works.clock,
+        quiet(),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -224,7 +232,8 @@ async fn a_folder_with_anything_else_in_it_is_refused_and_kept() {
 
     let missing = works.folder.join("missing");
     let job = works.job("source.mp4");
-    let refused = package_with(given(), missing.clone(), job, &works.clock, quiet()).await;
+    let refused =
+        package_with(given(), Target::Folder(missing.clone()), job, &works.clock, quiet()).await;
     assert!(matches!(refused, Err(PackagingError::Package(_))), "no HD key");
     assert!(!missing.exists() && works.names(".").iter().all(|name| !name.contains("missing")));
 }
