@@ -24,6 +24,7 @@ const RULES: &[(&str, Rule)] = &[
     ("who uses whom", rooms::who_uses_whom),
     ("pure rooms", rooms::pure_rooms),
     ("front holds no key", rooms::front_holds_no_key),
+    ("only commands reach out", rooms::only_commands_reach_out),
     ("rooms name their errors", rooms::rooms_name_their_errors),
     ("lints are shared", rooms::lints_are_shared),
     ("files are short", shape::files_are_short),
@@ -143,6 +144,18 @@ fn a_key_within_reach_of_the_viewer_is_found() {
         NONE
     );
     assert_eq!(broken(rule, &[(front, "use model::dialect::Dialect; // keys::")]), NONE);
+}
+
+#[test]
+fn a_server_that_reaches_out_is_found() {
+    let rule = rooms::only_commands_reach_out;
+    let server = "crates/server/src/vault/license.rs";
+    for line in ["fn f() { Client::new(s, h); }", "fn f() { remote::RemoteObject::open(c, a); }"] {
+        assert_eq!(broken(rule, &[(server, line)]), ["crates/server/src/vault/license.rs:1"]);
+        assert_eq!(broken(rule, &[("src/command/serve.rs", line)]), ["src/command/serve.rs:1"]);
+        assert_eq!(broken(rule, &[("src/command/source/mod.rs", line)]), NONE);
+    }
+    assert_eq!(broken(rule, &[(server, "use store::remote::Client;")]), NONE);
 }
 
 #[test]

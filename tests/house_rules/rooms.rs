@@ -225,6 +225,31 @@ fn names(mention: &Mention, room: &str) -> bool {
     mention.is_below(room) && (mention.root().is_some() || mention.kind != Kind::InCode)
 }
 
+/// What makes a request to a place that the caller names.
+const REACHING_OUT: &[&str] = &["Client::new", "RemoteObject::open"];
+
+/// No server fetches a URL: only what opens the sources of a command makes a client, or finds
+/// an object with one.
+pub fn only_commands_reach_out(tree: &Tree) -> Vec<Finding> {
+    let may = |path: &str| {
+        path.starts_with("crates/store/src/remote/") || path.starts_with("src/command/source/")
+    };
+    let of_the_product =
+        |path: &str| path.starts_with("src/") || (path.starts_with("crates/") && is_product(path));
+    let mut findings = Vec::new();
+    for (path, text) in tree.rust().filter(|(path, _)| of_the_product(path) && !may(path)) {
+        for mention in mentions(path, text) {
+            let is_call =
+                |end: &str| mention.path == end || mention.path.ends_with(&format!("::{end}"));
+            if REACHING_OUT.iter().any(|end| is_call(end)) {
+                let what = format!("{} outside the sources of a command", mention.path);
+                findings.push(Finding::new(path, mention.line, what));
+            }
+        }
+    }
+    findings
+}
+
 /// `anyhow` is for the binary and the tests: a room names what can go wrong.
 pub fn rooms_name_their_errors(tree: &Tree) -> Vec<Finding> {
     let asks = |(path, text): &(&str, &str)| {

@@ -13,6 +13,7 @@ mod place;
 mod postgres;
 mod region;
 mod runner;
+mod s3;
 mod stage;
 mod step;
 mod test;

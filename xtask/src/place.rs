@@ -21,6 +21,16 @@ pub fn peers() -> PathBuf {
     target().join("peers")
 }
 
+/// Programs that are built for the tests.
+pub fn tools() -> PathBuf {
+    target().join("tools")
+}
+
+/// The S3 server of the tests.
+pub fn s3_server() -> PathBuf {
+    tools().join("bin/s3s-fs")
+}
+
 /// The binary that `cargo build` makes.
 pub fn strongroom() -> PathBuf {
     target().join("debug/strongroom")

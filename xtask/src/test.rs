@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 use crate::postgres::Postgres;
 use crate::runner::{self, Kind, Tally};
 use crate::stage::Stage;
-use crate::{content, fuzz, machine, place, region, step, web, wheel};
+use crate::{content, fuzz, machine, place, region, s3, step, web, wheel};
 
 /// Seconds for each fuzz target of the long form.
 const LONG_FUZZ_S: u32 = 60;
@@ -34,6 +34,7 @@ fn everything(is_long: bool) -> Result<Tally> {
     machine::bring(&[machine::DEMO, machine::TEST].concat())?;
     bring_toolchain()?;
     wheel::bring_peers()?;
+    s3::bring()?;
     web::build()?;
     content::bring()?;
     region::bring()?;
@@ -127,6 +128,7 @@ impl House {
     fn furnish(&self, mut command: Command) -> Command {
         command.env("STRONGROOM_TEST_POSTGRES", self.postgres.url());
         command.env("STRONGROOM_PEERS", place::peers());
+        command.env("STRONGROOM_TEST_S3", place::s3_server());
         if let Some(browser) = machine::chromium() {
             command.env("STRONGROOM_CHROMIUM", browser);
         }
