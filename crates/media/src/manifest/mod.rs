@@ -30,4 +30,6 @@ pub const fn hls_path(scheme: model::Scheme) -> &'static str {
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
+mod reread;
+#[cfg(test)]
 mod tests;
