@@ -25,6 +25,10 @@ mod names_entry;
 mod pssh_entry;
 #[path = "../fuzz/entries/tokens.rs"]
 mod tokens_entry;
+#[path = "../fuzz/entries/ttml.rs"]
+mod ttml_entry;
+#[path = "../fuzz/entries/webvtt.rs"]
+mod webvtt_entry;
 #[path = "../fuzz/entries/vp9.rs"]
 mod vp9_entry;
 
@@ -131,4 +135,14 @@ fn tokens() {
 #[test]
 fn vp9() {
     replay("vp9", vp9_entry::run);
+}
+
+#[test]
+fn ttml() {
+    replay("ttml", ttml_entry::run);
+}
+
+#[test]
+fn webvtt() {
+    replay("webvtt", webvtt_entry::run);
 }

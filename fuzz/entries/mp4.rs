@@ -1,6 +1,6 @@
 //! Any bytes, read as an MP4 file: a refusal, never a panic, never more work than the file is.
 
-use media::Input;
+use media::{Input, NamedInput};
 
 /// A file in memory.
 struct Bytes<'a>(&'a [u8]);
@@ -21,6 +21,8 @@ impl Input for Bytes<'_> {
 
 /// Reads `bytes` as the packager and as `inspect` do.
 pub fn run(bytes: &[u8]) {
-    let _ = media::input::read(&mut Bytes(bytes));
+    // With the subtitles in it, which are read whole.
+    let named = NamedInput { name: "film.mp4".to_owned(), input: &mut Bytes(bytes) };
+    let _ = media::package::probe(&mut [named]);
     let _ = media::inspect::inspect(&mut Bytes(bytes));
 }

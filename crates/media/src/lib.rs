@@ -1,6 +1,6 @@
 //! Media: bytes in, bytes out.
 //!
-//! The packager ([`package`]) reads MP4 ([`input`]), encrypts under `cbcs` and `cenc`
+//! The packager ([`package`]) reads MP4 ([`input`]) and subtitles ([`text`]), encrypts under `cbcs` and `cenc`
 //! ([`cenc`]), writes CMAF ([`cmaf`]) and describes it ([`manifest`], [`pssh`]). No I/O, no
 //! clock, no randomness: sources, targets, time and entropy are arguments.
 
@@ -13,5 +13,6 @@ pub mod inspect;
 pub mod manifest;
 pub mod package;
 pub mod pssh;
+pub mod text;
 
 pub use input::{Input, NamedInput};

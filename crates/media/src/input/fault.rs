@@ -2,6 +2,7 @@
 
 use crate::bmff::{BoxError, FourCc};
 use crate::codec::CodecError;
+use crate::text::TextError;
 
 /// What is wrong with a source, and where.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum Place {
         /// Offset of its header in the file.
         offset: u64,
     },
+    /// A line of a text, counted from 1.
+    #[error("line {0}")]
+    Line(u32),
     /// A track.
     #[error("track {0}")]
     Track(u32),
@@ -65,8 +69,8 @@ pub enum Malformed {
     /// It has no bytes.
     #[error("it is empty")]
     Empty,
-    /// It does not begin with a box of the MP4 family.
-    #[error("this is not an MP4 file")]
+    /// It does not begin with a box of the MP4 family, and is no subtitles either.
+    #[error("this is not an MP4 file, nor WebVTT or TTML")]
     NotMp4,
     /// A box is broken or cut off.
     #[error("{0}")]
@@ -115,7 +119,7 @@ pub enum Malformed {
     #[error("it has no samples")]
     NoSamples,
     /// There is no track to package.
-    #[error("it has no video or audio track")]
+    #[error("it has no track of video, audio or subtitles")]
     NoTracks,
     /// The first sample of a track cannot be decoded on its own.
     #[error("the first sample is not a sync sample")]
@@ -143,6 +147,9 @@ pub enum Malformed {
     /// The coded media is broken.
     #[error("{0}")]
     Codec(CodecError),
+    /// The subtitles are broken.
+    #[error("{0}")]
+    Text(TextError),
 }
 
 /// What Strongroom does not package.
@@ -179,6 +186,12 @@ impl From<BoxError> for What {
 impl From<CodecError> for What {
     fn from(error: CodecError) -> Self {
         Self::Malformed(Malformed::Codec(error))
+    }
+}
+
+impl From<TextError> for What {
+    fn from(error: TextError) -> Self {
+        Self::Malformed(Malformed::Text(error))
     }
 }
 

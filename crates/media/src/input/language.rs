@@ -54,6 +54,40 @@ pub(super) fn extended(body: &[u8]) -> Option<String> {
     (is_tag && text != "und").then(|| text.to_owned())
 }
 
+/// Reads a tag that somebody wrote: a language with a two-letter code, by either of its codes,
+/// or one of [`THREE_LETTERS`], and what may follow it. Anything else as none: in `film.hd.vtt`
+/// there is no language.
+pub(crate) fn of_tag(text: &str) -> Option<String> {
+    let text = text.trim().replace('_', "-");
+    let (language, rest) = text.split_at(text.find('-').unwrap_or(text.len()));
+    let language = language.to_ascii_lowercase();
+    let mut pairs =
+        TWO_LETTERS.split_ascii_whitespace().filter_map(|pair| pair.split_at_checked(3));
+    let known = pairs.find(|(long, short)| language == *long || language == *short);
+    let has_three = THREE_LETTERS.split_ascii_whitespace().any(|one| one == language);
+    let language = match known {
+        Some((_, short)) => short,
+        None if has_three => &language,
+        None => return None,
+    };
+    let tag = format!("{language}{rest}");
+    extended(&[&[0; 4], tag.as_bytes()].concat())
+}
+
+/// The language of a tag as `mdhd` packs it; `und` where it has no code of its own.
+pub(crate) fn pack(tag: Option<&str>) -> u16 {
+    let language = tag.and_then(|tag| tag.split('-').next()).unwrap_or("und");
+    let mut pairs =
+        TWO_LETTERS.split_ascii_whitespace().filter_map(|pair| pair.split_at_checked(3));
+    let long = pairs.find(|(_, short)| *short == language).map_or(language, |(long, _)| long);
+    let is_code = long.len() == 3 && long.bytes().all(|byte| byte.is_ascii_lowercase());
+    let code = if is_code { long } else { "und" };
+    code.bytes().fold(0, |sum, letter| sum << 5 | u16::from(letter - 0x60))
+}
+
+/// Languages without a two-letter code that subtitles are known to have.
+const THREE_LETTERS: &str = "ast ckb cmn dsb fil gsw haw hsb nds scn yue";
+
 /// ISO 639-2 (both variants) followed by ISO 639-1, for every language that has both.
 const TWO_LETTERS: &str = "\
     aaraa abkab afraf akaak albsq amham araar argan armhy asmas avaav aveae aymay azeaz bakba \
@@ -107,6 +141,28 @@ mod tests {
         for nonsense in [0, 0x400, 0x7fff, u16::MAX] {
             assert_eq!(repacked(nonsense), pack(b"und"));
         }
+    }
+
+    #[test]
+    fn a_written_tag_is_known_by_its_language() {
+        for (text, tag) in [
+            ("de", Some("de")),
+            ("ENG", Some("en")),
+            ("pt-BR", Some("pt-BR")),
+            ("zh_Hant", Some("zh-Hant")),
+            ("gsw", Some("gsw")),
+            ("hd", None),
+            ("1080p", None),
+            ("", None),
+            ("und", None),
+            ("de-", None),
+        ] {
+            assert_eq!(of_tag(text).as_deref(), tag, "{text}");
+        }
+        for (tag, code) in [("de", b"deu"), ("pt-BR", b"por"), ("gsw", b"gsw"), ("en", b"eng")] {
+            assert_eq!(super::pack(Some(tag)), pack(code));
+        }
+        assert_eq!(super::pack(None), pack(b"und"));
     }
 
     #[test]

@@ -7,11 +7,12 @@
 mod column;
 mod fault;
 mod fragments;
-mod language;
+pub(crate) mod language;
 mod movie;
 mod sample_table;
 mod source;
 mod tables;
+mod text_track;
 mod track;
 
 pub use fault::{Fault, Malformed, Place, Unsupported, What};
@@ -20,4 +21,5 @@ pub use movie::{Movie, read};
 pub use sample_table::{Sample, SampleTable, Samples};
 pub(crate) use source::Source;
 pub use source::{Input, NamedInput};
+pub use text_track::TextTrack;
 pub use track::{Edit, Track, TrackFrame};

@@ -4,9 +4,10 @@ use super::fault::{Fault, Malformed, Place, Unsupported, What};
 use super::fragments::{self, Defaults};
 use super::sample_table::MediaData;
 use super::source::{Input, Located, Source, find, require};
+use super::text_track::{self, TextTrack};
 use super::track::{
-    Family, Track, check_declared, ms, read_edits, read_handler, read_media, read_timescale,
-    read_tkhd,
+    Edit, Family, Media, Track, check_declared, ms, read_edits, read_handler, read_media,
+    read_timescale, read_tkhd,
 };
 use crate::bmff::{BoxError, Fields, FourCc};
 use std::num::NonZeroU32;
@@ -20,7 +21,10 @@ const MAX_TOP_LEVEL: u32 = 1 << 20;
 pub struct Movie {
     /// Video and audio, in the order of the source.
     pub tracks: Vec<Track>,
-    /// Handler types of tracks that are neither and are left out: text, time codes, hints.
+    /// Subtitles, in the order of the source.
+    pub texts: Vec<TextTrack>,
+    /// Handler types of tracks that are none of these and are left out: other text, time codes,
+    /// hints.
     pub left_out: Vec<FourCc>,
 }
 
@@ -114,8 +118,9 @@ impl Reading {
                 let missing = Malformed::Missing(FourCc(*b"moov"));
                 let moov = self.moov.as_mut().ok_or_else(|| located.place().fault(missing))?;
                 let kept = moov.movie.tracks.iter_mut().map(|t| (t.id, Some(&mut t.samples)));
+                let texts = moov.movie.texts.iter_mut().map(|t| (t.id, Some(&mut t.samples)));
                 let left_out = moov.left_out_ids.iter().map(|id| (*id, None));
-                let mut tables: Vec<_> = kept.chain(left_out).collect();
+                let mut tables: Vec<_> = kept.chain(texts).chain(left_out).collect();
                 fragments::read(source, located, &moov.defaults, &mut tables)?;
             }
             b"sidx" => check_index(source, located)?,
@@ -127,11 +132,14 @@ impl Reading {
     fn finish(mut self) -> Result<Movie, Fault> {
         let moov =
             self.moov.ok_or_else(|| Place::File.fault(Malformed::Missing(FourCc(*b"moov"))))?;
-        if moov.movie.tracks.is_empty() {
+        if moov.movie.tracks.is_empty() && moov.movie.texts.is_empty() {
             return Err(moov.place.fault(Malformed::NoTracks));
         }
         for track in &moov.movie.tracks {
             track.samples.check(track.id, &mut self.media_data)?;
+        }
+        for text in &moov.movie.texts {
+            text.samples.check(text.id, &mut self.media_data)?;
         }
         // A fragment that was lost leaves media data behind.
         let orphan = self.media_data.iter().find(|data| data.used < data.end - data.start);
@@ -140,7 +148,9 @@ impl Reading {
             return Err(Place::Byte(orphan.start).fault(Malformed::UnusedMediaData));
         }
         if let Some(declared) = moov.declared {
-            let found = moov.movie.tracks.iter().map(Track::length_ms).max().unwrap_or(0);
+            let tracks = moov.movie.tracks.iter().map(Track::length_ms);
+            let texts = moov.movie.texts.iter().map(TextTrack::length_ms);
+            let found = tracks.chain(texts).max().unwrap_or(0);
             check_declared(moov.place, ms(declared, moov.timescale), found)?;
         }
         Ok(moov.movie)
@@ -182,14 +192,15 @@ fn read_moov(source: &mut Source<'_>, moov: &Located, family: Family) -> Result<
     let mut read = Moov {
         family,
         place: moov.place(),
-        movie: Movie { tracks: Vec::new(), left_out: Vec::new() },
+        movie: Movie { tracks: Vec::new(), texts: Vec::new(), left_out: Vec::new() },
         timescale,
         defaults: Vec::new(),
         left_out_ids: Vec::new(),
         declared: None,
     };
     for trak in children.iter().filter(|child| child.kind.0 == *b"trak") {
-        if read.movie.tracks.len() + read.left_out_ids.len() == MAX_TRACKS {
+        let Movie { tracks, texts, .. } = &read.movie;
+        if tracks.len() + texts.len() + read.left_out_ids.len() == MAX_TRACKS {
             let what = Unsupported::Limit { what: "tracks", limit: MAX_TRACKS as u64 };
             return Err(trak.place().fault(what));
         }
@@ -236,26 +247,45 @@ impl Moov {
         let mdia = require(&children, b"mdia", trak)?;
         let media = source.children_of(&mdia)?;
         let handler = read_handler(source, &require(&media, b"hdlr", &mdia)?)?;
-        let is_known =
-            self.left_out_ids.contains(&id) || self.movie.tracks.iter().any(|track| track.id == id);
-        if id == 0 || is_known {
+        if id == 0 || self.knows(id) {
             return Err(tkhd.place().fault(Malformed::Value("a track id")));
         }
-        if !matches!(&handler.0, b"vide" | b"soun") {
+        let is_text = text_track::is_subtitles(source, handler, &media)?;
+        if !is_text && !matches!(&handler.0, b"vide" | b"soun") {
             self.movie.left_out.push(handler);
             self.left_out_ids.push(id);
             return Ok(());
         }
-        let mut track = read_media(source, &mdia, &media, handler, (id, frame), self.family)?;
-        if let Some(edts) = find(&children, b"edts") {
-            let edit = source.children_of(edts)?;
-            if let Some(elst) = find(&edit, b"elst") {
-                let body = source.body(elst)?;
-                let edits = read_edits(&body, self.timescale, &track, is_fragmented);
-                track.edit = edits.map_err(|what| Fault { place: elst.place(), what })?;
-            }
+        let read = read_media(source, &mdia, &media, handler, self.family)?;
+        let edit = self.read_edit(source, &children, &read, is_fragmented)?;
+        if is_text {
+            self.movie.texts.push(TextTrack::new(id, read, edit));
+        } else {
+            let track = read.into_track(handler, id, frame)?;
+            self.movie.tracks.push(Track { edit, ..track });
         }
-        self.movie.tracks.push(track);
         Ok(())
+    }
+
+    fn knows(&self, id: u32) -> bool {
+        let Movie { tracks, texts, .. } = &self.movie;
+        self.left_out_ids.contains(&id)
+            || tracks.iter().any(|track| track.id == id)
+            || texts.iter().any(|text| text.id == id)
+    }
+
+    fn read_edit(
+        &self,
+        source: &mut Source<'_>,
+        trak: &[Located],
+        media: &Media,
+        is_fragmented: bool,
+    ) -> Result<Edit, Fault> {
+        let Some(edts) = find(trak, b"edts") else { return Ok(Edit::default()) };
+        let edit = source.children_of(edts)?;
+        let Some(elst) = find(&edit, b"elst") else { return Ok(Edit::default()) };
+        let body = source.body(elst)?;
+        let edits = read_edits(&body, self.timescale, media, is_fragmented);
+        edits.map_err(|what| Fault { place: elst.place(), what })
     }
 }

@@ -129,14 +129,25 @@ pub(super) fn read_handler(source: &mut Source<'_>, hdlr: &Located) -> Result<Fo
     handler.map_err(|error| hdlr.place().fault(error))
 }
 
+/// What `mdia` says of any track.
+pub(super) struct Media {
+    pub timescale: NonZeroU32,
+    pub language: Option<String>,
+    pub packed_language: u16,
+    pub entry: FourCc,
+    pub entry_body: Vec<u8>,
+    pub samples: SampleTable,
+    /// The sample description.
+    pub stsd: Place,
+}
+
 pub(super) fn read_media(
     source: &mut Source<'_>,
     mdia: &Located,
     media: &[Located],
     handler: FourCc,
-    (id, frame): (u32, TrackFrame),
     family: Family,
-) -> Result<Track, Fault> {
+) -> Result<Media, Fault> {
     let mdhd = require(media, b"mdhd", mdia)?;
     let mdhd_body = source.body(&mdhd)?;
     let (timescale, declared, mut rest) =
@@ -157,30 +168,38 @@ pub(super) fn read_media(
     let stsd = require(&children, b"stsd", &stbl)?;
     let (entry, entry_body) = read_sample_entry(source, &stsd, handler)?;
     let stsd = stsd.place();
-    let codec =
-        TrackCodec::parse(entry, &entry_body).map_err(|what| Fault { place: stsd, what })?;
-    let is_video = matches!(codec, TrackCodec::Video(_));
-    if is_video != (handler.0 == *b"vide") {
-        return Err(stsd.fault(Unsupported::Codec(entry)));
-    }
     let samples = tables::read(source, &stbl, &children)?;
     if samples.count() > 0 {
         let found = ms(samples.total_ticks(), timescale);
         check_declared(mdhd.place(), ms(declared.unwrap_or(0), timescale), found)?;
     }
-    let edit = Edit::default();
-    Ok(Track {
-        id,
-        codec,
-        timescale,
-        language,
-        packed_language: language::repacked(packed_language),
-        entry,
-        entry_body,
-        frame,
-        edit,
-        samples,
-    })
+    let packed_language = language::repacked(packed_language);
+    Ok(Media { timescale, language, packed_language, entry, entry_body, samples, stsd })
+}
+
+impl Media {
+    /// As a track of picture or sound.
+    pub fn into_track(self, handler: FourCc, id: u32, frame: TrackFrame) -> Result<Track, Fault> {
+        let Self { timescale, language, packed_language, entry, entry_body, samples, stsd } = self;
+        let codec =
+            TrackCodec::parse(entry, &entry_body).map_err(|what| Fault { place: stsd, what })?;
+        let is_video = matches!(codec, TrackCodec::Video(_));
+        if is_video != (handler.0 == *b"vide") {
+            return Err(stsd.fault(Unsupported::Codec(entry)));
+        }
+        Ok(Track {
+            id,
+            codec,
+            timescale,
+            language,
+            packed_language,
+            entry,
+            entry_body,
+            frame,
+            edit: Edit::default(),
+            samples,
+        })
+    }
 }
 
 /// The media must lie in the same file (8.7.2: flag 1).
@@ -232,7 +251,7 @@ fn read_sample_entry(
 pub(super) fn read_edits(
     body: &[u8],
     movie: NonZeroU32,
-    track: &Track,
+    media: &Media,
     is_fragmented: bool,
 ) -> Result<Edit, What> {
     let mut fields = Fields::new(body);
@@ -248,12 +267,12 @@ pub(super) fn read_edits(
         let is_normal_speed = fields.u32()? == 0x1_0000;
         match (u64::try_from(media_time), has_media) {
             (Err(_), false) if number == 0 => {
-                edit.delay = rescale(duration, movie, track.timescale)
+                edit.delay = rescale(duration, movie, media.timescale)
             }
             (Ok(start), false) if is_normal_speed => {
                 has_media = true;
                 edit.media_time = start;
-                check_edit_end(duration, movie, track, start, is_fragmented)?;
+                check_edit_end(duration, movie, media, start, is_fragmented)?;
             }
             _ => return Err(other),
         }
@@ -265,7 +284,7 @@ pub(super) fn read_edits(
 fn check_edit_end(
     duration: u64,
     movie: NonZeroU32,
-    track: &Track,
+    track: &Media,
     start: u64,
     is_fragmented: bool,
 ) -> Result<(), What> {

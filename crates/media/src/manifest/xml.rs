@@ -1,4 +1,4 @@
-//! A small XML tree: what a DASH manifest and a PlayReady header need (XML 1.0, no DTD).
+//! A small XML tree: what a DASH manifest, a PlayReady header and TTML need (XML 1.0, no DTD).
 //!
 //! Names are kept with their prefix and compared without it: manifests bind prefixes freely.
 
@@ -48,6 +48,8 @@ pub(crate) struct Element {
     pub(crate) name: String,
     pub(crate) attributes: Vec<(String, String)>,
     pub(crate) children: Vec<Node>,
+    /// Where its tag stands in the document it was read from, in bytes; 0 in one that was made.
+    pub(crate) offset: u64,
 }
 
 /// What stands in an element.
@@ -153,10 +155,27 @@ impl Element {
     }
 }
 
-/// Reads a document; comments and processing instructions are left out.
+/// What becomes of white space that stands alone between two tags.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Space {
+    Dropped,
+    Kept,
+}
+
+/// Reads a document; comments, processing instructions and white space between tags are left
+/// out.
 ///
 /// Errors: [`XmlError`]. Limits: 8 MiB, 32 levels, 200 000 elements, 64 attributes an element.
 pub(crate) fn parse(text: &str) -> Result<Element, XmlError> {
+    read(text, Space::Dropped)
+}
+
+/// Like [`parse`], for documents in which white space between tags is text.
+pub(crate) fn parse_mixed(text: &str) -> Result<Element, XmlError> {
+    read(text, Space::Kept)
+}
+
+fn read(text: &str, space: Space) -> Result<Element, XmlError> {
     if text.len() > MAX_BYTES {
         return Err(XmlError::TooLong);
     }
@@ -180,14 +199,14 @@ pub(crate) fn parse(text: &str) -> Result<Element, XmlError> {
                 }
             }
             Event::End(_) => close(&mut open).ok_or(not_well_formed)?,
-            Event::Text(text) => add_text(&mut open, &text.xml10_content()),
-            Event::CData(text) => add_text(&mut open, &text.xml10_content()),
+            Event::Text(text) => add_text(&mut open, &text.xml10_content(), space),
+            Event::CData(text) => add_text(&mut open, &text.xml10_content(), space),
             Event::GeneralRef(name) => {
                 let code = name.resolve_char_ref().map_err(|_| not_well_formed)?;
                 let named = quick_xml::escape::resolve_predefined_entity(&name);
                 match (code, named) {
-                    (Some(code), _) => add_text(&mut open, code.encode_utf8(&mut [0; 4])),
-                    (None, Some(named)) => add_text(&mut open, named),
+                    (Some(code), _) => add_text(&mut open, code.encode_utf8(&mut [0; 4]), space),
+                    (None, Some(named)) => add_text(&mut open, named, space),
                     (None, None) => return Err(XmlError::DocumentType { offset }),
                 }
             }
@@ -199,7 +218,7 @@ pub(crate) fn parse(text: &str) -> Result<Element, XmlError> {
 }
 
 fn start(tag: &BytesStart<'_>, offset: u64) -> Result<Element, XmlError> {
-    let mut element = Element::new(tag.name().0);
+    let mut element = Element { offset, ..Element::new(tag.name().0) };
     for attribute in tag.attributes() {
         if element.attributes.len() == MAX_ATTRIBUTES {
             return Err(XmlError::TooLarge { offset });
@@ -223,11 +242,13 @@ fn close(open: &mut Vec<Element>) -> Option<()> {
     Some(())
 }
 
-fn add_text(open: &mut [Element], text: &str) {
+fn add_text(open: &mut [Element], text: &str, space: Space) {
+    // Around the root there is none in any case.
+    let is_dropped = space == Space::Dropped || open.len() < 2;
     let Some(element) = open.last_mut() else { return };
     match element.children.last_mut() {
         Some(Node::Text(before)) => before.push_str(text),
-        _ if text.trim().is_empty() => {}
+        _ if text.is_empty() || (is_dropped && text.trim().is_empty()) => {}
         _ => element.children.push(Node::Text(text.to_owned())),
     }
 }
@@ -243,7 +264,15 @@ fn root(mut open: Vec<Element>) -> Option<Element> {
 
 /// Writes a document, indented, with its XML declaration.
 pub(crate) fn write(root: &Element) -> String {
-    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    write_with(root, Writer::new_with_indent(Vec::new(), b' ', 2))
+}
+
+/// Writes a document, with its XML declaration, without a space of its own.
+pub(crate) fn write_mixed(root: &Element) -> String {
+    write_with(root, Writer::new(Vec::new()))
+}
+
+fn write_with(root: &Element, mut writer: Writer<Vec<u8>>) -> String {
     let written = writer
         .write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))
         .and_then(|()| write_element(&mut writer, root));
@@ -294,6 +323,16 @@ mod tests {
         assert_eq!(read.elements().next().unwrap().own_text(), "1 < 2 & é");
         assert_eq!(write(&read), text);
         assert_eq!(read.named("x").count(), 1);
+    }
+
+    #[test]
+    fn white_space_between_tags_is_kept_where_it_is_text() {
+        let text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a> <b>x</b> <b/>&amp;\n</a>\n\n";
+        let read = parse_mixed(text).unwrap();
+        let written = write_mixed(&read);
+        assert!(written.ends_with("<a> <b>x</b> <b/>&amp;\n</a>\n"), "{written}");
+        assert_eq!(read.elements().map(|element| element.offset).collect::<Vec<_>>(), [43, 52]);
+        assert_eq!(parse_mixed("<a/>x"), Err(XmlError::NotWellFormed { offset: 5 }));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::manifest::{self, Presentation, TrackLayout, TrackRendition};
 use crate::pssh;
 
 /// What is wrong with a written file.
-type Wrong = &'static str;
+pub(super) type Wrong = &'static str;
 
 /// Checks `moof` and the header of `mdat` behind it, as they are about to be written, against
 /// what they were made of.
@@ -85,7 +85,7 @@ fn find<'b>(siblings: &'b [u8], kind: &[u8; 4]) -> Option<Child<'b>> {
 }
 
 /// The samples of the `moof` at `offset`.
-fn read_moof(input: &mut dyn Input, offset: u64, end: u64) -> Option<SampleTable> {
+pub(super) fn read_moof(input: &mut dyn Input, offset: u64, end: u64) -> Option<SampleTable> {
     let mut source = Source::new(input);
     read_fragment(&mut source, offset, end, TRACK_ID).ok()
 }
@@ -112,7 +112,7 @@ pub(super) fn package(
 }
 
 /// Runs a check on a file that was written.
-fn check_file<T>(
+pub(super) fn check_file<T>(
     path: &str,
     out: &mut dyn Output,
     check: impl FnOnce(&mut dyn Input) -> Result<T, Wrong>,
@@ -257,7 +257,7 @@ fn check_segment(
 /// Largest manifest that is read back: a week of segments of one second.
 const MAX_MANIFEST: u64 = 256 << 20;
 
-fn read_all(file: &mut dyn Input) -> Option<Vec<u8>> {
+pub(super) fn read_all(file: &mut dyn Input) -> Option<Vec<u8>> {
     let len = usize::try_from(file.len()).ok().filter(|_| file.len() <= MAX_MANIFEST)?;
     let mut bytes = vec![0; len];
     file.read_at(0, &mut bytes).ok()?;

@@ -8,6 +8,7 @@
 use super::error::LadderFault;
 use super::job::JobTrack;
 use crate::input::{Sample, Track};
+use std::num::NonZeroU32;
 
 /// One segment of one track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,26 @@ pub(super) struct TrackCut {
     pub segments: Vec<Segment>,
 }
 
+/// How all tracks are cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cuts {
+    /// Each track's, in their order.
+    pub tracks: Vec<TrackCut>,
+    /// The cut that subtitles follow.
+    pub text: TextCut,
+}
+
+/// Where subtitles are cut: where the first rendition of the ladder is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TextCut {
+    /// Ticks per second: the ladder's, or a multiple that tells milliseconds apart.
+    pub timescale: NonZeroU32,
+    /// Begins of the segments in ticks, the first 0, and the end of the last.
+    pub bounds: Vec<u64>,
+    /// Added to each time of subtitles, milliseconds: as much as picture and sound are moved.
+    pub shift_ms: i64,
+}
+
 /// Sync samples this close are at the same time: timescales round differently.
 const SAME_TIME_NS: i128 = 1_000_000;
 /// A ladder's segments may last this many times longer than those of its best rendition.
@@ -48,11 +69,12 @@ struct Point {
 }
 
 /// Cuts every track.
-pub(super) fn cut(tracks: &[JobTrack], segment_s: u32) -> Result<Vec<TrackCut>, LadderFault> {
+pub(super) fn cut(tracks: &[JobTrack], segment_s: u32) -> Result<Cuts, LadderFault> {
     let shift_ns = tracks.iter().map(|job| start_ns(&job.track)).min().unwrap_or(0).max(0);
     let videos: Vec<_> = tracks.iter().filter(|job| job.is_video()).collect();
     let ladder = if videos.is_empty() { tracks.iter().take(1).collect() } else { videos };
     check_lengths(&ladder)?;
+    let leader_name = ladder.first().map(|job| job.name.clone());
     let times = common_times(&ladder, i128::from(segment_s) * 1_000_000_000)?;
     let cut_one = |job: &JobTrack| {
         let firsts = first_samples(&job.track, &times);
@@ -61,7 +83,45 @@ pub(super) fn cut(tracks: &[JobTrack], segment_s: u32) -> Result<Vec<TrackCut>, 
         let offset = i64::try_from(job.track.edit.delay).unwrap_or(i64::MAX) - shift;
         TrackCut { offset, segments: segments(&job.track, &firsts, offset) }
     };
-    Ok(tracks.iter().map(cut_one).collect())
+    let cuts: Vec<_> = tracks.iter().map(cut_one).collect();
+    let leads = |(job, _): &(&JobTrack, &TrackCut)| Some(&job.name) == leader_name.as_ref();
+    let leader = tracks.iter().zip(&cuts).find(leads);
+    let text = leader.map_or_else(TextCut::none, |(job, cut)| text_cut(&job.track, cut, shift_ns));
+    Ok(Cuts { tracks: cuts, text })
+}
+
+impl TextCut {
+    const fn none() -> Self {
+        Self { timescale: NonZeroU32::MIN, bounds: Vec::new(), shift_ms: 0 }
+    }
+
+    /// Milliseconds as ticks, rounded.
+    pub fn to_ticks(&self, ms: u64) -> u64 {
+        let ticks = (u128::from(ms) * u128::from(self.timescale.get()) + 500) / 1000;
+        u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+
+    /// Ticks as milliseconds, rounded.
+    pub fn to_ms(&self, ticks: u64) -> u64 {
+        let timescale = u128::from(self.timescale.get());
+        u64::try_from((u128::from(ticks) * 1000 + timescale / 2) / timescale).unwrap_or(u64::MAX)
+    }
+}
+
+/// Milliseconds must not fall together.
+const MIN_TEXT_TIMESCALE: u32 = 1000;
+
+fn text_cut(leader: &Track, cut: &TrackCut, shift_ns: i128) -> TextCut {
+    let times = MIN_TEXT_TIMESCALE.div_ceil(leader.timescale.get()).max(1);
+    let timescale = leader.timescale.saturating_mul(NonZeroU32::MIN.saturating_add(times - 1));
+    let tick = |ticks: u64| ticks.saturating_mul(u64::from(times));
+    // What is said before the first picture belongs to the first segment.
+    let later = cut.segments.iter().skip(1).map(|segment| tick(segment.presentation));
+    let end = cut.segments.last().map(|last| tick(last.presentation.saturating_add(last.duration)));
+    let mut bounds: Vec<u64> = std::iter::once(0).chain(later).chain(end).collect();
+    bounds.dedup();
+    let shift_ms = i64::try_from((shift_ns + 500_000) / 1_000_000).unwrap_or(0);
+    TextCut { timescale, bounds, shift_ms: -shift_ms }
 }
 
 fn to_ns(ticks: i128, track: &Track) -> i128 {

@@ -59,6 +59,9 @@ pub enum PlanError {
     /// No source.
     #[error("there is nothing to package")]
     NoInput,
+    /// Subtitles without picture or sound: nothing says where to cut them.
+    #[error("there are subtitles and neither picture nor sound for them")]
+    OnlyText,
     /// No scheme, or one twice.
     #[error("a package needs each of its schemes once")]
     Schemes,

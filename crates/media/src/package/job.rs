@@ -1,11 +1,12 @@
 //! The tracks of one packaging job: which there are, how they are called.
 
 use super::error::{PackageError, PlanError};
-use super::{MAX_TRACKS, TrackSummary};
+use super::{MAX_TRACKS, TextSummary, TrackSummary};
 use crate::bmff::FourCc;
 use crate::codec::TrackCodec;
-use crate::input::{self, NamedInput, Track};
-use crate::manifest::{FrameRate, TrackMedia};
+use crate::input::{self, NamedInput, Place, Track};
+use crate::manifest::{FrameRate, TextFormat, TrackMedia};
+use crate::text::{self, Subtitles, TextError};
 use model::TrackClass;
 
 /// One track of one source.
@@ -20,7 +21,34 @@ pub(super) struct JobTrack {
     pub track: Track,
 }
 
-/// A track that is neither video nor audio.
+/// One track of subtitles.
+pub(super) struct JobText {
+    /// The source, as the user named it.
+    pub file: String,
+    /// Its name in the package.
+    pub name: String,
+    /// RFC 5646 language, unless undetermined.
+    pub language: Option<String>,
+    /// Its cues.
+    pub content: Subtitles,
+    /// Index of the source.
+    input: usize,
+    /// Bytes of it.
+    size_bytes: u64,
+}
+
+/// What sources hold.
+#[derive(Default)]
+pub(super) struct Opened {
+    /// Picture and sound.
+    pub tracks: Vec<JobTrack>,
+    /// Subtitles.
+    pub texts: Vec<JobText>,
+    /// What is not packaged.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A track that is neither video nor audio nor subtitles of a kind that is packaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// The source, as the user named it.
@@ -29,46 +57,123 @@ pub struct LeftOut {
     pub handler: FourCc,
 }
 
-/// Reads every source up to its samples.
-pub(super) fn open(
-    inputs: &mut [NamedInput<'_>],
-) -> Result<(Vec<JobTrack>, Vec<LeftOut>), PackageError> {
-    let (mut tracks, mut left_out) = (Vec::<JobTrack>::new(), Vec::new());
+/// Reads every source up to its samples, subtitles whole.
+pub(super) fn open(inputs: &mut [NamedInput<'_>]) -> Result<Opened, PackageError> {
+    let mut opened = Opened::default();
     for (index, named) in inputs.iter_mut().enumerate() {
-        let movie = input::read(&mut *named.input)
-            .map_err(|fault| PackageError::Input { file: named.name.clone(), fault })?;
-        for track in movie.tracks {
-            if tracks.len() == MAX_TRACKS {
-                return Err(PlanError::TooManyTracks.into());
-            }
-            let (class, stem) = match &track.codec {
-                TrackCodec::Video(video) => {
-                    let class = TrackClass::of_picture(video.width, video.height);
-                    (class, format!("video-{}p", video.height))
-                }
-                TrackCodec::Audio(_) => {
-                    let language = track.language.as_deref().unwrap_or("und");
-                    (TrackClass::Audio, format!("audio-{}", language.to_ascii_lowercase()))
-                }
-            };
-            let name = free_name(stem, &tracks);
-            tracks.push(JobTrack { input: index, name, class, track });
+        let NamedInput { name, input } = named;
+        let failed = |fault| PackageError::Input { file: name.clone(), fault };
+        if let Some(content) = text::read_file(&mut **input).map_err(failed)? {
+            let language = content.language().map(str::to_owned).or_else(|| named_language(name));
+            opened.add_text((index, name, input.len()), language, content)?;
+            continue;
         }
-        left_out.extend(
-            movie.left_out.iter().map(|kind| LeftOut { input: named.name.clone(), handler: *kind }),
-        );
+        let movie = input::read(&mut **input).map_err(failed)?;
+        movie.tracks.into_iter().try_for_each(|track| opened.add_track(index, track))?;
+        for track in &movie.texts {
+            let content = text::read_track(&mut **input, track).map_err(failed)?;
+            let language = track.language.clone().or_else(|| content.language().map(str::to_owned));
+            opened.add_text((index, name, track.samples.total_bytes()), language, content)?;
+        }
+        let left_out = movie.left_out.iter();
+        opened
+            .left_out
+            .extend(left_out.map(|kind| LeftOut { input: name.clone(), handler: *kind }));
     }
-    if tracks.is_empty() { Err(PlanError::NoInput.into()) } else { Ok((tracks, left_out)) }
+    match (opened.tracks.is_empty(), opened.texts.is_empty()) {
+        (true, true) => Err(PlanError::NoInput.into()),
+        (true, false) => Err(PlanError::OnlyText.into()),
+        _ => Ok(opened),
+    }
+}
+
+/// The language in a file's name: `de` in `film.de.vtt`.
+fn named_language(name: &str) -> Option<String> {
+    let file = name.rsplit(['/', '\\']).next()?;
+    let (stem, _) = file.rsplit_once('.')?;
+    let (_, tag) = stem.rsplit_once('.')?;
+    input::language::of_tag(tag)
+}
+
+impl Opened {
+    fn check_count(&self) -> Result<(), PlanError> {
+        let count = self.tracks.len() + self.texts.len();
+        if count < MAX_TRACKS { Ok(()) } else { Err(PlanError::TooManyTracks) }
+    }
+
+    fn add_track(&mut self, input: usize, track: Track) -> Result<(), PackageError> {
+        self.check_count()?;
+        let (class, stem) = match &track.codec {
+            TrackCodec::Video(video) => {
+                let class = TrackClass::of_picture(video.width, video.height);
+                (class, format!("video-{}p", video.height))
+            }
+            TrackCodec::Audio(_) => {
+                let language = track.language.as_deref().unwrap_or("und");
+                (TrackClass::Audio, format!("audio-{}", language.to_ascii_lowercase()))
+            }
+        };
+        let name = free_name(stem, |name| self.tracks.iter().any(|track| track.name == name));
+        self.tracks.push(JobTrack { input, name, class, track });
+        Ok(())
+    }
+
+    fn add_text(
+        &mut self,
+        (input, file, size_bytes): (usize, &str, u64),
+        language: Option<String>,
+        content: Subtitles,
+    ) -> Result<(), PackageError> {
+        self.check_count()?;
+        let file = file.to_owned();
+        if content.last_begin().is_none() {
+            let fault = Place::File.fault(TextError::NoCues);
+            return Err(PackageError::Input { file, fault });
+        }
+        let tag = language.as_deref().unwrap_or("und").to_ascii_lowercase();
+        let is_taken = |name: &str| self.texts.iter().any(|text| text.name == name);
+        let name = free_name(format!("text-{tag}"), is_taken);
+        self.texts.push(JobText { file, name, language, content, input, size_bytes });
+        Ok(())
+    }
 }
 
 /// The stem, or the stem with the first number that is free.
-fn free_name(stem: String, taken: &[JobTrack]) -> String {
-    let is_free = |name: &String| taken.iter().all(|track| track.name != *name);
-    if is_free(&stem) {
+fn free_name(stem: String, is_taken: impl Fn(&str) -> bool) -> String {
+    if !is_taken(&stem) {
         return stem;
     }
     let mut numbered = (2..).map(|number| format!("{stem}-{number}"));
-    numbered.find(is_free).unwrap_or(stem)
+    numbered.find(|name| !is_taken(name)).unwrap_or(stem)
+}
+
+impl JobText {
+    /// Its format.
+    pub const fn format(&self) -> TextFormat {
+        match self.content {
+            Subtitles::WebVtt(_) => TextFormat::WebVtt,
+            Subtitles::Ttml(_) => TextFormat::Ttml,
+        }
+    }
+
+    /// RFC 6381 codecs string.
+    pub const fn codecs(&self) -> &'static str {
+        match self.content {
+            Subtitles::WebVtt(_) => "wvtt",
+            Subtitles::Ttml(_) => text::stpp::CODECS,
+        }
+    }
+
+    /// What it is, before it is packaged.
+    pub fn summary(&self) -> TextSummary {
+        TextSummary {
+            input: self.input,
+            name: self.name.clone(),
+            codecs: self.codecs().to_owned(),
+            language: self.language.clone(),
+            size_bytes: self.size_bytes,
+        }
+    }
 }
 
 impl JobTrack {

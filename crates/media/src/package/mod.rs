@@ -13,6 +13,8 @@ mod job;
 mod keyring;
 mod output;
 mod rendition;
+mod text_check;
+mod text_writer;
 mod track_writer;
 
 pub use error::{KeyFault, LadderFault, PackageError, PlanError};
@@ -21,6 +23,8 @@ pub use output::{FileId, Output};
 
 use crate::input::{NamedInput, Place, Unsupported};
 use crate::manifest::{self, Presentation, TrackMedia};
+use cut::Cuts;
+use job::Opened;
 use keys::PackagingKeys;
 use model::{
     ContentId, Entropy, PackageId, PackagedEvent, PackagedText, PackagedVariant, Scheme, Timestamp,
@@ -88,7 +92,9 @@ pub enum Progress {
 pub struct Probe {
     /// Tracks that would be packaged, in order.
     pub tracks: Vec<TrackSummary>,
-    /// Tracks that would not be: neither video nor audio.
+    /// Subtitles that would be packaged, in order.
+    pub texts: Vec<TextSummary>,
+    /// Tracks that would not be.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -111,17 +117,36 @@ pub struct TrackSummary {
     pub size_bytes: u64,
 }
 
+/// One track of subtitles before it is packaged; it needs no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextSummary {
+    /// Index of its source.
+    pub input: usize,
+    /// Its name in the package.
+    pub name: String,
+    /// RFC 6381 codecs string.
+    pub codecs: String,
+    /// RFC 5646 language, unless undetermined.
+    pub language: Option<String>,
+    /// Bytes of the file, or of its samples.
+    pub size_bytes: u64,
+}
+
 /// Reads what the sources hold, so that the right keys can be made.
 ///
 /// Errors: [`PackageError::Input`], [`PackageError::Plan`].
 pub fn probe(inputs: &mut [NamedInput<'_>]) -> Result<Probe, PackageError> {
-    let (tracks, left_out) = job::open(inputs)?;
-    Ok(Probe { tracks: tracks.iter().map(job::JobTrack::summary).collect(), left_out })
+    let Opened { tracks, texts, left_out } = job::open(inputs)?;
+    Ok(Probe {
+        tracks: tracks.iter().map(job::JobTrack::summary).collect(),
+        texts: texts.iter().map(job::JobText::summary).collect(),
+        left_out,
+    })
 }
 
 /// Packages the sources.
 ///
-/// Shape: `cbcs/` and `cenc/` with media and HLS media playlists, then the multivariant
+/// Shape: `cbcs/`, `cenc/` and `text/` with media and HLS media playlists, then the multivariant
 /// playlists, the MPD, and last `package.json`, which is the returned event.
 /// Errors: [`PackageError`]; the output then holds a part of a package, to be thrown away.
 /// Limits: [`MAX_TRACKS`], [`MAX_SEGMENT_S`], those of [`crate::input`]; memory does not grow
@@ -135,8 +160,8 @@ pub fn package(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PackagedEvent, PackageError> {
     let schemes = check_plan(plan)?;
-    let (jobs, _) = job::open(inputs)?;
-    let cuts = cut::cut(&jobs, plan.segment_s)?;
+    let Opened { tracks: jobs, texts, .. } = job::open(inputs)?;
+    let Cuts { tracks: cuts, text: text_cut } = cut::cut(&jobs, plan.segment_s)?;
     let is_single = plan.layout == Layout::SingleFile;
     if is_single {
         check_index_fits(inputs, &jobs, &cuts)?;
@@ -159,11 +184,18 @@ pub fn package(
             progress,
         )?);
     }
+    for text in &texts {
+        written.push(text_writer::write(text, &text_cut, plan.layout, out)?);
+    }
     let tracks = written.iter().map(|one| one.track.clone()).collect();
     let presentation = Presentation { content_id: plan.content_id.clone(), tracks };
     let manifests = write_manifests(&presentation, &schemes, out)?;
     progress(Progress::VerificationBegins);
-    let media_bytes = check::package(&presentation, &written, &manifests, out)?;
+    let mut media_bytes = check::package(&presentation, &written, &manifests, out)?;
+    let clear = written.iter().filter(|one| one.track.protection.is_none());
+    for (text, written) in texts.iter().zip(clear) {
+        media_bytes += text_check::check(text, &text_cut, written, out)?;
+    }
     progress(Progress::VerificationEnds);
     let manifest_bytes: u64 = manifests.iter().map(|(_, text)| text.len() as u64).sum();
     let event = event(plan, &schemes, &written, media_bytes + manifest_bytes);

@@ -370,7 +370,7 @@ impl TrackWriter<'_, '_> {
     }
 }
 
-fn create(out: &mut dyn Output, path: &str) -> Result<FileId, PackageError> {
+pub(super) fn create(out: &mut dyn Output, path: &str) -> Result<FileId, PackageError> {
     out.create(path).map_err(|source| PackageError::Write { path: path.to_owned(), source })
 }
 

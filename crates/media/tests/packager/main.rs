@@ -13,3 +13,4 @@ mod damage;
 mod packages;
 mod refusals;
 mod sound;
+mod subtitles;
