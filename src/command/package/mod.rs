@@ -126,6 +126,13 @@ fn print(event: &PackagedEvent, verify_cpu_s: f64, answer: Answer) {
                 variant.scheme, variant.name, variant.track_class, variant.codecs, variant.kid
             );
         }
+        for track in &event.texts {
+            let language = track.language.as_deref().unwrap_or("und");
+            text += &format!(
+                "  text {:<14} {language:<5} {:<14} in the clear\n",
+                track.name, track.codecs
+            );
+        }
         text
     });
 }
