@@ -11,6 +11,7 @@ import type { Page } from "playwright-core";
 import { account, closeBrowser, demo, firstTitle, openAs, withPage } from "./demo";
 import type { Start, TokenAnswer } from "./players/ticket";
 import { assertMatches, noteFrames, playFor } from "./picture";
+import { assertCue } from "./subtitles";
 
 after(closeBrowser);
 
@@ -24,14 +25,7 @@ for (const [name, file] of Object.entries(PLAYERS)) {
       await withPage(async (page) => {
         const title = firstTitle();
         const trouble = await openPlayer(page, file);
-        await page.evaluate(
-          async ({ contentId, scheme: wanted }) => {
-            const answer = await fetch(`/api/v1/playback/token/${contentId}`);
-            const { start } = window as unknown as { start: Start };
-            start((await answer.json()) as TokenAnswer, wanted);
-          },
-          { contentId: title.content_id, scheme },
-        );
+        await begin(page, title.content_id, scheme);
         await noteFrames(page);
         try {
           await playFor(page, 3);
@@ -47,12 +41,40 @@ for (const [name, file] of Object.entries(PLAYERS)) {
   }
 }
 
+for (const [name, file] of Object.entries(PLAYERS)) {
+  test(`${name} lists the subtitles`, async () => {
+    await withPage(async (page) => {
+      await openPlayer(page, file);
+      await begin(page, firstTitle().content_id, "cbcs");
+      await page.waitForFunction(() => {
+        const { subtitles } = window as unknown as { subtitles?: () => string[] };
+        const tracks = [...(document.querySelector("video")?.textTracks ?? [])];
+        const languages = subtitles?.() ?? tracks.map((track) => track.language);
+        return languages.includes("en") && languages.includes("de");
+      });
+      if (file === "hlsjs") await assertCue(page, "de", 4, "Sie sehen einen kurzen Film", 2.8);
+    });
+  });
+}
+
 /** What went wrong on a player's page so far. */
 interface Trouble {
   /** License requests that were refused. */
   readonly refused: string[];
   /** What the player said on the console. */
   readonly said: string[];
+}
+
+/** Has the player's page play a title. */
+async function begin(page: Page, contentId: string, scheme: string): Promise<void> {
+  await page.evaluate(
+    async (wanted) => {
+      const answer = await fetch(`/api/v1/playback/token/${wanted.contentId}`);
+      const { start } = window as unknown as { start: Start };
+      start((await answer.json()) as TokenAnswer, wanted.scheme);
+    },
+    { contentId, scheme },
+  );
 }
 
 /** Signs in and opens the player's page. */

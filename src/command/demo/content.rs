@@ -1,4 +1,5 @@
-//! The demo's clear clips: those that `cargo xtask content` made, or a test card.
+//! The demo's clear clips: those that `cargo xtask content` made, or a test card; and subtitles
+//! for them.
 
 use crate::screen::spinner;
 use anyhow::{Context as _, bail};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 pub struct Clips {
     /// The clear picture and sound that the package is made of, as one file to compare with.
     pub source: PathBuf,
-    /// Renditions and sound tracks.
+    /// Renditions, sound tracks and subtitles.
     pub inputs: Vec<PathBuf>,
 }
 
@@ -17,9 +18,29 @@ pub struct Clips {
 const RENDITIONS: [&str; 4] = ["video-360p.mp4", "video-720p.mp4", "audio-en.mp4", "audio-de.mp4"];
 const SOURCE: &str = "clip.mp4";
 
-/// The named folder; else the one that `cargo xtask content` fills, seen from the working
+/// Subtitles by hand, by the names from which the packager knows their languages.
+const SUBTITLES: [(&str, &str); 2] = [
+    ("subs.en.vtt", include_str!("subtitles/subs.en.vtt")),
+    ("subs.de.vtt", include_str!("subtitles/subs.de.vtt")),
+];
+
+/// The clips, and the subtitles in the data folder.
+///
+/// The clips of the named folder; else the one that `cargo xtask content` fills, seen from the working
 /// directory or from the binary; else a test card made by ffmpeg in the data folder.
 pub fn find_or_make(named: Option<&Path>, data: &Path) -> anyhow::Result<Clips> {
+    let mut clips = find_or_make_clips(named, data)?;
+    let folder = data.join("subtitles");
+    std::fs::create_dir_all(&folder)?;
+    for (name, text) in SUBTITLES {
+        let path = folder.join(name);
+        std::fs::write(&path, text)?;
+        clips.inputs.push(path);
+    }
+    Ok(clips)
+}
+
+fn find_or_make_clips(named: Option<&Path>, data: &Path) -> anyhow::Result<Clips> {
     if let Some(folder) = named {
         return clips_in(folder)
             .with_context(|| format!("{}: not all clips are there", folder.display()));

@@ -3,6 +3,9 @@ import { offer, video } from "./ticket";
 
 offer((ticket, scheme) => {
   const player = new RxPlayer({ videoElement: video() });
+  // rx-player keeps its tracks to itself until one is chosen.
+  const subtitles = () => player.getAvailableTextTracks().map(({ language }) => language);
+  Object.assign(window, { subtitles });
   player.loadVideo({
     url: `${ticket.manifest.dash}?scheme=${scheme}`,
     transport: "dash",

@@ -23,6 +23,8 @@ export class Controls {
   readonly #volume = element("volume", HTMLInputElement);
   readonly #quality = element("quality", HTMLSelectElement);
   readonly #language = element("language", HTMLSelectElement);
+  readonly #subtitles = element("subtitles", HTMLSelectElement);
+  readonly #subtitlesMenu = element("subtitles-menu", HTMLLabelElement);
   readonly #fullScreen = element("full-screen", HTMLButtonElement);
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   #isSeeking = false;
@@ -46,6 +48,9 @@ export class Controls {
     fill(this.#quality, this.screen.qualities(), quality);
     fill(this.#language, this.screen.languages(), this.screen.language() ?? "");
     this.#language.disabled = this.#language.options.length < 2;
+    fill(this.#subtitles, this.screen.subtitles(), this.screen.subtitle());
+    // A title without subtitles has "Off" alone: nothing to choose.
+    this.#subtitlesMenu.hidden = this.#subtitles.options.length < 2;
   }
 
   toggle(): void {
@@ -89,6 +94,9 @@ export class Controls {
     this.#quality.addEventListener("change", () => this.screen.chooseQuality(this.#quality.value));
     this.#language.addEventListener("change", () =>
       this.screen.chooseLanguage(this.#language.value),
+    );
+    this.#subtitles.addEventListener("change", () =>
+      this.screen.chooseSubtitle(this.#subtitles.value),
     );
   }
 

@@ -21,11 +21,14 @@ const DESK_SCHEME = "strongroom-license";
 /** The menu value that leaves the quality to the player. */
 export const AUTO = "auto";
 
+/** The menu value without subtitles. */
+const OFF = "off";
+
 /** How long a stalled request may last before it is sent anew. */
 const SEGMENT_RETRIES = { maxAttempts: 4, baseDelay: 500, backoffFactor: 2, fuzzFactor: 0.5 };
 
 export interface ScreenEvents {
-  /** The lists of qualities or languages, or what is chosen, changed. */
+  /** The lists of qualities, languages or subtitles, or what is chosen, changed. */
   tracksChanged(): void;
   buffering(isBuffering: boolean): void;
   failed(refusal: Refusal): void;
@@ -69,7 +72,14 @@ export class Screen {
     this.#player.addEventListener("buffering", (event: Event) => {
       events.buffering("buffering" in event && event.buffering === true);
     });
-    for (const name of ["trackschanged", "adaptation", "variantchanged", "audiotrackschanged"]) {
+    const changes = [
+      "trackschanged",
+      "adaptation",
+      "variantchanged",
+      "audiotrackschanged",
+      "textchanged",
+    ];
+    for (const name of changes) {
       this.#player.addEventListener(name, () => events.tracksChanged());
     }
   }
@@ -135,6 +145,24 @@ export class Screen {
   chooseLanguage(language: string): void {
     const wanted = this.#player.getAudioTracks().find((track) => track.language === language);
     if (wanted !== undefined) this.#player.selectAudioTrack(wanted);
+  }
+
+  /** The subtitles to choose from, each by its language's own name, after "Off". */
+  subtitles(): Choice[] {
+    const languages = this.#player.getTextTracks().map((track) => track.language);
+    return [
+      { value: OFF, label: "Off" },
+      ...[...new Set(languages)].map((value) => ({ value, label: languageName(value) })),
+    ];
+  }
+
+  subtitle(): string {
+    return this.#player.getTextTracks().find((track) => track.active)?.language ?? OFF;
+  }
+
+  chooseSubtitle(language: string): void {
+    const wanted = this.#player.getTextTracks().find((track) => track.language === language);
+    this.#player.selectTextTrack(wanted ?? null);
   }
 }
 
