@@ -11,7 +11,7 @@ import type { Page } from "playwright-core";
 import { account, closeBrowser, demo, firstTitle, openAs, withPage } from "./demo";
 import type { Start, TokenAnswer } from "./players/ticket";
 import { assertMatches, noteFrames, playFor } from "./picture";
-import { assertCue } from "./subtitles";
+import { assertCue, showSubtitles } from "./subtitles";
 
 after(closeBrowser);
 
@@ -52,7 +52,9 @@ for (const [name, file] of Object.entries(PLAYERS)) {
         const languages = subtitles?.() ?? tracks.map((track) => track.language);
         return languages.includes("en") && languages.includes("de");
       });
-      if (file === "hlsjs") await assertCue(page, "de", 4, "Sie sehen einen kurzen Film", 2.8);
+      if (file !== "hlsjs") return;
+      await showSubtitles(page, "de");
+      await assertCue(page, 4, "Sie sehen einen kurzen Film", 2.8);
     });
   });
 }

@@ -2,29 +2,28 @@
 
 import type { Page } from "playwright-core";
 
-/**
- * Shows the subtitles of a language, stands still at `atS`, and waits until the cue there says
- * `text`, as one that began at `sinceS`.
- */
+/** Has the browser show the subtitles of a language, for players that follow its choice. */
+export async function showSubtitles(page: Page, language: string): Promise<void> {
+  await page.evaluate((wanted) => {
+    for (const track of document.querySelector("video")?.textTracks ?? []) {
+      if (track.language === wanted) track.mode = "showing";
+    }
+  }, language);
+}
+
+/** Stands still at `atS`, and waits until the cue there says `text` and began at `sinceS`. */
 export async function assertCue(
   page: Page,
-  language: string,
   atS: number,
   text: string,
   sinceS: number,
 ): Promise<void> {
-  await page.evaluate(
-    (wanted) => {
-      const video = document.querySelector("video");
-      if (video === null) throw new Error("no video element");
-      for (const track of video.textTracks) {
-        if (track.language === wanted.language) track.mode = "showing";
-      }
-      video.pause();
-      video.currentTime = wanted.atS;
-    },
-    { language, atS },
-  );
+  await page.evaluate((seconds) => {
+    const video = document.querySelector("video");
+    if (video === null) throw new Error("no video element");
+    video.pause();
+    video.currentTime = seconds;
+  }, atS);
   await page.waitForFunction(
     (wanted) => {
       const tracks = [...(document.querySelector("video")?.textTracks ?? [])];

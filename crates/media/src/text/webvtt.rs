@@ -319,7 +319,7 @@ mod tests {
         let crowded =
             "WEBVTT\n".to_owned() + &"\n00:01.000 --> 00:02.000\nx\n".repeat(MAX_AT_ONCE + 1);
         let refused = WebVtt::parse(crowded.as_bytes()).unwrap_err();
-        assert_eq!(refused.place, Place::Line(3 + 3 * MAX_AT_ONCE as u32));
+        assert_eq!(refused.place, Place::Line(u32::try_from(3 + 3 * MAX_AT_ONCE).unwrap()));
         let styled = format!("WEBVTT\n\nSTYLE\n{}\n", "x\n".repeat(MAX_HEADER_BYTES));
         for text in [long, many, styled] {
             let refused = WebVtt::parse(text.as_bytes()).unwrap_err();

@@ -10,10 +10,11 @@ use rust_embed::RustEmbed;
 #[folder = "../../web/dist"]
 struct Bundle;
 
-/// What a page may load: our own origin, and the players' `blob:` media. No inline script.
+/// What a page may load: our own origin, the players' `blob:` media, and the empty `data:`
+/// document with which Shaka Player begins a track of subtitles. No inline script.
 const CONTENT_SECURITY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-     font-src 'self'; media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; \
+     font-src 'self'; media-src 'self' blob: data:; connect-src 'self'; worker-src 'self' blob:; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 );
 
