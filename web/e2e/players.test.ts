@@ -54,7 +54,7 @@ for (const [name, file] of Object.entries(PLAYERS)) {
       });
       if (file !== "hlsjs") return;
       await showSubtitles(page, "de");
-      await assertCue(page, 4, "Sie sehen einen kurzen Film", 2.8);
+      await assertCue(page, 3.4, "Sie sehen einen kurzen Film", 2.8);
     });
   });
 }

@@ -17,9 +17,9 @@ for (const scheme of ["cbcs", "cenc"] as const) {
       assert.deepEqual(await menu.locator("option").allTextContents(), ["Off", "English", "Deutsch"]);
       assert.equal(await menu.inputValue(), "off");
       await menu.selectOption("en");
-      await assertCue(page, 4, "You are watching a short film", 2.8);
+      await assertCue(page, 3.4, "You are watching a short film", 2.8);
       await menu.selectOption("de");
-      await assertCue(page, 4, "Sie sehen einen kurzen Film", 2.8);
+      await assertCue(page, 3.4, "Sie sehen einen kurzen Film", 2.8);
       await menu.selectOption("off");
       const areOff = () =>
         [...(document.querySelector("video")?.textTracks ?? [])].every(

@@ -41,7 +41,7 @@ pub struct Arguments {
     pub(super) ladder_codec: LadderCodec,
     /// Renditions and sound tracks: a path, `-` (standard input), http(s)://… or
     /// s3://BUCKET/KEY. MP4 and MOV are read as they are; MPEG-TS, Matroska, WebM, AVI and FLV
-    /// through ffmpeg, which copies.
+    /// through ffmpeg, which copies. Subtitles: WebVTT (`film.en.vtt`) and TTML, or in MP4.
     #[arg(required = true, value_name = "INPUT",
           value_parser = OsStringValueParser::new().try_map(Location::parse))]
     pub(super) inputs: Vec<Location>,
