@@ -27,10 +27,10 @@ mod pssh_entry;
 mod tokens_entry;
 #[path = "../fuzz/entries/ttml.rs"]
 mod ttml_entry;
-#[path = "../fuzz/entries/webvtt.rs"]
-mod webvtt_entry;
 #[path = "../fuzz/entries/vp9.rs"]
 mod vp9_entry;
+#[path = "../fuzz/entries/webvtt.rs"]
+mod webvtt_entry;
 
 /// Damaged copies of each seed.
 const COPIES: u32 = 300;
