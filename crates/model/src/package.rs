@@ -64,6 +64,9 @@ pub struct PackagedVariant {
     pub language: Option<String>,
     /// Its HLS media playlist, relative to the package.
     pub playlist: String,
+    /// The HLS playlist of its key frames alone, relative to the package; video only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iframe_playlist: Option<String>,
     /// Bytes of its init and media.
     pub size_bytes: u64,
 }

@@ -212,9 +212,12 @@ impl ManifestReport {
             let line = line.trim();
             let (tag, value) = line.split_once(':').unwrap_or((line, ""));
             let list = match tag {
-                "#EXT-X-STREAM-INF" | "#EXT-X-MEDIA" | "#EXT-X-KEY" | "#EXT-X-SESSION-KEY" => {
-                    AttributeList::parse(value)
-                }
+                "#EXT-X-STREAM-INF"
+                | "#EXT-X-I-FRAME-STREAM-INF"
+                | "#EXT-X-IMAGE-STREAM-INF"
+                | "#EXT-X-MEDIA"
+                | "#EXT-X-KEY"
+                | "#EXT-X-SESSION-KEY" => AttributeList::parse(value),
                 "#EXT-X-ENDLIST" => {
                     has_end = true;
                     continue;

@@ -265,7 +265,8 @@ fn manifests_are_told() {
     assert_eq!(dash.renditions[0].systems[1].kids, dash.renditions[0].kids);
 
     let master = manifest(&manifest::hls_master(&presentation, Scheme::Cbcs));
-    assert_eq!((master.kind, master.renditions.len()), (ManifestKind::HlsMultivariant, 5));
+    // Three pictures, each with its key frames, and two languages.
+    assert_eq!((master.kind, master.renditions.len()), (ManifestKind::HlsMultivariant, 8));
     assert_eq!(names(&master.systems), ["FairPlay", "Widevine", "PlayReady", "ClearKey"]);
     assert!(master.systems.iter().all(|system| system.kids.len() == 3));
 

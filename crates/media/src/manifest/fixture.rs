@@ -1,7 +1,7 @@
 //! A packaged title for tests: SD, HD and two languages, once per scheme.
 
 use super::{
-    ByteSpan, FrameRate, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
+    ByteSpan, FrameRate, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
     TrackProtection, TrackRendition,
 };
 use crate::codec::ChannelLayout;
@@ -96,6 +96,7 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         height: None,
         language: None,
         playlist: track.playlist_path(),
+        iframe_playlist: track.iframe_playlist_path(),
         size_bytes: track.size_bytes(),
     };
     let text = |track: &TrackRendition| PackagedText {
@@ -141,6 +142,14 @@ fn video(scheme: Scheme, name: &str, width: u32, height: u32, size_bytes: u64) -
             segment(120_120, size_bytes * 2),
             segment(2002, size_bytes),
         ],
+        // Two in the first segment.
+        key_frames: [(1, 24, 0), (1, 31_000, 60_060), (2, 24, 120_120), (3, 24, 240_240)]
+            .map(|(segment, start, presentation_ts)| KeyFrame {
+                segment,
+                span: ByteSpan { start, len: size_bytes / 20 },
+                presentation_ts,
+            })
+            .to_vec(),
         ..track(scheme, TrackClass::of_picture(width, height))
     }
 }
@@ -178,5 +187,6 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
         start_ts: 0,
         layout: TrackLayout::Segments,
         segments: Vec::new(),
+        key_frames: Vec::new(),
     }
 }

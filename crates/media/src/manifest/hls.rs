@@ -4,7 +4,9 @@
 //! A playlist names every system that can play its scheme; delivery keeps the asking one's lines.
 //! No key line has an IV: `cbcs` has its constant IV in `tenc`, and FairPlay in its license.
 
-use super::presentation::{Presentation, TrackLayout, TrackMedia, TrackProtection, TrackRendition};
+use super::presentation::{
+    Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
+};
 use crate::codec::ChannelLayout;
 use crate::pssh::{self, SystemId};
 use base64::Engine as _;
@@ -69,6 +71,7 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
             stream_lines(&mut out, video, Some((group, members)), has_text);
         }
     }
+    videos.iter().for_each(|video| super::i_frames::stream_line(&mut out, video));
     out
 }
 
@@ -199,42 +202,24 @@ fn stream_lines(
 /// Writes the media playlist of one track of `presentation`.
 #[must_use]
 pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String {
-    // One target duration for all playlists of a presentation (6.2.4).
-    let seconds = |track: &TrackRendition| {
-        let longest = track.segments.iter().map(|segment| segment.duration_ts).max().unwrap_or(0);
-        let timescale = u64::from(track.timescale.max(1));
-        longest.saturating_add(timescale / 2) / timescale
-    };
-    let all = presentation.tracks.iter();
-    let target = all.map(seconds).max().unwrap_or(0).max(1);
+    let target = target_s(presentation);
     let mut out = format!(
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-PLAYLIST-TYPE:VOD\n"
     );
     if track.segments.iter().all(|segment| segment.starts_with_sap) {
         out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
     }
-    // Paths in a media playlist are relative to it, and init and segments lie beside it.
-    let init = beside(&track.init_path()).to_owned();
     let mut offset = match track.layout {
-        _ if track.is_plain_text_in_hls() => None,
-        TrackLayout::Segments => {
-            line(&mut out, format_args!("#EXT-X-MAP:URI={}", quoted(&init)));
-            None
-        }
-        TrackLayout::SingleFile { init: span, index } => {
-            let range = format!("{}@{}", span.len, span.start);
-            line(&mut out, format_args!("#EXT-X-MAP:URI={},BYTERANGE=\"{range}\"", quoted(&init)));
-            Some(index.end())
-        }
+        TrackLayout::SingleFile { index, .. } if !track.is_plain_text_in_hls() => Some(index.end()),
+        TrackLayout::Segments | TrackLayout::SingleFile { .. } => None,
     };
+    map_line(&mut out, track);
     if let Some(protection) = &track.protection {
         key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, protection);
     }
     let playlist = track.playlist_path();
     for (at, segment) in track.segments.iter().enumerate() {
-        let micros =
-            u128::from(segment.duration_ts) * 1_000_000 / u128::from(track.timescale.max(1));
-        line(&mut out, format_args!("#EXTINF:{}.{:06},", micros / 1_000_000, micros % 1_000_000));
+        length_line(&mut out, segment, track.timescale);
         if let Some(start) = offset {
             line(&mut out, format_args!("#EXT-X-BYTERANGE:{}@{start}", segment.size_bytes));
             offset = Some(start.saturating_add(segment.size_bytes));
@@ -246,8 +231,45 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
     out
 }
 
+/// One target duration for all playlists of a presentation (6.2.4), in seconds.
+pub(super) fn target_s(presentation: &Presentation) -> u64 {
+    let all = presentation.tracks.iter();
+    all.map(|track| longest_s(&track.segments, track.timescale)).max().unwrap_or(0).max(1)
+}
+
+/// Length of the longest segment in seconds, rounded as a target duration is.
+pub(super) fn longest_s(segments: &[SegmentEntry], timescale: u32) -> u64 {
+    let longest = segments.iter().map(|segment| segment.duration_ts).max().unwrap_or(0);
+    let timescale = u64::from(timescale.max(1));
+    longest.saturating_add(timescale / 2) / timescale
+}
+
+/// Where the init is. Paths in a media playlist are relative to it, and init and segments lie
+/// beside it.
+pub(super) fn map_line(out: &mut String, track: &TrackRendition) {
+    let uri = quoted(beside(&track.init_path()));
+    match track.layout {
+        _ if track.is_plain_text_in_hls() => {}
+        TrackLayout::Segments => line(out, format_args!("#EXT-X-MAP:URI={uri}")),
+        TrackLayout::SingleFile { init, .. } => {
+            let range = format!("{}@{}", init.len, init.start);
+            line(out, format_args!("#EXT-X-MAP:URI={uri},BYTERANGE=\"{range}\""));
+        }
+    }
+}
+
+pub(super) fn length_line(out: &mut String, segment: &SegmentEntry, timescale: u32) {
+    let micros = u128::from(segment.duration_ts) * 1_000_000 / u128::from(timescale.max(1));
+    line(out, format_args!("#EXTINF:{}.{:06},", micros / 1_000_000, micros % 1_000_000));
+}
+
 /// One line per system that plays the track's scheme; FairPlay knows `cbcs` only.
-fn key_lines(out: &mut String, tag: &str, content: &ContentId, protection: &TrackProtection) {
+pub(super) fn key_lines(
+    out: &mut String,
+    tag: &str,
+    content: &ContentId,
+    protection: &TrackProtection,
+) {
     let TrackProtection { kid, scheme, playready_checksum: checksum, .. } = *protection;
     let (method, has_fairplay) = match scheme {
         Scheme::Cbcs => ("SAMPLE-AES", true),
@@ -282,18 +304,18 @@ fn key_lines(out: &mut String, tag: &str, content: &ContentId, protection: &Trac
     }
 }
 
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     writeln!(out, "{text}").expect("a String takes every write");
 }
 
 /// A quoted string, without the characters that cannot stand in one (4.2).
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let text: String = text.chars().filter(|c| *c != '"' && !c.is_control()).collect();
     format!("\"{text}\"")
 }
 
 /// A path in the package as the playlist names it: it lies beside it, or in a folder there.
-fn relative<'p>(path: &'p str, playlist: &str) -> &'p str {
+pub(super) fn relative<'p>(path: &'p str, playlist: &str) -> &'p str {
     let folder = playlist.rsplit_once('/').map_or("", |(folder, _)| folder);
     path.strip_prefix(folder).map_or(path, |rest| rest.trim_start_matches('/'))
 }

@@ -4,13 +4,15 @@ pub(crate) mod attribute_list;
 mod dash;
 pub mod filter;
 mod hls;
+mod i_frames;
 mod presentation;
 pub(crate) mod xml;
 
 pub use dash::mpd;
 pub use hls::{hls_master, hls_media};
+pub use i_frames::hls_i_frames;
 pub use presentation::{
-    ByteSpan, FrameRate, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
+    ByteSpan, FrameRate, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
     TrackProtection, TrackRendition,
 };
 pub use xml::XmlError;

@@ -32,6 +32,8 @@ pub struct TrackRendition {
     pub layout: TrackLayout,
     /// Its segments, in order, without gaps in time.
     pub segments: Vec<SegmentEntry>,
+    /// Key frames of a picture that can be fetched alone, in order; none in sound and text.
+    pub key_frames: Vec<KeyFrame>,
 }
 
 /// How a track is encrypted.
@@ -131,6 +133,17 @@ pub struct SegmentEntry {
     pub starts_with_sap: bool,
 }
 
+/// A key frame that begins a fragment, so that a player can fetch and show it alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyFrame {
+    /// Number of its segment, counted from 1.
+    pub segment: usize,
+    /// From the `moof` to the last byte of the picture, in the segment's file.
+    pub span: ByteSpan,
+    /// Presentation time in ticks.
+    pub presentation_ts: u64,
+}
+
 impl Presentation {
     /// Picture and sound of one scheme.
     pub fn tracks_of(&self, scheme: Scheme) -> impl Iterator<Item = &TrackRendition> {
@@ -186,7 +199,7 @@ impl TrackRendition {
     /// Average bits per second.
     #[must_use]
     pub fn average_bandwidth(&self) -> u64 {
-        bits_per_second(self.size_bytes(), self.duration_ts(), self.timescale)
+        average_of(&self.segments, self.timescale)
     }
 
     /// Peak bits per second as RFC 8216bis (4.4.6.2) defines it: the highest rate of any run of
@@ -194,22 +207,22 @@ impl TrackRendition {
     /// last segment does not count alone.
     #[must_use]
     pub fn peak_bandwidth(&self) -> u64 {
-        let target = self.segments.iter().map(|segment| segment.duration_ts).max().unwrap_or(0);
-        let mut peak = self.average_bandwidth();
-        for first in 0..self.segments.len() {
-            let (mut size, mut lasts) = (0_u64, 0_u64);
-            for segment in self.segments.iter().skip(first) {
-                size = size.saturating_add(segment.size_bytes);
-                lasts = lasts.saturating_add(segment.duration_ts);
-                if lasts > target.saturating_add(target / 2) {
-                    break;
-                }
-                if lasts >= target.div_ceil(2) {
-                    peak = peak.max(bits_per_second(size, lasts, self.timescale));
-                }
-            }
-        }
-        peak
+        peak_of(&self.segments, self.timescale)
+    }
+
+    /// The key frames as segments of an I-frame playlist, each lasting until the next one; the
+    /// first one stands for what comes before it.
+    #[must_use]
+    pub fn key_frame_entries(&self) -> Vec<SegmentEntry> {
+        let end = self.start_ts.saturating_add(self.duration_ts());
+        let begins = self.key_frames.iter().skip(1).map(|frame| frame.presentation_ts);
+        let mut from = self.start_ts;
+        let entry = |(frame, until): (&KeyFrame, u64)| {
+            let duration_ts = until.saturating_sub(from);
+            from = from.max(until);
+            SegmentEntry { duration_ts, size_bytes: frame.span.len, starts_with_sap: true }
+        };
+        self.key_frames.iter().zip(begins.chain([end])).map(entry).collect()
     }
 
     /// The language, `und` when undetermined; `None` for video.
@@ -275,6 +288,18 @@ impl TrackRendition {
         matches!(self.media, TrackMedia::Text { format: TextFormat::WebVtt, .. })
     }
 
+    /// Path of the HLS I-frame playlist in the package, where there is one.
+    #[must_use]
+    pub fn iframe_playlist_path(&self) -> Option<String> {
+        self.key_frames.first()?;
+        Some(match self.layout {
+            TrackLayout::Segments => format!("{}/{}/iframes.m3u8", self.folder(), self.name),
+            TrackLayout::SingleFile { .. } => {
+                format!("{}/{}-iframes.m3u8", self.folder(), self.name)
+            }
+        })
+    }
+
     /// Path of the HLS media playlist in the package.
     #[must_use]
     pub fn playlist_path(&self) -> String {
@@ -291,6 +316,32 @@ impl ByteSpan {
     pub const fn end(self) -> u64 {
         self.start.saturating_add(self.len)
     }
+}
+
+/// [`TrackRendition::average_bandwidth`] of any run of segments.
+pub(super) fn average_of(segments: &[SegmentEntry], timescale: u32) -> u64 {
+    let sum = |of: fn(&SegmentEntry) -> u64| segments.iter().map(of).fold(0, u64::saturating_add);
+    bits_per_second(sum(|one| one.size_bytes), sum(|one| one.duration_ts), timescale)
+}
+
+/// [`TrackRendition::peak_bandwidth`] of any run of segments.
+pub(super) fn peak_of(segments: &[SegmentEntry], timescale: u32) -> u64 {
+    let target = segments.iter().map(|segment| segment.duration_ts).max().unwrap_or(0);
+    let mut peak = average_of(segments, timescale);
+    for first in 0..segments.len() {
+        let (mut size, mut lasts) = (0_u64, 0_u64);
+        for segment in segments.iter().skip(first) {
+            size = size.saturating_add(segment.size_bytes);
+            lasts = lasts.saturating_add(segment.duration_ts);
+            if lasts > target.saturating_add(target / 2) {
+                break;
+            }
+            if lasts >= target.div_ceil(2) {
+                peak = peak.max(bits_per_second(size, lasts, timescale));
+            }
+        }
+    }
+    peak
 }
 
 /// Ticks to milliseconds, rounded up.

@@ -10,8 +10,11 @@ fn read_mpd(text: &str) -> dash::MPD {
     dash::parse(text).unwrap()
 }
 
+/// I-frame playlists are no variants, though the parser lists them as such.
 fn read_master(text: &str) -> MasterPlaylist {
-    m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap()
+    let mut master = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
+    master.variants.retain(|one| !one.is_i_frame);
+    master
 }
 
 fn read_media(text: &str) -> MediaPlaylist {
@@ -25,6 +28,9 @@ fn the_manifests_read_as_agreed() {
     insta::assert_snapshot!("master.m3u8", hls_master(&presentation, Scheme::Cbcs));
     insta::assert_snapshot!("master_cenc.m3u8", hls_master(&presentation, Scheme::Cenc));
     insta::assert_snapshot!("video.m3u8", hls_media(&presentation, &presentation.tracks[0]));
+    let i_frames = hls_i_frames(&presentation, &presentation.tracks[0]).unwrap();
+    insta::assert_snapshot!("iframes.m3u8", i_frames);
+    assert_eq!(hls_i_frames(&presentation, &presentation.tracks[3]), None);
     let in_files = in_single_files();
     insta::assert_snapshot!("single_file.mpd", mpd(&in_files));
     insta::assert_snapshot!("single_file_audio.m3u8", hls_media(&in_files, &in_files.tracks[8]));

@@ -8,7 +8,7 @@ use crate::bmff::{Child, Fields, boxes};
 use crate::cenc::Tenc;
 use crate::cmaf::{Fragment, SampleProtection, TRACK_ID};
 use crate::input::{Input, SampleTable, Source, read_fragment};
-use crate::manifest::{self, Presentation, TrackLayout, TrackRendition};
+use crate::manifest::{self, ByteSpan, Presentation, TrackLayout, TrackMedia, TrackRendition};
 use crate::pssh;
 
 /// What is wrong with a written file.
@@ -137,8 +137,9 @@ fn check_track(written: &Written, out: &mut dyn Output) -> Result<u64, PackageEr
             check_init(file, track, init)?;
             check_index(file, track, index.start)?;
             let mut at = index.end();
-            for (segment, count) in track.segments.iter().zip(counts) {
-                check_segment(file, at, at + segment.size_bytes, *count, false)?;
+            for (number, (segment, count)) in (1..).zip(track.segments.iter().zip(counts)) {
+                let spans = check_segment(file, at, at + segment.size_bytes, *count, false)?;
+                check_key_frames(track, number, &spans)?;
                 at += segment.size_bytes;
             }
             if file.len() == len { Ok(len) } else { Err("the file has another size") }
@@ -153,7 +154,8 @@ fn check_track(written: &Written, out: &mut dyn Output) -> Result<u64, PackageEr
             if file.len() != segment.size_bytes {
                 return Err("the segment has another size than the manifest says");
             }
-            check_segment(file, 0, segment.size_bytes, *count, true)
+            let spans = check_segment(file, 0, segment.size_bytes, *count, true)?;
+            check_key_frames(track, at + 1, &spans)
         })?;
     }
     Ok(init_len + track.size_bytes())
@@ -217,17 +219,39 @@ fn check_index(file: &mut dyn Input, track: &TrackRendition, at: u64) -> Result<
     if bytes == meant { Ok(()) } else { Err(WRONG) }
 }
 
-/// Fragments fill the bytes from `start` to `end` and hold `count` samples.
+/// Every fragment of a picture that begins with a key frame is listed, by the bytes up to the
+/// end of that frame.
+fn check_key_frames(
+    track: &TrackRendition,
+    segment: usize,
+    found: &[ByteSpan],
+) -> Result<(), Wrong> {
+    if !matches!(track.media, TrackMedia::Video { .. }) {
+        return Ok(());
+    }
+    // In order, so that the segment's own stand together.
+    let from = track.key_frames.partition_point(|frame| frame.segment < segment);
+    let own = track.key_frames.iter().skip(from).take_while(|frame| frame.segment == segment);
+    if own.map(|frame| &frame.span).eq(found) {
+        Ok(())
+    } else {
+        Err("the list of key frames is not that of the segment")
+    }
+}
+
+/// Fragments fill the bytes from `start` to `end` and hold `count` samples. Returns the bytes
+/// from each `moof` to the end of the sync sample that it begins with.
 fn check_segment(
     file: &mut dyn Input,
     start: u64,
     end: u64,
     count: u32,
     has_type: bool,
-) -> Result<(), Wrong> {
+) -> Result<Vec<ByteSpan>, Wrong> {
     const WRONG: Wrong = "the segment is not made of whole fragments";
     let mut at = start;
     let mut samples = 0_u32;
+    let mut syncs = Vec::new();
     let mut expected: &[u8; 4] = if has_type { b"styp" } else { b"moof" };
     while at < end {
         let head = Source::new(file).box_at(at, end).map_err(|_| WRONG)?;
@@ -238,6 +262,9 @@ fn check_segment(
             b"moof" => {
                 let table = read_moof(file, at, end).ok_or(WRONG)?;
                 samples = samples.saturating_add(table.count());
+                syncs.extend(table.iter().next().filter(|first| first.is_sync).map(|first| {
+                    ByteSpan { start: at, len: first.offset + u64::from(first.size) - at }
+                }));
                 b"mdat"
             }
             _ => b"moof",
@@ -250,7 +277,7 @@ fn check_segment(
     } else if samples != count {
         Err("the segment has another number of samples")
     } else {
-        Ok(())
+        Ok(syncs)
     }
 }
 
@@ -284,6 +311,10 @@ fn check_entries(
             let what = "the playlist lists other segments than were written";
             return Err(PackageError::Verification { path, what });
         }
+        if let Some(path) = track.iframe_playlist_path() {
+            check_i_frames(track, text(&path)?)
+                .map_err(|what| PackageError::Verification { path: path.clone(), what })?;
+        }
         if !mpd.contains(&format!("{}/{}", track.folder(), track.name)) {
             let path = manifest::DASH_PATH.to_owned();
             let what = "a track is missing in the manifest";
@@ -291,4 +322,21 @@ fn check_entries(
         }
     }
     Ok(())
+}
+
+/// The playlist lists every key frame by its bytes.
+fn check_i_frames(track: &TrackRendition, text: &str) -> Result<(), Wrong> {
+    let ranges = text.lines().filter_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:"));
+    let files = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let written = track.key_frames.iter().map(|frame| {
+        let path = track.segment_path(frame.segment);
+        let name = path.rsplit_once('/').map_or(path.as_str(), |(_, name)| name).to_owned();
+        (format!("{}@{}", frame.span.len, frame.span.start), name)
+    });
+    let listed = ranges.zip(files).map(|(range, file)| (range.to_owned(), file.to_owned()));
+    if listed.eq(written) {
+        Ok(())
+    } else {
+        Err("the playlist lists other key frames than were written")
+    }
 }

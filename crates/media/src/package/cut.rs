@@ -32,6 +32,9 @@ pub(super) struct TrackCut {
     pub offset: i64,
     /// Its segments; never empty.
     pub segments: Vec<Segment>,
+    /// Indexes of the key frames at which a fragment begins, so that each can be fetched alone;
+    /// empty for sound.
+    pub key_frames: Vec<u32>,
 }
 
 /// How all tracks are cut.
@@ -58,6 +61,9 @@ pub(super) struct TextCut {
 const SAME_TIME_NS: i128 = 1_000_000;
 /// A ladder's segments may last this many times longer than those of its best rendition.
 const MAX_STRETCH: i128 = 2;
+/// Where key frames come more often than this on the average (every picture is one), those that
+/// follow closer are not made fragments of their own: a `moof` a picture would be a tenth of it.
+const MIN_FRAGMENT_NS: i128 = 500_000_000;
 /// How much renditions may differ in length.
 const MAX_LENGTH_DIFFERENCE_MS: u64 = 1000;
 
@@ -81,7 +87,8 @@ pub(super) fn cut(tracks: &[JobTrack], segment_s: u32) -> Result<Cuts, LadderFau
         // Rounded down, so that no decode time falls below 0.
         let shift = i64::try_from(to_ticks(shift_ns, &job.track)).unwrap_or(0);
         let offset = i64::try_from(job.track.edit.delay).unwrap_or(i64::MAX) - shift;
-        TrackCut { offset, segments: segments(&job.track, &firsts, offset) }
+        let key_frames = if job.is_video() { key_frames(&job.track) } else { Vec::new() };
+        TrackCut { offset, segments: segments(&job.track, &firsts, offset), key_frames }
     };
     let cuts: Vec<_> = tracks.iter().map(cut_one).collect();
     let leads = |(job, _): &(&JobTrack, &TrackCut)| Some(&job.name) == leader_name.as_ref();
@@ -238,6 +245,23 @@ fn first_samples(track: &Track, times: &[i128]) -> Vec<u32> {
         }
     }
     firsts
+}
+
+/// Indexes of the key frames at which fragments begin: all of them, or where they are dense one
+/// in [`MIN_FRAGMENT_NS`].
+fn key_frames(track: &Track) -> Vec<u32> {
+    let count = i128::try_from(sync_points(track).count()).unwrap_or(i128::MAX);
+    let length = to_ns(i128::from(track.samples.total_ticks()), track);
+    let is_dense = count.saturating_mul(MIN_FRAGMENT_NS) > length + MIN_FRAGMENT_NS;
+    let mut next = i128::MIN;
+    let points = sync_points(track).filter(|point| {
+        let begins = !is_dense || point.ns >= next;
+        if begins {
+            next = point.ns + MIN_FRAGMENT_NS;
+        }
+        begins
+    });
+    points.map(|point| point.index).collect()
 }
 
 /// Segments between `firsts`, with `offset` ticks added to each decode time.

@@ -244,6 +244,8 @@ fn write_manifests(
     let mut manifests = Vec::new();
     for track in &presentation.tracks {
         manifests.push((track.playlist_path(), manifest::hls_media(presentation, track)));
+        let i_frames = manifest::hls_i_frames(presentation, track);
+        manifests.extend(track.iframe_playlist_path().zip(i_frames));
     }
     for scheme in schemes {
         let path = manifest::hls_path(*scheme).to_owned();
@@ -301,6 +303,7 @@ fn variant(written: &Written) -> Option<PackagedVariant> {
         height,
         language: track.language().map(str::to_owned),
         playlist: track.playlist_path(),
+        iframe_playlist: track.iframe_playlist_path(),
         size_bytes: track.size_bytes() + written.init.len() as u64,
     })
 }

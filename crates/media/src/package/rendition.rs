@@ -9,6 +9,7 @@ use crate::cenc::{self, SampleInfo, SampleInfoError, SampleIv, Subsample};
 use crate::cmaf::{Entry, Fragment, SampleProtection, open_media_data, write_segment_type};
 use crate::codec::{ProtectedEnd, Run, TrackCodec};
 use crate::input::Track;
+use crate::manifest::{ByteSpan, KeyFrame};
 use std::io::IoSlice;
 
 /// Buffers of one scheme, kept from track to track.
@@ -42,6 +43,8 @@ pub(super) struct Rendition<'b> {
     pub path: String,
     /// Bytes written to it.
     pub written: u64,
+    /// The key frames that can be fetched alone.
+    pub key_frames: Vec<KeyFrame>,
     next_iv: Option<SampleIv>,
     sequence: u32,
     has_subsamples: bool,
@@ -68,6 +71,7 @@ impl<'b> Rendition<'b> {
             file,
             path,
             written: 0,
+            key_frames: Vec::new(),
             next_iv,
             sequence: 1,
             has_subsamples: matches!(track.codec, TrackCodec::Video(_)),
@@ -143,7 +147,8 @@ impl<'b> Rendition<'b> {
         Some(buffers.decrypted == expected)
     }
 
-    /// Writes the fragment: `styp` where a segment file begins, `moof`, `mdat`.
+    /// Writes the fragment: `styp` where a segment file begins, `moof`, `mdat`. Returns where
+    /// `moof` and the first sample lie.
     ///
     /// Errors: also where not every sample of it was verified.
     pub fn flush(
@@ -152,7 +157,7 @@ impl<'b> Rendition<'b> {
         samples: &[Entry],
         begins_file: bool,
         out: &mut dyn Output,
-    ) -> Result<(), PackageError> {
+    ) -> Result<ByteSpan, PackageError> {
         let failed = |what| PackageError::Verification { path: self.path.clone(), what };
         let buffers = &mut *self.buffers;
         let all = (buffers.payload.len(), buffers.info.len(), samples.len());
@@ -181,9 +186,12 @@ impl<'b> Rendition<'b> {
         super::check::fragment(moof, &fragment, buffers.payload.len()).map_err(failed)?;
         out.append(self.file, &mut [IoSlice::new(&buffers.head), IoSlice::new(&buffers.payload)])
             .map_err(|source| PackageError::Write { path: self.path.clone(), source })?;
+        let first = samples.first().map_or(0, |first| u64::from(first.size));
+        let len = (buffers.head.len() - moof_at) as u64 + first;
+        let span = ByteSpan { start: self.written + moof_at as u64, len };
         self.written += (buffers.head.len() + buffers.payload.len()) as u64;
         self.sequence = self.sequence.saturating_add(1);
         self.clear();
-        Ok(())
+        Ok(span)
     }
 }

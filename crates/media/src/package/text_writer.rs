@@ -103,6 +103,7 @@ fn describe(job: &JobText, cut: &TextCut, layout: Layout) -> TrackRendition {
             Layout::SingleFile => TrackLayout::SingleFile { init: none, index: none },
         },
         segments: Vec::new(),
+        key_frames: Vec::new(),
     }
 }
 

@@ -13,7 +13,9 @@ use crate::cmaf::{
 };
 use crate::codec::{Run, TrackCodec, VideoCodec};
 use crate::input::{Fault, Malformed, NamedInput, Place, Sample, Samples, Source};
-use crate::manifest::{ByteSpan, SegmentEntry, TrackLayout, TrackProtection, TrackRendition};
+use crate::manifest::{
+    ByteSpan, KeyFrame, SegmentEntry, TrackLayout, TrackProtection, TrackRendition,
+};
 use crate::pssh;
 use model::{KeyId, Scheme, TrackClass};
 use std::io::IoSlice;
@@ -86,6 +88,7 @@ pub(super) fn write(
         file: input.name.clone(),
         source: Source::new(&mut *input.input),
         walk: task.job.track.samples.iter().peekable(),
+        key_frames: task.cut.key_frames.iter().peekable(),
         picture,
         window,
         samples,
@@ -103,6 +106,9 @@ pub(super) fn write(
         }
     }
     writer.check_class()?;
+    for (track, found) in described.iter_mut().zip(writer.key_frames()) {
+        track.key_frames = found;
+    }
     writer.finish(&described)?;
     let counts: Vec<_> = task.cut.segments.iter().map(|segment| segment.count).collect();
     let written = described.into_iter().zip(inits);
@@ -129,6 +135,7 @@ fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
             Layout::SingleFile => TrackLayout::SingleFile { init: none, index: none },
         },
         segments: Vec::with_capacity(task.cut.segments.len()),
+        key_frames: Vec::new(),
     }
 }
 
@@ -196,6 +203,8 @@ struct TrackWriter<'a, 'w> {
     file: String,
     source: Source<'w>,
     walk: Peekable<Samples<'a>>,
+    /// Where fragments begin inside segments.
+    key_frames: Peekable<std::slice::Iter<'a, u32>>,
     /// Reads a video track's samples.
     picture: Option<VideoCodec>,
     window: &'w mut Vec<u8>,
@@ -227,11 +236,19 @@ impl TrackWriter<'_, '_> {
         let end = segment.first + segment.count;
         let mut begins_file = is_own_file;
         while let Some(first) = self.walk.peek().copied().filter(|next| next.index < end) {
-            self.fragment(end)?;
+            while self.key_frames.next_if(|at| **at <= first.index).is_some() {}
+            let until = self.key_frames.peek().map_or(end, |at| end.min(**at));
+            self.fragment(until)?;
             let offset = self.task.cut.offset;
             let decode_time = first.decode_time.saturating_add_signed(offset);
+            let composition = i64::from(first.composition) - self.media_time();
+            let presentation_ts = decode_time.saturating_add_signed(composition);
             for rendition in &mut self.renditions {
-                rendition.flush(decode_time, self.entries, begins_file, self.out)?;
+                let span = rendition.flush(decode_time, self.entries, begins_file, self.out)?;
+                if first.is_sync && self.picture.is_some() {
+                    let frame = KeyFrame { segment: number, span, presentation_ts };
+                    rendition.key_frames.push(frame);
+                }
             }
             begins_file = false;
         }
@@ -241,6 +258,11 @@ impl TrackWriter<'_, '_> {
             self.close()?;
         }
         Ok(written)
+    }
+
+    /// What the edit list takes off each presentation time, in ticks.
+    fn media_time(&self) -> i64 {
+        i64::try_from(self.task.job.track.edit.media_time).unwrap_or(i64::MAX)
     }
 
     /// Fills the buffers with samples before index `end`, up to the size of a fragment.
@@ -329,6 +351,11 @@ impl TrackWriter<'_, '_> {
             self.entries.push(Entry { duration, size, composition, is_sync });
         }
         Ok(())
+    }
+
+    /// The key frames that can be fetched alone, in each scheme.
+    fn key_frames(&mut self) -> Vec<Vec<KeyFrame>> {
+        self.renditions.iter_mut().map(|one| std::mem::take(&mut one.key_frames)).collect()
     }
 
     fn close(&mut self) -> Result<(), PackageError> {

@@ -10,6 +10,7 @@
 
 mod clip;
 mod damage;
+mod key_frames;
 mod packages;
 mod refusals;
 mod sound;

@@ -49,7 +49,7 @@ pub fn find<'b>(siblings: &'b [u8], kind: &[u8; 4]) -> Option<Child<'b>> {
 }
 
 /// Data offset and sizes of `trun`.
-fn run_of(traf: &Child<'_>) -> (usize, Vec<usize>) {
+pub fn run_of(traf: &Child<'_>) -> (usize, Vec<usize>) {
     let mut trun = Fields::new(find(traf.body, b"trun").unwrap().body);
     let (_, flags) = trun.version_and_flags().unwrap();
     let count = trun.u32().unwrap();

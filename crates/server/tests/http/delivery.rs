@@ -6,8 +6,8 @@ use axum::http::{Request, StatusCode, header};
 use edge::{EdgePass, signed_url};
 use media::codec::ChannelLayout;
 use media::manifest::{
-    DASH_PATH, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia, TrackProtection,
-    TrackRendition, hls_master, hls_media, hls_path, mpd,
+    ByteSpan, DASH_PATH, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
+    TrackProtection, TrackRendition, hls_i_frames, hls_master, hls_media, hls_path, mpd,
 };
 use model::{
     ContentId, Dialect, KeyId, ObjectPath, PackageId, PackagedEvent, PackagedText, PackagedVariant,
@@ -54,6 +54,7 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
         start_ts: 0,
         layout: TrackLayout::Segments,
         segments: vec![segment; 3],
+        key_frames: if class == TrackClass::Audio { vec![] } else { key_frames() },
     }
 }
 
@@ -72,6 +73,12 @@ fn presentation() -> Presentation {
     Presentation { content_id: ContentId::parse("film").unwrap(), tracks }
 }
 
+/// One key frame in each segment.
+fn key_frames() -> Vec<KeyFrame> {
+    let span = ByteSpan { start: 24, len: 1000 };
+    (1..=3).map(|at| KeyFrame { segment: at, span, presentation_ts: at as u64 * 4000 }).collect()
+}
+
 fn event(presentation: &Presentation) -> PackagedEvent {
     let variant = |(track, key): (&TrackRendition, TrackProtection)| PackagedVariant {
         name: track.name.clone(),
@@ -84,6 +91,7 @@ fn event(presentation: &Presentation) -> PackagedEvent {
         height: None,
         language: None,
         playlist: track.playlist_path(),
+        iframe_playlist: track.iframe_playlist_path(),
         size_bytes: 1,
     };
     PackagedEvent {
@@ -135,6 +143,9 @@ async fn packaged() -> House {
     for track in &presentation.tracks {
         put(&track.playlist_path(), hls_media(&presentation, track).as_bytes());
         put(&track.hls_segment_path(1), &media_bytes());
+        if let Some(path) = track.iframe_playlist_path() {
+            put(&path, hls_i_frames(&presentation, track).unwrap().as_bytes());
+        }
     }
     put("cbcs/empty.mp4", b"");
     put("cbcs/notes.txt", b"not for viewers");
@@ -214,6 +225,21 @@ async fn a_manifest_shows_one_scheme_and_the_classes_of_the_session() {
     assert!(master.contains("cenc/video-720p") && !master.contains("cbcs/"), "{master}");
     fetch(&house, &sd, "cbcs/video-360p/playlist.m3u8").await.assert_granted();
     let above = fetch(&house, &sd, "cbcs/video-720p/playlist.m3u8").await;
+    above.assert_refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn key_frames_are_listed_for_the_classes_of_the_session() {
+    let house = packaged().await;
+    let sd = pass_for(&house, |_| {});
+    let master = fetch(&house, &sd, "master.m3u8").await.text();
+    assert!(master.contains("#EXT-X-I-FRAME-STREAM-INF") && !master.contains("720p"), "{master}");
+    let own = fetch(&house, &sd, "cbcs/video-360p/iframes.m3u8").await;
+    own.assert_granted();
+    let text = own.text();
+    assert!(text.contains("#EXT-X-I-FRAMES-ONLY\n") && text.contains("BYTERANGE:1000@24\n1.m4s"));
+    assert!(text.contains("org.w3.clearkey") && !text.contains("widevine"), "{text}");
+    let above = fetch(&house, &sd, "cbcs/video-720p/iframes.m3u8").await;
     above.assert_refused(404, "not_found");
 }
 

@@ -155,6 +155,12 @@ pub fn hls_master(text: &str, filter: &Filter) -> Result<String, FilterError> {
                 }
             }
             "EXT-X-MEDIA" if is_kept_media(&attributes()?, filter) => push(&mut out, line),
+            "EXT-X-I-FRAME-STREAM-INF" => {
+                let uri = attributes()?.value("URI").ok_or(FilterError::Line(number))?;
+                if filter.trick_playlists.contains(uri) {
+                    push(&mut out, line);
+                }
+            }
             "EXT-X-STREAM-INF" => {
                 let (_, _, next) = lines.next().ok_or(FilterError::Line(number))?;
                 let Line::Uri(uri) = next else { return Err(FilterError::Line(number + 1)) };

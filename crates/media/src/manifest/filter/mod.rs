@@ -28,6 +28,8 @@ pub struct Filter {
     /// The media playlists that the session may see, as the multivariant playlist names them:
     /// those encrypted with these keys, and those of subtitles.
     pub playlists: BTreeSet<String>,
+    /// The playlists of key frames and of thumbnails that the session may see; never variants.
+    pub trick_playlists: BTreeSet<String>,
 }
 
 impl Filter {
@@ -48,6 +50,9 @@ impl Filter {
             playlists: allowed()
                 .map(|variant| variant.playlist.clone())
                 .chain(package.texts.iter().map(|text| text.playlist.clone()))
+                .collect(),
+            trick_playlists: allowed()
+                .filter_map(|variant| variant.iframe_playlist.clone())
                 .collect(),
         }
     }

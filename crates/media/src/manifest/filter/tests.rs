@@ -63,6 +63,11 @@ fn no_foreign_key_scheme_or_system_is_left_in_any_manifest() {
             }
             for track in &presentation.tracks {
                 let filtered = hls_media(&manifest::hls_media(&presentation, track), &filter);
+                if let Some(i_frames) = manifest::hls_i_frames(&presentation, track) {
+                    let i_frames = hls_media(&i_frames, &filter);
+                    assert_eq!(i_frames.as_ref().err(), filtered.as_ref().err());
+                    texts.extend(i_frames);
+                }
                 let is_fair_play_cenc =
                     dialect == Dialect::FairPlay && track.scheme() == Some(Scheme::Cenc);
                 match filtered {
