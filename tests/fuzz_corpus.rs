@@ -13,6 +13,8 @@ mod edge_entry;
 mod h264_entry;
 #[path = "../fuzz/entries/hevc.rs"]
 mod hevc_entry;
+#[path = "../fuzz/entries/images.rs"]
+mod images_entry;
 #[path = "../fuzz/entries/keys.rs"]
 mod keys_entry;
 #[path = "../fuzz/entries/manifests.rs"]
@@ -100,6 +102,11 @@ fn h264() {
 #[test]
 fn hevc() {
     replay("hevc", hevc_entry::run);
+}
+
+#[test]
+fn images() {
+    replay("images", images_entry::run);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{Failure, Place, account::make_password, block_on};
 use crate::screen::Answer;
 use anyhow::Context as _;
 use clap::Args;
+use media::images::TilesWanted;
 use media::package::Layout;
 use model::{
     CategoryName, ContentId, Plan, PlanAccess, PlanName, RegionRule, Scheme, Title, TitlePolicy,
@@ -186,6 +187,7 @@ async fn bring_title(
         layout: Layout::Segments,
         segment_s: 4,
         inputs: clips.inputs.iter().cloned().map(Into::into).collect(),
+        thumbnails: content::has_ffmpeg().then(TilesWanted::default),
     };
     package_title(home, job).await.map(drop)
 }

@@ -20,6 +20,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/media/src/codec/hevc/", "hevc"),
     ("crates/media/src/codec/av1/", "av1"),
     ("crates/media/src/codec/vp9/", "vp9"),
+    ("crates/media/src/images/", "images"),
     ("crates/media/src/input/", "mp4"),
     ("crates/media/src/inspect/", "mp4"),
     ("crates/media/src/manifest/", "manifests"),

@@ -28,6 +28,7 @@ pub fn package_clips(
         segment_s: 4,
         packager: "test".into(),
         now: Timestamp(0),
+        images: None,
     };
     let mut folder = FolderOutput::new(to);
     let keys = keys(with_cenc_iv);

@@ -77,6 +77,40 @@ test("the keyboard plays, moves, mutes and fills the screen", async () => {
   });
 });
 
+/** Waits until another thumbnail than `seen` is shown; returns it. */
+async function thumbnailOtherThan(page: Page, seen: string): Promise<string> {
+  const shown = await page.waitForFunction((before) => {
+    const canvas = document.querySelector("canvas");
+    const now = canvas === null || canvas.hidden ? before : canvas.toDataURL();
+    return now === before ? null : now;
+  }, seen);
+  return (await shown.jsonValue()) ?? "";
+}
+
+test("the bar shows the picture of the place that is looked for", async () => {
+  await withPage(async (page) => {
+    await watch(page);
+    await page.keyboard.press("k");
+    const bar = await page.getByLabel("Position").boundingBox();
+    assert.ok(bar !== null);
+    const pictures: string[] = [];
+    for (const share of [0.1, 0.8]) {
+      await page.mouse.move(bar.x + bar.width * share, bar.y + bar.height / 2);
+      pictures.push(await thumbnailOtherThan(page, pictures[0] ?? ""));
+      const { duration } = await video(page);
+      const [minutes, seconds] = (await page.locator("#preview-time").innerText()).split(":");
+      assert.ok(Math.abs(Number(minutes) * 60 + Number(seconds) - duration * share) < 2);
+    }
+    assert.notEqual(pictures[0], pictures[1]);
+    await page.mouse.move(bar.x + bar.width / 2, bar.y - 200);
+    await page.locator("#preview").waitFor({ state: "hidden" });
+    // A key moves, shows where to, and the preview goes by itself.
+    await page.keyboard.press("ArrowRight");
+    await page.locator("#preview-picture").waitFor();
+    await page.locator("#preview").waitFor({ state: "hidden" });
+  });
+});
+
 test("every control is reached by Tab and has a name", async () => {
   await withPage(async (page) => {
     await watch(page);

@@ -30,6 +30,7 @@ for (const [name, file] of Object.entries(PLAYERS)) {
         try {
           await playFor(page, 3);
           const found = await assertMatches(page, title.source);
+          if (file === "dashjs") await assertOneImageTrack(page);
           t.diagnostic(`differences: ${found.map((is) => is.toFixed(1)).join(", ")} grey levels`);
         } catch (error) {
           t.diagnostic(trouble.said.join("\n"));
@@ -57,6 +58,15 @@ for (const [name, file] of Object.entries(PLAYERS)) {
       await assertCue(page, 3.4, "Sie sehen einen kurzen Film", 2.8);
     });
   });
+}
+
+/** Thumbnails are a track of their own beside the protected ones. */
+async function assertOneImageTrack(page: Page): Promise<void> {
+  const found = await page.evaluate(() => {
+    const { imageTracks } = window as unknown as { imageTracks: () => number };
+    return imageTracks();
+  });
+  assert.equal(found, 1);
 }
 
 /** What went wrong on a player's page so far. */

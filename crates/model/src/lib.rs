@@ -28,7 +28,7 @@ pub use id::{
 pub use key_id::KeyId;
 pub use level::SecurityLevel;
 pub use object_path::ObjectPath;
-pub use package::{PackagedEvent, PackagedText, PackagedVariant};
+pub use package::{PackagedEvent, PackagedImages, PackagedText, PackagedVariant};
 pub use policy::TitlePolicy;
 pub use scheme::Scheme;
 pub use time::Timestamp;

@@ -24,6 +24,9 @@ pub struct PackagedEvent {
     /// Every track of subtitles; they are not encrypted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<PackagedText>,
+    /// Thumbnails; they are not encrypted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<PackagedImages>,
     /// The DASH manifest, relative to the package.
     pub dash: String,
     /// The HLS multivariant playlists, relative to the package, one per scheme.
@@ -84,6 +87,33 @@ pub struct PackagedText {
     /// Its HLS media playlist, relative to the package.
     pub playlist: String,
     /// Bytes of its init and media.
+    pub size_bytes: u64,
+}
+
+/// One set of thumbnails: sheets of tiles, and a BIF of the same pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagedImages {
+    /// Its name, which is also its folder: `thumbs-320`.
+    pub name: String,
+    /// Pixels across of one thumbnail.
+    pub width: u32,
+    /// Pixels down of one thumbnail.
+    pub height: u32,
+    /// Thumbnails in a row of a sheet.
+    pub columns: u32,
+    /// Rows of a sheet.
+    pub rows: u32,
+    /// Seconds between two thumbnails.
+    pub interval_s: u32,
+    /// Thumbnails in all.
+    pub count: u32,
+    /// Sheets in all.
+    pub sheets: u32,
+    /// Its HLS image playlist, relative to the package.
+    pub playlist: String,
+    /// Its Roku BIF, relative to the package.
+    pub bif: String,
+    /// Bytes of sheets and BIF.
     pub size_bytes: u64,
 }
 

@@ -98,7 +98,7 @@ fn find(
     };
     match kind {
         "mpd" | "m3u8" => render(folder, pass, path, asked),
-        "mp4" | "m4s" | "vtt" => open(folder, &pass.content_id, path),
+        "mp4" | "m4s" | "vtt" | "jpg" | "bif" => open(folder, &pass.content_id, path),
         _ => Err(Refusal::NotFound),
     }
 }
@@ -117,7 +117,8 @@ fn render(
         .map_err(|_| Refusal::Internal("package.json does not read back".to_owned()))?;
     let text = read(folder, content_id, path)?;
     let name = path.as_str();
-    if package.texts.iter().any(|track| track.playlist == name) {
+    let is_text = package.texts.iter().any(|track| track.playlist == name);
+    if is_text || package.images.iter().any(|images| images.playlist == name) {
         let rendered = filter::hls_text(&text);
         return rendered_manifest(content_id, path, rendered);
     }
@@ -174,12 +175,18 @@ fn disk(error: io::Error) -> Refusal {
     Refusal::Internal(format!("package folder: {error}"))
 }
 
+const JPEG: &str = "image/jpeg";
+/// A BIF has no type of its own.
+const BIF: &str = "application/octet-stream";
+
 fn media_type(path: &ObjectPath) -> &'static str {
     let name = path.as_str();
     match name.rsplit_once('.') {
         Some((_, "mpd")) => "application/dash+xml",
         Some((_, "m3u8")) => "application/vnd.apple.mpegurl",
         Some((_, "vtt")) => "text/vtt",
+        Some((_, "jpg")) => JPEG,
+        Some((_, "bif")) => BIF,
         _ if name.starts_with("text/") => "application/mp4",
         _ if name.contains("audio") => "audio/mp4",
         _ => "video/mp4",
@@ -219,15 +226,18 @@ fn asked_range(
     }
 }
 
-/// Type, version and cache rule. A pass stays out of a shared cache's key, so media may be
-/// shared; a manifest is one session's.
+/// Type, version and cache rule. A pass stays out of a shared cache's key, so encrypted media
+/// may be shared; a manifest is one session's, and pictures are clear: who may see them is
+/// asked each time.
 fn object_headers(object: &Object) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let (media_type, cache) = match object {
         Object::Manifest { media_type, .. } => (media_type, "private, no-store"),
         Object::Media { media_type, etag, .. } => {
             headers.insert(header::ETAG, etag.clone());
-            (media_type, "public, max-age=3600")
+            let is_clear_picture = matches!(*media_type, JPEG | BIF);
+            let shared = "public, max-age=3600";
+            (media_type, if is_clear_picture { "private, max-age=3600" } else { shared })
         }
     };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -89,6 +89,12 @@ fn make(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether thumbnails can be made: a demo without them is one all the same.
+pub fn has_ffmpeg() -> bool {
+    let asked = Command::new("ffmpeg").arg("-version").stdin(Stdio::null()).output();
+    asked.is_ok_and(|answer| answer.status.success())
+}
+
 fn ffmpeg(inputs: &[&str], options: &str, out: &Path) -> anyhow::Result<()> {
     let run = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-y"])

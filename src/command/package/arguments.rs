@@ -4,6 +4,7 @@ use super::ladder::Ladder;
 use crate::command::source::Location;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
+use media::images::TilesWanted;
 use media::package::Layout;
 use model::Scheme;
 use std::ffi::OsString;
@@ -39,6 +40,17 @@ pub struct Arguments {
     /// What the renditions of `--ladder` are encoded with.
     #[arg(long, value_enum, requires = "ladder", default_value_t = LadderCodec::H264)]
     pub(super) ladder_codec: LadderCodec,
+    /// Thumbnails for scrubbing, made by ffmpeg: `auto`, `WIDTHxHEIGHT@SECONDS` (`160x90@10`) or
+    /// `off`. They are clear pictures, at most 320 pixels wide.
+    #[arg(
+        long,
+        value_name = "WIDTHxHEIGHT@SECONDS|auto|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "auto",
+        value_parser = Thumbnails::parse
+    )]
+    pub(super) thumbnails: Option<Thumbnails>,
     /// Renditions and sound tracks: a path, `-` (standard input), http(s)://… or
     /// s3://BUCKET/KEY. MP4 and MOV are read as they are; MPEG-TS, Matroska, WebM, AVI and FLV
     /// through ffmpeg, which copies. Subtitles: WebVTT (`film.en.vtt`) and TTML, or in MP4.
@@ -76,6 +88,39 @@ pub(super) enum LadderCodec {
     Hevc,
     /// AV1, by SVT-AV1.
     Av1,
+}
+
+/// Which thumbnails are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Thumbnails {
+    /// None.
+    Off,
+    /// These.
+    On(TilesWanted),
+}
+
+impl Thumbnails {
+    fn parse(text: &str) -> Result<Self, String> {
+        const FORM: &str = "expected WIDTHxHEIGHT@SECONDS, such as 160x90@10, or auto, or off";
+        match text {
+            "off" => return Ok(Self::Off),
+            "auto" => return Ok(Self::On(TilesWanted::default())),
+            _ => {}
+        }
+        let number = |text: &str| text.parse().map_err(|_| FORM.to_owned());
+        let (size, interval_s) = text.split_once('@').ok_or(FORM)?;
+        let (width, height) = size.split_once('x').ok_or(FORM)?;
+        let size = Some((number(width)?, number(height)?));
+        Ok(Self::On(TilesWanted { size, interval_s: Some(number(interval_s)?) }))
+    }
+
+    /// As the packager takes them.
+    pub(super) const fn wanted(self) -> Option<TilesWanted> {
+        match self {
+            Self::Off => None,
+            Self::On(wanted) => Some(wanted),
+        }
+    }
 }
 
 /// Schemes of a package.

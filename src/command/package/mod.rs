@@ -10,12 +10,15 @@ use super::source::Sources;
 use super::{Failure, Place, runtime};
 use crate::screen::Answer;
 use anyhow::{Context as _, anyhow};
+use arguments::Thumbnails;
 use keys::PackagingKeys;
 use meter::Meter;
 use model::{ContentId, PackagedEvent};
 use server::Home;
 use server::clock::Clock;
-use server::vault::{Job, OnProgress, PackagingError, Source, Target, package_with};
+use server::vault::{
+    Job, OnProgress, PackagingError, Source, Target, ThumbnailError, package_with,
+};
 use std::path::Path;
 
 /// Packages, and prints the package's own document with what its verification cost.
@@ -30,6 +33,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         layout: arguments.layout.layout(),
         segment_s: arguments.segment_seconds,
         inputs: inputs(&arguments, &sources)?,
+        thumbnails: arguments.thumbnails.and_then(Thumbnails::wanted),
     };
     let meter = Meter::default();
     let progress = meter.on_progress("packaging");
@@ -91,8 +95,15 @@ async fn publish(
 /// What the sources are to blame for is a refusal; the rest is our surroundings.
 fn blame(error: PackagingError) -> Failure {
     match error {
-        PackagingError::Package(_) | PackagingError::Keys(_) => Failure::refused(error),
-        PackagingError::Open { .. }
+        PackagingError::Package(_)
+        | PackagingError::Keys(_)
+        | PackagingError::Thumbnails(
+            ThumbnailError::Refused(_) | ThumbnailError::Failed(_) | ThumbnailError::Pictures(_),
+        ) => Failure::refused(error),
+        PackagingError::Thumbnails(
+            ThumbnailError::NoFfmpeg | ThumbnailError::Run(_) | ThumbnailError::Elsewhere(_),
+        )
+        | PackagingError::Open { .. }
         | PackagingError::Target { .. }
         | PackagingError::Store(_)
         | PackagingError::Thread => Failure::environment(error),

@@ -3,6 +3,7 @@
 import { element } from "../dom";
 import { clockTime } from "../time";
 import { commandFor, focusOf, type Command } from "./keyboard";
+import { Preview } from "./preview";
 import { AUTO, type Choice, type Screen } from "./screen";
 
 /** Seconds that an arrow key moves. */
@@ -26,6 +27,7 @@ export class Controls {
   readonly #subtitles = element("subtitles", HTMLSelectElement);
   readonly #subtitlesMenu = element("subtitles-menu", HTMLLabelElement);
   readonly #fullScreen = element("full-screen", HTMLButtonElement);
+  readonly #preview: Preview;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   #isSeeking = false;
 
@@ -33,8 +35,10 @@ export class Controls {
     private readonly video: HTMLVideoElement,
     private readonly screen: Screen,
   ) {
+    this.#preview = new Preview((seconds) => screen.thumbnailAt(seconds));
     this.#followVideo();
     this.#followControls();
+    this.#followSearch();
     this.#followViewer();
     this.showTracks();
     this.#showTime();
@@ -82,6 +86,7 @@ export class Controls {
     this.#seek.addEventListener("input", () => {
       this.#isSeeking = true;
       this.#showTime(Number(this.#seek.value) / SEEK_STEPS);
+      this.#preview.showBriefly(Number(this.#seek.value) / SEEK_STEPS, this.#duration());
     });
     this.#seek.addEventListener("change", () => {
       this.#isSeeking = false;
@@ -98,6 +103,18 @@ export class Controls {
     this.#subtitles.addEventListener("change", () =>
       this.screen.chooseSubtitle(this.#subtitles.value),
     );
+  }
+
+  /** A pointer over the bar shows what is there. */
+  #followSearch(): void {
+    this.#seek.addEventListener("pointermove", (event) => {
+      const { left, width } = this.#seek.getBoundingClientRect();
+      const share = width > 0 ? Math.min(1, Math.max(0, (event.clientX - left) / width)) : 0;
+      this.#preview.show(share * this.#duration(), this.#duration());
+    });
+    for (const name of ["pointerleave", "pointercancel", "blur"]) {
+      this.#seek.addEventListener(name, () => this.#preview.hide());
+    }
   }
 
   #followViewer(): void {
@@ -135,7 +152,13 @@ export class Controls {
   }
 
   #moveTo(seconds: number): void {
-    this.video.currentTime = Math.min(Math.max(0, seconds), this.video.duration || 0);
+    const to = Math.min(Math.max(0, seconds), this.#duration());
+    this.video.currentTime = to;
+    this.#preview.showBriefly(to, this.#duration());
+  }
+
+  #duration(): number {
+    return Number.isFinite(this.video.duration) ? this.video.duration : 0;
   }
 
   #setVolume(volume: number): void {
@@ -168,7 +191,7 @@ export class Controls {
 
   #showTime(atS?: number): void {
     if (this.#isSeeking && atS === undefined) return;
-    const duration = Number.isFinite(this.video.duration) ? this.video.duration : 0;
+    const duration = this.#duration();
     const position = atS ?? this.video.currentTime;
     const spoken = `${clockTime(position)} of ${clockTime(duration)}`;
     this.#seek.max = String(Math.floor(duration * SEEK_STEPS));

@@ -3,6 +3,7 @@
 import shaka from "shaka-player/dist/shaka-player.dash-es2021.js";
 import { KEY_SYSTEM } from "./capability";
 import { playerRefusal } from "./player-problem";
+import type { Thumbnail } from "./preview";
 import { sharedInitData } from "./shared-init-data";
 import type { Refusal } from "../service/problem";
 
@@ -136,6 +137,17 @@ export class Screen {
   languages(): Choice[] {
     const languages = this.#player.getAudioTracks().map((track) => track.language);
     return [...new Set(languages)].map((value) => ({ value, label: languageName(value) }));
+  }
+
+  /** The thumbnail of a time; `null` where the title has none. */
+  async thumbnailAt(seconds: number): Promise<Thumbnail | null> {
+    const track = this.#player.getImageTracks()[0];
+    if (track === undefined) return null;
+    const found = await this.#player.getThumbnails(track.id, seconds);
+    const uri = found?.uris[0];
+    if (found === null || uri === undefined) return null;
+    const { positionX: left, positionY: top, width, height } = found;
+    return { uri, left, top, width, height };
   }
 
   language(): string | undefined {

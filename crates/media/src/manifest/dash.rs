@@ -48,7 +48,11 @@ pub fn mpd(presentation: &Presentation) -> String {
         .with("mediaPresentationDuration", duration(presentation.duration_ms()))
         .with("maxSegmentDuration", duration(longest_ms))
         .with("minBufferTime", duration(longest_ms));
-    let period = Element::new("Period").with("id", "0").with_children(adaptation_sets(tracks));
+    let mut sets = adaptation_sets(tracks);
+    if let Some(images) = &presentation.images {
+        sets.push(super::images::adaptation_set(sets.len(), images));
+    }
+    let period = Element::new("Period").with("id", "0").with_children(sets);
     xml::write(&root.child(period))
 }
 

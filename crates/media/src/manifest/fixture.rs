@@ -1,12 +1,14 @@
 //! A packaged title for tests: SD, HD and two languages, once per scheme.
 
 use super::{
-    ByteSpan, FrameRate, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
-    TrackProtection, TrackRendition,
+    ByteSpan, FrameRate, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout,
+    TrackMedia, TrackProtection, TrackRendition,
 };
 use crate::codec::ChannelLayout;
+use crate::images::Tiles;
 use model::{
-    ContentId, KeyId, PackagedEvent, PackagedText, PackagedVariant, Scheme, Timestamp, TrackClass,
+    ContentId, KeyId, PackagedEvent, PackagedImages, PackagedText, PackagedVariant, Scheme,
+    Timestamp, TrackClass,
 };
 use std::num::NonZeroU32;
 
@@ -29,7 +31,7 @@ pub(crate) fn in_segments() -> Presentation {
             ]
         })
         .collect();
-    Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks }
+    Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks, images: None }
 }
 
 /// The same title in the single-file layout.
@@ -80,7 +82,14 @@ pub(crate) fn with_surround() -> Presentation {
         of("atmos-en", "ec-3", (6, dolby(Some(16)))),
         of("mp3-en", "mp4a.6B", stereo),
     ];
-    Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks }
+    Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks, images: None }
+}
+
+/// The same title with thumbnails: two sheets, the second one not full.
+pub(crate) fn with_images(mut presentation: Presentation) -> Presentation {
+    let tiles = Tiles { width: 320, height: 180, columns: 3, rows: 2, interval_s: 1, count: 9 };
+    presentation.images = Some(ImageTrack { tiles, sheet_bytes: vec![30_000, 20_000] });
+    presentation
 }
 
 /// Its package document.
@@ -106,6 +115,19 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         playlist: track.playlist_path(),
         size_bytes: track.size_bytes(),
     };
+    let images = |track: &ImageTrack| PackagedImages {
+        name: track.tiles.name(),
+        width: track.tiles.width,
+        height: track.tiles.height,
+        columns: track.tiles.columns,
+        rows: track.tiles.rows,
+        interval_s: track.tiles.interval_s,
+        count: track.tiles.count,
+        sheets: track.tiles.sheets(),
+        playlist: track.tiles.playlist_path(),
+        bif: track.tiles.bif_path(),
+        size_bytes: 1,
+    };
     PackagedEvent {
         event: PackagedEvent::EVENT.to_owned(),
         version: PackagedEvent::VERSION,
@@ -118,6 +140,7 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
             .map(variant)
             .collect(),
         texts: presentation.texts().map(text).collect(),
+        images: presentation.images.iter().map(images).collect(),
         dash: super::DASH_PATH.to_owned(),
         hls: Scheme::ALL.map(|scheme| super::hls_path(scheme).to_owned()).to_vec(),
         duration_ms: presentation.duration_ms(),

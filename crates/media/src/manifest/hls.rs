@@ -72,6 +72,7 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
         }
     }
     videos.iter().for_each(|video| super::i_frames::stream_line(&mut out, video));
+    presentation.images.iter().for_each(|images| super::images::stream_line(&mut out, images));
     out
 }
 

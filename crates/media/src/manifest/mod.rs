@@ -5,15 +5,17 @@ mod dash;
 pub mod filter;
 mod hls;
 mod i_frames;
+mod images;
 mod presentation;
 pub(crate) mod xml;
 
 pub use dash::mpd;
 pub use hls::{hls_master, hls_media};
 pub use i_frames::hls_i_frames;
+pub use images::hls_images;
 pub use presentation::{
-    ByteSpan, FrameRate, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
-    TrackProtection, TrackRendition,
+    ByteSpan, FrameRate, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout,
+    TrackMedia, TrackProtection, TrackRendition,
 };
 pub use xml::XmlError;
 

@@ -1,6 +1,7 @@
 //! What the packager knows once a title is packaged, and all that a manifest says.
 
 use crate::codec::ChannelLayout;
+use crate::images::Tiles;
 use model::{ContentId, KeyId, Scheme, TrackClass};
 
 /// One packaged title: the source of every manifest.
@@ -11,6 +12,17 @@ pub struct Presentation {
     /// Picture and sound once per scheme, then the subtitles, in the order in which manifests
     /// list them.
     pub tracks: Vec<TrackRendition>,
+    /// Thumbnails, which every scheme shares.
+    pub images: Option<ImageTrack>,
+}
+
+/// Thumbnails on sheets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageTrack {
+    /// How they lie.
+    pub tiles: Tiles,
+    /// Bytes of each sheet.
+    pub sheet_bytes: Vec<u64>,
 }
 
 /// One track in one scheme, or one track that is not encrypted.
@@ -351,7 +363,7 @@ pub(super) fn to_ms(ticks: u64, timescale: u32) -> u64 {
 }
 
 /// Rounded up, so that a player that trusts the figure never starves.
-fn bits_per_second(size_bytes: u64, lasts_ts: u64, timescale: u32) -> u64 {
+pub(super) fn bits_per_second(size_bytes: u64, lasts_ts: u64, timescale: u32) -> u64 {
     let bits = u128::from(size_bytes) * 8 * u128::from(timescale);
     u64::try_from(bits.div_ceil(u128::from(lasts_ts.max(1)))).unwrap_or(u64::MAX)
 }

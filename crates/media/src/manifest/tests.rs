@@ -1,6 +1,6 @@
 //! Manifests as agreed, and as two other parsers read them.
 
-use super::fixture::{in_segments, in_single_files, kid, with_surround, with_texts};
+use super::fixture::{in_segments, in_single_files, kid, with_images, with_surround, with_texts};
 use super::*;
 use dash_mpd_core as dash;
 use m3u8_rs::{MasterPlaylist, MediaPlaylist};
@@ -65,6 +65,34 @@ fn subtitles_stand_beside_every_scheme_and_are_not_encrypted() {
     }
     insta::assert_snapshot!("text.m3u8", hls_media(&presentation, &presentation.tracks[10]));
     insta::assert_snapshot!("text_ttml.m3u8", hls_media(&presentation, &presentation.tracks[11]));
+}
+
+#[test]
+fn thumbnails_are_one_set_of_tiles_for_every_scheme() {
+    let presentation = with_images(in_segments());
+    let text = mpd(&presentation);
+    let read = read_mpd(&text);
+    let set = read.periods[0].adaptations.last().unwrap();
+    assert_eq!(set.contentType.as_deref(), Some("image"));
+    assert_eq!(set.mimeType.as_deref(), Some("image/jpeg"));
+    assert!(set.ContentProtection.is_empty());
+    let representation = &set.representations[0];
+    assert_eq!((representation.width, representation.height), (Some(960), Some(360)));
+    assert_eq!(representation.bandwidth, Some(53_334));
+    let tile = &representation.essential_property[0];
+    assert_eq!(tile.schemeIdUri, "http://dashif.org/guidelines/thumbnail_tile");
+    assert_eq!(tile.value.as_deref(), Some("3x2"));
+    assert!(text.contains("images/thumbs-320/$Number$.jpg"), "{text}");
+    let images = presentation.images.as_ref().unwrap();
+    insta::assert_snapshot!("images.m3u8", hls_images(images));
+    for scheme in Scheme::ALL {
+        let text = hls_master(&presentation, scheme);
+        let named = "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=53334,RESOLUTION=320x180,CODECS=\"jpeg\",\
+                     URI=\"images/thumbs-320/playlist.m3u8\"\n";
+        assert!(text.contains(named), "{text}");
+        let master = read_master(&text);
+        assert!(master.variants.iter().all(|one| !one.uri.contains("thumbs")));
+    }
 }
 
 #[test]
@@ -263,7 +291,7 @@ fn titles_of_one_kind_have_manifests_too() {
     let whole = in_segments();
     let only = |is_audio: bool| {
         let tracks = whole.tracks.iter().filter(|one| one.language().is_some() == is_audio);
-        Presentation { content_id: whole.content_id.clone(), tracks: tracks.cloned().collect() }
+        Presentation { tracks: tracks.cloned().collect(), ..whole.clone() }
     };
     let sound = read_master(&hls_master(&only(true), Scheme::Cbcs));
     assert_eq!((sound.variants.len(), sound.alternatives.len()), (1, 2));

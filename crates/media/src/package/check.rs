@@ -302,6 +302,10 @@ fn check_entries(
         found.ok_or_else(|| PackageError::Verification { path: path.to_owned(), what })
     };
     let mpd = text(manifest::DASH_PATH)?;
+    if presentation.images.as_ref().is_some_and(|images| !mpd.contains(&images.tiles.name())) {
+        let (path, what) = (manifest::DASH_PATH.to_owned(), "the thumbnails are missing in it");
+        return Err(PackageError::Verification { path, what });
+    }
     for track in &presentation.tracks {
         let path = track.playlist_path();
         let listed = text(&path)?.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -9,6 +9,7 @@
 mod check;
 mod cut;
 mod error;
+mod image_files;
 mod job;
 mod keyring;
 mod output;
@@ -21,6 +22,7 @@ pub use error::{KeyFault, LadderFault, PackageError, PlanError};
 pub use job::LeftOut;
 pub use output::{FileId, Output};
 
+use crate::images::ImageSet;
 use crate::input::{NamedInput, Place, Unsupported};
 use crate::manifest::{self, Presentation, TrackMedia};
 use cut::Cuts;
@@ -57,6 +59,8 @@ pub struct Plan {
     pub packager: String,
     /// When it is packaged.
     pub now: Timestamp,
+    /// Thumbnails of the title.
+    pub images: Option<ImageSet>,
 }
 
 /// How media lies in files.
@@ -188,7 +192,8 @@ pub fn package(
         written.push(text_writer::write(text, &text_cut, plan.layout, out)?);
     }
     let tracks = written.iter().map(|one| one.track.clone()).collect();
-    let presentation = Presentation { content_id: plan.content_id.clone(), tracks };
+    let images = plan.images.as_ref().map(|set| image_files::write(set, out)).transpose()?;
+    let presentation = Presentation { content_id: plan.content_id.clone(), tracks, images };
     let manifests = write_manifests(&presentation, &schemes, out)?;
     progress(Progress::VerificationBegins);
     let mut media_bytes = check::package(&presentation, &written, &manifests, out)?;
@@ -196,9 +201,12 @@ pub fn package(
     for (text, written) in texts.iter().zip(clear) {
         media_bytes += text_check::check(text, &text_cut, written, out)?;
     }
+    let set = plan.images.as_ref();
+    let image_bytes = set.map_or(Ok(0), |set| image_files::check(set, out))?;
     progress(Progress::VerificationEnds);
     let manifest_bytes: u64 = manifests.iter().map(|(_, text)| text.len() as u64).sum();
-    let event = event(plan, &schemes, &written, media_bytes + manifest_bytes);
+    let size_bytes = media_bytes + image_bytes + manifest_bytes;
+    let event = event(plan, &schemes, &written, size_bytes);
     let document = serde_json::to_string_pretty(&event).unwrap_or_default() + "\n";
     write_file(DOCUMENT, document.as_bytes(), out)?;
     Ok(event)
@@ -247,6 +255,9 @@ fn write_manifests(
         let i_frames = manifest::hls_i_frames(presentation, track);
         manifests.extend(track.iframe_playlist_path().zip(i_frames));
     }
+    if let Some(images) = &presentation.images {
+        manifests.push((images.tiles.playlist_path(), manifest::hls_images(images)));
+    }
     for scheme in schemes {
         let path = manifest::hls_path(*scheme).to_owned();
         manifests.push((path, manifest::hls_master(presentation, *scheme)));
@@ -275,6 +286,7 @@ fn event(plan: &Plan, schemes: &[Scheme], written: &[Written], size_bytes: u64) 
         schemes: schemes.to_vec(),
         variants: written.iter().filter_map(variant).collect(),
         texts: written.iter().filter_map(text).collect(),
+        images: plan.images.iter().map(image_files::describe).collect(),
         dash: manifest::DASH_PATH.to_owned(),
         hls: schemes.iter().map(|scheme| manifest::hls_path(*scheme).to_owned()).collect(),
         duration_ms,

@@ -10,6 +10,7 @@
 
 mod clip;
 mod damage;
+mod images;
 mod key_frames;
 mod packages;
 mod refusals;

@@ -13,6 +13,7 @@ mod packaging;
 mod source;
 #[cfg(test)]
 mod tests;
+mod thumbnails;
 
 pub use audit_writer::AuditError;
 pub use folder_output::FolderOutput;
@@ -20,6 +21,7 @@ pub use key_service::{Imported, KeyServiceError};
 pub use master_key::MasterKeyRefused;
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
 pub use source::{FileInput, Source};
+pub use thumbnails::ThumbnailError;
 
 use audit_writer::AuditWriter;
 use key_service::KeyService;

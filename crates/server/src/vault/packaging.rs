@@ -7,9 +7,11 @@ use super::bucket_output::BucketOutput;
 use super::folder_output::FolderOutput;
 use super::key_service::KeyServiceError;
 use super::source::Source;
+use super::thumbnails::{self, ThumbnailError};
 use crate::clock::Clock;
 use keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
+use media::images::TilesWanted;
 use media::package::{Layout, Output, PackageError, Plan, Probe, Progress, package, probe};
 use model::{ContentId, PackageId, PackagedEvent, Scheme, Title, TitlePolicy, TitleState};
 use std::io;
@@ -32,6 +34,8 @@ pub struct Job {
     pub segment_s: u32,
     /// The clear sources.
     pub inputs: Vec<Source>,
+    /// Thumbnails, where they are wanted.
+    pub thumbnails: Option<TilesWanted>,
 }
 
 /// Where a package goes that the service does not publish.
@@ -67,6 +71,9 @@ pub enum PackagingError {
     /// The sources, the request or the output are refused.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// The thumbnails cannot be made.
+    #[error(transparent)]
+    Thumbnails(#[from] ThumbnailError),
     /// The keys are not to be had.
     #[error(transparent)]
     Keys(#[from] KeyServiceError),
@@ -228,6 +235,7 @@ fn plan(job: &Job, package_id: PackageId, clock: &Clock) -> Plan {
         segment_s: job.segment_s,
         packager: concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned(),
         now: clock.now(),
+        images: None,
     }
 }
 
@@ -239,7 +247,11 @@ fn write(
     mut progress: OnProgress,
 ) -> Result<PackagedEvent, PackagingError> {
     with_inputs(job, |inputs| {
-        Ok(package(inputs, plan, keys, out, &mut SystemEntropy, &mut progress)?)
+        let mut plan = plan.clone();
+        if let Some(wanted) = job.thumbnails {
+            plan.images = Some(thumbnails::make(wanted, &probe(inputs)?, &job.inputs)?);
+        }
+        Ok(package(inputs, &plan, keys, out, &mut SystemEntropy, &mut progress)?)
     })
 }
 

@@ -5,13 +5,15 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use edge::{EdgePass, signed_url};
 use media::codec::ChannelLayout;
+use media::images::Tiles;
 use media::manifest::{
-    ByteSpan, DASH_PATH, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout, TrackMedia,
-    TrackProtection, TrackRendition, hls_i_frames, hls_master, hls_media, hls_path, mpd,
+    ByteSpan, DASH_PATH, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout,
+    TrackMedia, TrackProtection, TrackRendition, hls_i_frames, hls_images, hls_master, hls_media,
+    hls_path, mpd,
 };
 use model::{
-    ContentId, Dialect, KeyId, ObjectPath, PackageId, PackagedEvent, PackagedText, PackagedVariant,
-    PlaybackSessionId, Scheme, Timestamp, TrackClass, TrackClasses,
+    ContentId, Dialect, KeyId, ObjectPath, PackageId, PackagedEvent, PackagedImages, PackagedText,
+    PackagedVariant, PlaybackSessionId, Scheme, Timestamp, TrackClass, TrackClasses,
 };
 use std::io::Write as _;
 
@@ -70,7 +72,9 @@ fn presentation() -> Presentation {
         ..track(Scheme::Cbcs, TrackClass::Audio)
     };
     let tracks = tracks.chain([text]).collect();
-    Presentation { content_id: ContentId::parse("film").unwrap(), tracks }
+    let tiles = Tiles { width: 160, height: 90, columns: 2, rows: 1, interval_s: 6, count: 2 };
+    let images = Some(ImageTrack { tiles, sheet_bytes: vec![1000] });
+    Presentation { content_id: ContentId::parse("film").unwrap(), tracks, images }
 }
 
 /// One key frame in each segment.
@@ -92,6 +96,19 @@ fn event(presentation: &Presentation) -> PackagedEvent {
         language: None,
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
+        size_bytes: 1,
+    };
+    let images = |track: &ImageTrack| PackagedImages {
+        name: track.tiles.name(),
+        width: track.tiles.width,
+        height: track.tiles.height,
+        columns: track.tiles.columns,
+        rows: track.tiles.rows,
+        interval_s: track.tiles.interval_s,
+        count: track.tiles.count,
+        sheets: track.tiles.sheets(),
+        playlist: track.tiles.playlist_path(),
+        bif: track.tiles.bif_path(),
         size_bytes: 1,
     };
     PackagedEvent {
@@ -116,6 +133,7 @@ fn event(presentation: &Presentation) -> PackagedEvent {
                 size_bytes: 1,
             })
             .collect(),
+        images: presentation.images.iter().map(images).collect(),
         dash: DASH_PATH.to_owned(),
         hls: Scheme::ALL.map(|scheme| hls_path(scheme).to_owned()).to_vec(),
         duration_ms: 12_000,
@@ -146,6 +164,11 @@ async fn packaged() -> House {
         if let Some(path) = track.iframe_playlist_path() {
             put(&path, hls_i_frames(&presentation, track).unwrap().as_bytes());
         }
+    }
+    if let Some(images) = &presentation.images {
+        put(&images.tiles.playlist_path(), hls_images(images).as_bytes());
+        put(&images.tiles.sheet_path(1), b"\xff\xd8");
+        put(&images.tiles.bif_path(), b"\x89BIF");
     }
     put("cbcs/empty.mp4", b"");
     put("cbcs/notes.txt", b"not for viewers");
@@ -241,6 +264,31 @@ async fn key_frames_are_listed_for_the_classes_of_the_session() {
     assert!(text.contains("org.w3.clearkey") && !text.contains("widevine"), "{text}");
     let above = fetch(&house, &sd, "cbcs/video-720p/iframes.m3u8").await;
     above.assert_refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn thumbnails_are_served_with_a_pass_and_to_no_shared_cache() {
+    let house = packaged().await;
+    let sd = pass_for(&house, |_| {});
+    let mpd = fetch(&house, &sd, "manifest.mpd").await.text();
+    assert!(mpd.contains("thumbnail_tile") && mpd.contains("images/thumbs-160/"), "{mpd}");
+    let master = fetch(&house, &sd, "master.m3u8").await.text();
+    assert!(master.contains("#EXT-X-IMAGE-STREAM-INF"), "{master}");
+    let playlist = fetch(&house, &sd, "images/thumbs-160/playlist.m3u8").await;
+    playlist.assert_granted();
+    assert!(playlist.text().contains("LAYOUT=2x1,DURATION=6\n1.jpg\n"), "{}", playlist.text());
+    for (object, media_type) in [
+        ("images/thumbs-160/1.jpg", "image/jpeg"),
+        ("images/thumbs.bif", "application/octet-stream"),
+    ] {
+        let reply = fetch(&house, &sd, object).await;
+        reply.assert_granted();
+        assert_eq!(reply.header("content-type"), media_type);
+        assert_eq!(reply.header("cache-control"), "private, max-age=3600");
+        house.get(&format!("/v/film/{object}")).await.assert_refused(403, "pass_invalid");
+    }
+    let media = fetch(&house, &sd, "cbcs/video-360p/1.m4s").await;
+    assert_eq!(media.header("cache-control"), "public, max-age=3600");
 }
 
 #[tokio::test]

@@ -200,6 +200,7 @@ fn event(number: u8, name: &str) -> PackagedEvent {
         schemes: vec![Scheme::Cbcs],
         variants: Vec::new(),
         texts: Vec::new(),
+        images: Vec::new(),
         dash: "manifest.mpd".to_owned(),
         hls: vec!["master.m3u8".to_owned()],
         duration_ms: 30_000,

@@ -16,12 +16,14 @@ const MAX_BYTES: usize = 8 << 20;
 const COMMON_TAGS: [&str; 4] =
     ["EXTM3U", "EXT-X-VERSION", "EXT-X-INDEPENDENT-SEGMENTS", "EXT-X-START"];
 /// The same for media playlists.
-const MEDIA_TAGS: [&str; 12] = [
+const MEDIA_TAGS: [&str; 14] = [
     "EXT-X-TARGETDURATION",
     "EXT-X-MEDIA-SEQUENCE",
     "EXT-X-DISCONTINUITY-SEQUENCE",
     "EXT-X-PLAYLIST-TYPE",
     "EXT-X-I-FRAMES-ONLY",
+    "EXT-X-IMAGES-ONLY",
+    "EXT-X-TILES",
     "EXTINF",
     "EXT-X-BYTERANGE",
     "EXT-X-DISCONTINUITY",
@@ -106,7 +108,8 @@ pub fn hls_media(text: &str, filter: &Filter) -> Result<String, FilterError> {
     }
 }
 
-/// Writes a media playlist of subtitles, which are not encrypted, as any session may see it.
+/// Writes a media playlist of subtitles or thumbnails, which are not encrypted, as any session
+/// may see it.
 ///
 /// Errors: [`FilterError`]; [`FilterError::NothingLeft`] where it is a playlist of encrypted
 /// media after all.
@@ -155,7 +158,7 @@ pub fn hls_master(text: &str, filter: &Filter) -> Result<String, FilterError> {
                 }
             }
             "EXT-X-MEDIA" if is_kept_media(&attributes()?, filter) => push(&mut out, line),
-            "EXT-X-I-FRAME-STREAM-INF" => {
+            "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-IMAGE-STREAM-INF" => {
                 let uri = attributes()?.value("URI").ok_or(FilterError::Line(number))?;
                 if filter.trick_playlists.contains(uri) {
                     push(&mut out, line);

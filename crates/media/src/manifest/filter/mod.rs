@@ -53,6 +53,7 @@ impl Filter {
                 .collect(),
             trick_playlists: allowed()
                 .filter_map(|variant| variant.iframe_playlist.clone())
+                .chain(package.images.iter().map(|images| images.playlist.clone()))
                 .collect(),
         }
     }

@@ -1,7 +1,9 @@
 //! What sessions see, and what never reaches them.
 
 use super::*;
-use crate::manifest::fixture::{in_segments, in_single_files, kid, package, with_texts};
+use crate::manifest::fixture::{
+    in_segments, in_single_files, kid, package, with_images, with_texts,
+};
 use crate::manifest::{self, xml};
 use model::TrackClass;
 use proptest::prelude::*;
@@ -108,6 +110,25 @@ fn every_session_keeps_the_subtitles() {
         let elsewhere = exchanged(&text, "\n1.", "\nhttps://elsewhere/1.");
         assert!(matches!(hls_text(&elsewhere), Err(FilterError::Line(_))));
     }
+}
+
+#[test]
+fn every_session_keeps_the_thumbnails() {
+    let presentation = with_images(in_segments());
+    let package = package(&presentation);
+    for (scheme, highest, dialect) in every_session().filter(|one| one.1 != TrackClass::Audio) {
+        let filter = Filter::new(&package, scheme, TrackClasses::up_to(highest), dialect);
+        let mpd = mpd(&manifest::mpd(&presentation), &filter).unwrap();
+        assert!(mpd.contains("thumbnail_tile") && mpd.contains("images/thumbs-320/"), "{mpd}");
+        let whole = manifest::hls_master(&presentation, scheme);
+        let master = hls_master(&whole, &filter).unwrap();
+        assert!(master.contains("images/thumbs-320/playlist.m3u8"), "{master}");
+        // Under another name they are not the package's.
+        let other = exchanged(&whole, "thumbs-320/playlist", "elsewhere/playlist");
+        assert!(!hls_master(&other, &filter).unwrap().contains("IMAGE-STREAM-INF"));
+    }
+    let playlist = manifest::hls_images(presentation.images.as_ref().unwrap());
+    assert_eq!(hls_text(&playlist).unwrap(), playlist);
 }
 
 #[test]

@@ -98,6 +98,7 @@ pub fn plan(layout: Layout, schemes: &[Scheme]) -> Plan {
         segment_s: 2,
         packager: "test".into(),
         now: Timestamp(1_000),
+        images: None,
     }
 }
 

@@ -47,6 +47,7 @@ impl Works {
             layout: Layout::Segments,
             segment_s: 4,
             inputs: vec![self.folder.join(source).into()],
+            thumbnails: None,
         }
     }
 
