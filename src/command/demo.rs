@@ -187,6 +187,7 @@ async fn bring_title(
         layout: Layout::Segments,
         segment_s: 4,
         inputs: clips.inputs.iter().cloned().map(Into::into).collect(),
+        has_trick_track: true,
         thumbnails: content::has_ffmpeg().then(TilesWanted::default),
     };
     package_title(home, job).await.map(drop)

@@ -29,6 +29,7 @@ pub fn package_clips(
         packager: "test".into(),
         now: Timestamp(0),
         images: None,
+        has_trick_track: false,
     };
     let mut folder = FolderOutput::new(to);
     let keys = keys(with_cenc_iv);

@@ -46,6 +46,9 @@ pub struct PackagedEvent {
 pub struct PackagedVariant {
     /// Its name, which is also its folder or file stem: `video-720p`, `audio-en`.
     pub name: String,
+    /// The track whose key frames it is: for fast play, and never offered as a variant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trick_of: Option<String>,
     /// Its scheme.
     pub scheme: Scheme,
     /// Its class.

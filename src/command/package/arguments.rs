@@ -40,6 +40,10 @@ pub struct Arguments {
     /// What the renditions of `--ladder` are encoded with.
     #[arg(long, value_enum, requires = "ladder", default_value_t = LadderCodec::H264)]
     pub(super) ladder_codec: LadderCodec,
+    /// Adds a track of the smallest rendition's key frames for fast play (DASH); HLS has its
+    /// I-frame playlists without it.
+    #[arg(long)]
+    pub(super) trick_play: bool,
     /// Thumbnails for scrubbing, made by ffmpeg: `auto`, `WIDTHxHEIGHT@SECONDS` (`160x90@10`) or
     /// `off`. They are clear pictures, at most 320 pixels wide.
     #[arg(

@@ -33,6 +33,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         layout: arguments.layout.layout(),
         segment_s: arguments.segment_seconds,
         inputs: inputs(&arguments, &sources)?,
+        has_trick_track: arguments.trick_play,
         thumbnails: arguments.thumbnails.and_then(Thumbnails::wanted),
     };
     let meter = Meter::default();

@@ -120,6 +120,27 @@ impl SampleTable {
         }
     }
 
+    /// The sync samples alone, each lasting until the next one; `None` where one would last
+    /// longer than 32 bits can say.
+    #[must_use]
+    pub fn sync_only(&self) -> Option<Self> {
+        let mut only = Self { start: self.start, ..Self::default() };
+        let end = self.start.saturating_add(self.ticks);
+        let mut syncs = self.iter().filter(|sample| sample.is_sync).peekable();
+        while let Some(sample) = syncs.next() {
+            let until = syncs.peek().map_or(end, |next| next.decode_time);
+            let lasts = until.saturating_sub(sample.decode_time);
+            only.places.push(only.count, sample.offset);
+            only.places.advance(u64::from(sample.size));
+            only.sizes.push(u64::from(sample.size));
+            only.count += 1;
+            only.bytes += u64::from(sample.size);
+            only.compositions.push(1, i64::from(sample.composition));
+            only.push_durations(1, u32::try_from(lasts).ok()?);
+        }
+        Some(only)
+    }
+
     /// Appends a sample; the caller keeps the other columns in step.
     pub(super) fn push_size(&mut self, place: Place, size: u32) -> Result<(), Fault> {
         if self.count() == MAX_SAMPLES {

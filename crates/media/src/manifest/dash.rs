@@ -24,6 +24,9 @@ const DOLBY_CHANNELS: &str = "tag:dolby.com,2014:dash:audio_channel_configuratio
 /// Joint object coding in E-AC-3, and how many objects it has (ETSI TS 103 420).
 const DOLBY_EXTENSION: &str = "tag:dolby.com,2018:dash:EC3_ExtensionType:2018";
 const DOLBY_OBJECTS: &str = "tag:dolby.com,2018:dash:EC3_ExtensionComplexityIndex:2018";
+/// `schemeIdUri` of the property that makes a set one for fast play (DASH-IF IOP 4.3, 3.2.9), as
+/// players know it; its value names the main set.
+const TRICK_MODE: &str = "http://dashif.org/guidelines/trickmode";
 const ROLE: &str = "urn:mpeg:dash:role:2011";
 /// `schemeIdUri` of the property that lists switchable sets (5.3.3.5).
 pub(super) const SWITCHING: &str = "urn:mpeg:dash:adaptation-set-switching:2016";
@@ -59,6 +62,7 @@ pub fn mpd(presentation: &Presentation) -> String {
 /// Whether a player may switch between the tracks without the viewer's wish.
 fn may_switch(a: &TrackRendition, b: &TrackRendition) -> bool {
     a.scheme() == b.scheme()
+        && a.trick_of == b.trick_of
         && content_type(a) == content_type(b)
         && a.is_quality_of(b)
         && a.language() == b.language()
@@ -97,7 +101,12 @@ fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
                 TrackMedia::Text { .. } => Some("subtitle"),
                 _ => is_main.then_some("main"),
             };
-            adaptation_set(*id, first, set, &others.join(","), role)
+            let main = first.trick_of.as_ref().and_then(|main| {
+                let is_main =
+                    |one: &&TrackRendition| one.name == *main && one.scheme() == first.scheme();
+                sets.iter().position(|set| set.iter().any(is_main))
+            });
+            adaptation_set(*id, first, set, &others.join(","), role, main)
         })
         .collect()
 }
@@ -108,6 +117,7 @@ fn adaptation_set(
     set: &[&TrackRendition],
     switchable_with: &str,
     role: Option<&str>,
+    main: Option<usize>,
 ) -> Element {
     let kind = content_type(first);
     let top_level_type = if kind == "text" { "application" } else { kind };
@@ -127,6 +137,9 @@ fn adaptation_set(
         element = element.with(aligned.1, 1);
     }
     element = element.with_children(content_protection(first));
+    if let Some(main) = main {
+        element = element.child(descriptor("EssentialProperty", TRICK_MODE, &main.to_string()));
+    }
     if !switchable_with.is_empty() {
         element = element.child(descriptor("SupplementalProperty", SWITCHING, switchable_with));
     }

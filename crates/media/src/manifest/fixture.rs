@@ -85,6 +85,18 @@ pub(crate) fn with_surround() -> Presentation {
     Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks, images: None }
 }
 
+/// The same title with a track for fast play in each scheme.
+pub(crate) fn with_trick_tracks(mut presentation: Presentation) -> Presentation {
+    for scheme in Scheme::ALL {
+        presentation.tracks.push(TrackRendition {
+            trick_of: Some("video-360p".to_owned()),
+            key_frames: Vec::new(),
+            ..video(scheme, "trick-360p", 640, 360, 9_000)
+        });
+    }
+    presentation
+}
+
 /// The same title with thumbnails: two sheets, the second one not full.
 pub(crate) fn with_images(mut presentation: Presentation) -> Presentation {
     let tiles = Tiles { width: 320, height: 180, columns: 3, rows: 2, interval_s: 1, count: 9 };
@@ -96,6 +108,7 @@ pub(crate) fn with_images(mut presentation: Presentation) -> Presentation {
 pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
     let variant = |track: &TrackRendition| PackagedVariant {
         name: track.name.clone(),
+        trick_of: track.trick_of.clone(),
         scheme: track.scheme().unwrap(),
         track_class: track.protection.unwrap().class,
         kid: track.protection.unwrap().kid,
@@ -198,6 +211,7 @@ fn audio(scheme: Scheme, name: &str, language: &str) -> TrackRendition {
 fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
     TrackRendition {
         name: String::new(),
+        trick_of: None,
         protection: Some(TrackProtection {
             scheme,
             class,

@@ -35,7 +35,8 @@ pub(super) fn dialect_of(key_format: &str) -> Option<Dialect> {
 /// Writes the multivariant playlist of one scheme.
 #[must_use]
 pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
-    let tracks: Vec<&TrackRendition> = presentation.tracks_of(scheme).collect();
+    let tracks = presentation.tracks_of(scheme).filter(|track| track.trick_of.is_none());
+    let tracks: Vec<&TrackRendition> = tracks.collect();
     let is_video = |track: &&TrackRendition| matches!(track.media, TrackMedia::Video { .. });
     let (videos, audios): (Vec<_>, Vec<_>) = tracks.iter().copied().partition(is_video);
     let groups = audio_groups(&audios);

@@ -30,6 +30,8 @@ pub struct ImageTrack {
 pub struct TrackRendition {
     /// Its name, which is also its folder or file stem: `video-720p`, `audio-en`, `text-en`.
     pub name: String,
+    /// The name of the track whose key frames it is: for fast play, and never a variant.
+    pub trick_of: Option<String>,
     /// How it is encrypted; none for subtitles, which every scheme shares.
     pub protection: Option<TrackProtection>,
     /// RFC 6381 codecs string.

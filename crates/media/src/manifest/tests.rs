@@ -1,6 +1,8 @@
 //! Manifests as agreed, and as two other parsers read them.
 
-use super::fixture::{in_segments, in_single_files, kid, with_images, with_surround, with_texts};
+use super::fixture::{
+    in_segments, in_single_files, kid, with_images, with_surround, with_texts, with_trick_tracks,
+};
 use super::*;
 use dash_mpd_core as dash;
 use m3u8_rs::{MasterPlaylist, MediaPlaylist};
@@ -92,6 +94,34 @@ fn thumbnails_are_one_set_of_tiles_for_every_scheme() {
         assert!(text.contains(named), "{text}");
         let master = read_master(&text);
         assert!(master.variants.iter().all(|one| !one.uri.contains("thumbs")));
+    }
+}
+
+#[test]
+fn a_trick_track_is_a_set_of_its_own_and_no_variant() {
+    let presentation = with_trick_tracks(in_segments());
+    let read = read_mpd(&mpd(&presentation));
+    let sets = &read.periods[0].adaptations;
+    let with_property: Vec<_> = sets
+        .iter()
+        .filter_map(|set| Some((set, set.essential_property.first()?)))
+        .map(|(set, property)| {
+            assert_eq!(property.schemeIdUri, "http://dashif.org/guidelines/trickmode");
+            assert_eq!(set.representations.len(), 1);
+            assert!(set.supplemental_property.is_empty());
+            let main = sets.iter().find(|one| one.id == property.value).unwrap();
+            assert_eq!(main.ContentProtection[0], set.ContentProtection[0]);
+            let first = |set: &dash::AdaptationSet| set.representations[0].id.clone().unwrap();
+            (first(set), first(main))
+        })
+        .collect();
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    let expected =
+        [pair("cbcs-trick-360p", "cbcs-video-360p"), pair("cenc-trick-360p", "cenc-video-360p")];
+    assert_eq!(with_property, expected);
+    for scheme in Scheme::ALL {
+        let master = hls_master(&presentation, scheme);
+        assert_eq!(master, hls_master(&in_segments(), scheme));
     }
 }
 

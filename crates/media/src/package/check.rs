@@ -226,7 +226,7 @@ fn check_key_frames(
     segment: usize,
     found: &[ByteSpan],
 ) -> Result<(), Wrong> {
-    if !matches!(track.media, TrackMedia::Video { .. }) {
+    if !matches!(track.media, TrackMedia::Video { .. }) || track.trick_of.is_some() {
         return Ok(());
     }
     // In order, so that the segment's own stand together.

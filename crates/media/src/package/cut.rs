@@ -77,7 +77,7 @@ struct Point {
 /// Cuts every track.
 pub(super) fn cut(tracks: &[JobTrack], segment_s: u32) -> Result<Cuts, LadderFault> {
     let shift_ns = tracks.iter().map(|job| start_ns(&job.track)).min().unwrap_or(0).max(0);
-    let videos: Vec<_> = tracks.iter().filter(|job| job.is_video()).collect();
+    let videos: Vec<_> = tracks.iter().filter(|job| job.is_in_ladder()).collect();
     let ladder = if videos.is_empty() { tracks.iter().take(1).collect() } else { videos };
     check_lengths(&ladder)?;
     let leader_name = ladder.first().map(|job| job.name.clone());
@@ -87,7 +87,7 @@ pub(super) fn cut(tracks: &[JobTrack], segment_s: u32) -> Result<Cuts, LadderFau
         // Rounded down, so that no decode time falls below 0.
         let shift = i64::try_from(to_ticks(shift_ns, &job.track)).unwrap_or(0);
         let offset = i64::try_from(job.track.edit.delay).unwrap_or(i64::MAX) - shift;
-        let key_frames = if job.is_video() { key_frames(&job.track) } else { Vec::new() };
+        let key_frames = if job.is_in_ladder() { key_frames(&job.track) } else { Vec::new() };
         TrackCut { offset, segments: segments(&job.track, &firsts, offset), key_frames }
     };
     let cuts: Vec<_> = tracks.iter().map(cut_one).collect();

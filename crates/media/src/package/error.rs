@@ -71,6 +71,9 @@ pub enum PlanError {
     /// More tracks than [`super::MAX_TRACKS`].
     #[error("more than {} tracks", super::MAX_TRACKS)]
     TooManyTracks,
+    /// No picture, or one whose key frames are too far apart.
+    #[error("there is no picture whose key frames could be a track of their own")]
+    NoTrickTrack,
     /// More segments than one index holds.
     #[error("a single file holds at most 65535 segments: longer segments are needed")]
     TooManySegments,

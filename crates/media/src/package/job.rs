@@ -19,6 +19,8 @@ pub(super) struct JobTrack {
     pub class: TrackClass,
     /// The source's track.
     pub track: Track,
+    /// The rendition whose key frames it is, for fast play alone.
+    pub trick_of: Option<String>,
 }
 
 /// One track of subtitles.
@@ -114,7 +116,7 @@ impl Opened {
             }
         };
         let name = free_name(stem, |name| self.tracks.iter().any(|track| track.name == name));
-        self.tracks.push(JobTrack { input, name, class, track });
+        self.tracks.push(JobTrack { input, name, class, track, trick_of: None });
         Ok(())
     }
 
@@ -136,6 +138,29 @@ impl Opened {
         self.texts.push(JobText { file, name, language, content, input, size_bytes });
         Ok(())
     }
+}
+
+/// Adds a track for fast play: the key frames of the smallest rendition, under its key.
+pub(super) fn add_trick_track(tracks: &mut Vec<JobTrack>) -> Result<(), PlanError> {
+    if tracks.len() >= MAX_TRACKS {
+        return Err(PlanError::TooManyTracks);
+    }
+    let videos = tracks.iter().filter_map(|job| match &job.track.codec {
+        TrackCodec::Video(video) => Some((u64::from(video.width) * u64::from(video.height), job)),
+        TrackCodec::Audio(_) => None,
+    });
+    let (_, main) = videos.min_by_key(|(pixels, _)| *pixels).ok_or(PlanError::NoTrickTrack)?;
+    let samples = main.track.samples.sync_only().ok_or(PlanError::NoTrickTrack)?;
+    let stem = main.name.replacen("video-", "trick-", 1);
+    let track = JobTrack {
+        input: main.input,
+        name: free_name(stem, |name| tracks.iter().any(|track| track.name == name)),
+        class: main.class,
+        track: Track { samples, ..main.track.clone() },
+        trick_of: Some(main.name.clone()),
+    };
+    tracks.push(track);
+    Ok(())
 }
 
 /// The stem, or the stem with the first number that is free.
@@ -213,6 +238,11 @@ impl JobTrack {
             duration_ms: self.track.length_ms(),
             size_bytes: self.track.samples.total_bytes(),
         }
+    }
+
+    /// Whether it is a rendition of the ladder, between which players switch.
+    pub const fn is_in_ladder(&self) -> bool {
+        self.is_video() && self.trick_of.is_none()
     }
 
     /// Whether it is a picture.

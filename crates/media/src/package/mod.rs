@@ -61,6 +61,8 @@ pub struct Plan {
     pub now: Timestamp,
     /// Thumbnails of the title.
     pub images: Option<ImageSet>,
+    /// Whether the key frames of the smallest rendition are a track of their own, for fast play.
+    pub has_trick_track: bool,
 }
 
 /// How media lies in files.
@@ -164,7 +166,10 @@ pub fn package(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PackagedEvent, PackageError> {
     let schemes = check_plan(plan)?;
-    let Opened { tracks: jobs, texts, .. } = job::open(inputs)?;
+    let Opened { tracks: mut jobs, texts, .. } = job::open(inputs)?;
+    if plan.has_trick_track {
+        job::add_trick_track(&mut jobs)?;
+    }
     let Cuts { tracks: cuts, text: text_cut } = cut::cut(&jobs, plan.segment_s)?;
     let is_single = plan.layout == Layout::SingleFile;
     if is_single {
@@ -306,6 +311,7 @@ fn variant(written: &Written) -> Option<PackagedVariant> {
     };
     Some(PackagedVariant {
         name: track.name.clone(),
+        trick_of: track.trick_of.clone(),
         scheme: protection.scheme,
         track_class: protection.class,
         kid: protection.kid,

@@ -104,6 +104,7 @@ fn describe(job: &JobText, cut: &TextCut, layout: Layout) -> TrackRendition {
         },
         segments: Vec::new(),
         key_frames: Vec::new(),
+        trick_of: None,
     }
 }
 

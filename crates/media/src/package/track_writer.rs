@@ -120,6 +120,7 @@ fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
     let none = ByteSpan { start: 0, len: 0 };
     TrackRendition {
         name: task.job.name.clone(),
+        trick_of: task.job.trick_of.clone(),
         protection: Some(TrackProtection {
             scheme: protection.scheme,
             class: task.job.class,
@@ -245,7 +246,7 @@ impl TrackWriter<'_, '_> {
             let presentation_ts = decode_time.saturating_add_signed(composition);
             for rendition in &mut self.renditions {
                 let span = rendition.flush(decode_time, self.entries, begins_file, self.out)?;
-                if first.is_sync && self.picture.is_some() {
+                if first.is_sync && self.task.job.is_in_ladder() {
                     let frame = KeyFrame { segment: number, span, presentation_ts };
                     rendition.key_frames.push(frame);
                 }

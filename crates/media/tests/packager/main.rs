@@ -16,3 +16,4 @@ mod packages;
 mod refusals;
 mod sound;
 mod subtitles;
+mod trick_track;

@@ -36,6 +36,8 @@ pub struct Job {
     pub inputs: Vec<Source>,
     /// Thumbnails, where they are wanted.
     pub thumbnails: Option<TilesWanted>,
+    /// Whether the key frames of the smallest rendition become a track for fast play.
+    pub has_trick_track: bool,
 }
 
 /// Where a package goes that the service does not publish.
@@ -236,6 +238,7 @@ fn plan(job: &Job, package_id: PackageId, clock: &Clock) -> Plan {
         packager: concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned(),
         now: clock.now(),
         images: None,
+        has_trick_track: job.has_trick_track,
     }
 }
 

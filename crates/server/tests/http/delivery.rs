@@ -51,6 +51,7 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
             class,
         }),
         name,
+        trick_of: None,
         media,
         timescale: 1000,
         start_ts: 0,
@@ -86,6 +87,7 @@ fn key_frames() -> Vec<KeyFrame> {
 fn event(presentation: &Presentation) -> PackagedEvent {
     let variant = |(track, key): (&TrackRendition, TrackProtection)| PackagedVariant {
         name: track.name.clone(),
+        trick_of: None,
         scheme: key.scheme,
         track_class: key.class,
         kid: key.kid,

@@ -48,6 +48,7 @@ impl Filter {
             scheme,
             kids: allowed().map(|variant| variant.kid).collect(),
             playlists: allowed()
+                .filter(|variant| variant.trick_of.is_none())
                 .map(|variant| variant.playlist.clone())
                 .chain(package.texts.iter().map(|text| text.playlist.clone()))
                 .collect(),

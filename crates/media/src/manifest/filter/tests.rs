@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::manifest::fixture::{
-    in_segments, in_single_files, kid, package, with_images, with_texts,
+    in_segments, in_single_files, kid, package, with_images, with_texts, with_trick_tracks,
 };
 use crate::manifest::{self, xml};
 use model::TrackClass;
@@ -129,6 +129,19 @@ fn every_session_keeps_the_thumbnails() {
     }
     let playlist = manifest::hls_images(presentation.images.as_ref().unwrap());
     assert_eq!(hls_text(&playlist).unwrap(), playlist);
+}
+
+#[test]
+fn a_trick_track_stays_with_its_main_set_and_out_of_the_variants() {
+    let presentation = with_trick_tracks(in_segments());
+    let package = package(&presentation);
+    let filter =
+        Filter::new(&package, Scheme::Cbcs, TrackClasses::up_to(TrackClass::Sd), Dialect::Widevine);
+    let mpd = mpd(&manifest::mpd(&presentation), &filter).unwrap();
+    assert!(mpd.contains("guidelines/trickmode") && mpd.contains("cbcs/trick-360p"), "{mpd}");
+    assert!(!mpd.contains("cenc/trick-360p"));
+    let listed = exchanged(&whole_master(), "cbcs/video-360p/play", "cbcs/trick-360p/play");
+    assert!(!hls_master(&listed, &filter).unwrap().contains("trick-360p"));
 }
 
 #[test]

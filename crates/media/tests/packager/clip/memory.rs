@@ -99,6 +99,7 @@ pub fn plan(layout: Layout, schemes: &[Scheme]) -> Plan {
         packager: "test".into(),
         now: Timestamp(1_000),
         images: None,
+        has_trick_track: false,
     }
 }
 

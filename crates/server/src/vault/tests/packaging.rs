@@ -48,6 +48,7 @@ impl Works {
             segment_s: 4,
             inputs: vec![self.folder.join(source).into()],
             thumbnails: None,
+            has_trick_track: false,
         }
     }
 
