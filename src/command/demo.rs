@@ -188,6 +188,7 @@ async fn bring_title(
         segment_s: 4,
         inputs: clips.inputs.iter().cloned().map(Into::into).collect(),
         has_trick_track: true,
+        clear_lead_s: 0,
         thumbnails: content::has_ffmpeg().then(TilesWanted::default),
     };
     package_title(home, job).await.map(drop)

@@ -30,6 +30,7 @@ pub fn package_clips(
         now: Timestamp(0),
         images: None,
         has_trick_track: false,
+        clear_lead_s: 0,
     };
     let mut folder = FolderOutput::new(to);
     let keys = keys(with_cenc_iv);

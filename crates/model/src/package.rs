@@ -68,6 +68,9 @@ pub struct PackagedVariant {
     /// RFC 5646 language; audio only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// Milliseconds from the start that are not encrypted: a clear lead.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub clear_lead_ms: u64,
     /// Its HLS media playlist, relative to the package.
     pub playlist: String,
     /// The HLS playlist of its key frames alone, relative to the package; video only.
@@ -75,6 +78,12 @@ pub struct PackagedVariant {
     pub iframe_playlist: Option<String>,
     /// Bytes of its init and media.
     pub size_bytes: u64,
+}
+
+/// Whether there is no clear lead: by far the most documents then do not speak of it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_none(clear_lead_ms: &u64) -> bool {
+    *clear_lead_ms == 0
 }
 
 /// One track of subtitles.

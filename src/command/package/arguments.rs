@@ -40,6 +40,10 @@ pub struct Arguments {
     /// What the renditions of `--ladder` are encoded with.
     #[arg(long, value_enum, requires = "ladder", default_value_t = LadderCodec::H264)]
     pub(super) ladder_codec: LadderCodec,
+    /// Leaves the segments clear that lie wholly within the first seconds, so that play begins
+    /// before the license is there. At most 60; 0 leaves nothing clear.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(super) clear_lead: u32,
     /// Adds a track of the smallest rendition's key frames for fast play (DASH); HLS has its
     /// I-frame playlists without it.
     #[arg(long)]

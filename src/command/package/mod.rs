@@ -34,6 +34,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         segment_s: arguments.segment_seconds,
         inputs: inputs(&arguments, &sources)?,
         has_trick_track: arguments.trick_play,
+        clear_lead_s: arguments.clear_lead,
         thumbnails: arguments.thumbnails.and_then(Thumbnails::wanted),
     };
     let meter = Meter::default();

@@ -44,8 +44,10 @@ pub struct Fragment<'a> {
     pub decode_time: u64,
     /// Its samples.
     pub samples: &'a [Entry],
-    /// Their encryption; none in a clear track.
+    /// Their encryption; none in a clear track and in a clear lead.
     pub protection: Option<SampleProtection<'a>>,
+    /// Which sample entry of the init describes them, counted from 1.
+    pub description: u32,
 }
 
 impl Fragment<'_> {
@@ -81,8 +83,12 @@ impl Fragment<'_> {
 
     fn write_tfhd(&self, out: &mut Vec<u8>) {
         // Offsets count from the moof; default duration and flags are here.
-        full_box(out, b"tfhd", 0, 0x2_0028, |out| {
+        let is_told = self.description != 1;
+        full_box(out, b"tfhd", 0, if is_told { 0x2_002a } else { 0x2_0028 }, |out| {
             out.extend(TRACK_ID.to_be_bytes());
+            if is_told {
+                out.extend(self.description.to_be_bytes());
+            }
             out.extend(self.first().duration.to_be_bytes());
             out.extend(self.later_flags().to_be_bytes());
         });

@@ -53,6 +53,8 @@ pub struct InitProtection<'a> {
     pub tenc: Tenc,
     /// `pssh` boxes, whole.
     pub pssh: &'a [u8],
+    /// Whether a clear entry follows the protected one, for fragments that are not encrypted.
+    pub has_clear_entry: bool,
 }
 
 /// Appends the init.
@@ -170,8 +172,12 @@ fn write_minf(init: &Init<'_>, out: &mut Vec<u8>) {
     });
     plain_box(out, b"stbl", |out| {
         full_box(out, b"stsd", 0, 0, |out| {
-            out.extend(1_u32.to_be_bytes());
+            let has_clear = init.protection.is_some_and(|protection| protection.has_clear_entry);
+            out.extend(if has_clear { 2_u32 } else { 1 }.to_be_bytes());
             write_sample_entry(init, out);
+            if has_clear {
+                plain_box(out, &init.entry.0, |out| out.extend(init.entry_body));
+            }
         });
         for kind in [b"stts", b"stsc", b"stco"] {
             full_box(out, kind, 0, 0, |out| out.extend([0; 4]));

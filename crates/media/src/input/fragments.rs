@@ -6,12 +6,20 @@ use super::source::{Located, Source};
 use crate::bmff::{BoxError, Child, Fields, boxes};
 
 /// Defaults of a track (`trex`), which a fragment may override.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Defaults {
     pub track: u32,
+    /// The one sample description that is read, counted from 1.
+    pub description: u32,
     pub duration: u32,
     pub size: u32,
     pub flags: u32,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self { track: 0, description: 1, duration: 0, size: 0, flags: 0 }
+    }
 }
 
 impl Defaults {
@@ -22,20 +30,24 @@ impl Defaults {
         if fields.u32()? != 1 {
             return Err(Unsupported::Feature("a second sample description").into());
         }
-        Ok(Self { track, duration: fields.u32()?, size: fields.u32()?, flags: fields.u32()? })
+        let (duration, size, flags) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        Ok(Self { track, duration, size, flags, ..Self::default() })
     }
 }
 
-/// The samples that the `moof` at `offset` holds of the track with id `track`.
+/// The samples that the `moof` at `offset` holds of the track with id `track`, all of the sample
+/// description `description`.
 pub(crate) fn read_one(
     source: &mut Source<'_>,
     offset: u64,
     end: u64,
     track: u32,
+    description: u32,
 ) -> Result<SampleTable, Fault> {
     let moof = source.box_at(offset, end)?;
     let mut table = SampleTable::default();
-    read(source, &moof, &[], &mut [(track, Some(&mut table))])?;
+    let defaults = Defaults { track, description, ..Defaults::default() };
+    read(source, &moof, &[defaults], &mut [(track, Some(&mut table))])?;
     Ok(table)
 }
 
@@ -185,7 +197,8 @@ fn parse_tfhd(body: &[u8], moof: u64, reached: u64, all: &[Defaults]) -> Result<
         (false, true) => moof,
         (false, false) => reached,
     };
-    if flags & 2 != 0 && fields.u32()? != 1 {
+    let description = if flags & 2 != 0 { fields.u32()? } else { 1 };
+    if description != defaults.description {
         return Err(Unsupported::Feature("a second sample description").into());
     }
     if flags & 8 != 0 {

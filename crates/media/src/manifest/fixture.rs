@@ -117,6 +117,7 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         width: None,
         height: None,
         language: None,
+        clear_lead_ms: track.clear_lead_ms(),
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
         size_bytes: track.size_bytes(),
@@ -224,6 +225,7 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
         start_ts: 0,
         layout: TrackLayout::Segments,
         segments: Vec::new(),
+        clear_segments: 0,
         key_frames: Vec::new(),
     }
 }

@@ -216,11 +216,12 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
         TrackLayout::Segments | TrackLayout::SingleFile { .. } => None,
     };
     map_line(&mut out, track);
-    if let Some(protection) = &track.protection {
-        key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, protection);
-    }
     let playlist = track.playlist_path();
     for (at, segment) in track.segments.iter().enumerate() {
+        // What stands before the key lines is the clear lead.
+        if let Some(protection) = track.protection.filter(|_| at == track.clear_segments) {
+            key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, &protection);
+        }
         length_line(&mut out, segment, track.timescale);
         if let Some(start) = offset {
             line(&mut out, format_args!("#EXT-X-BYTERANGE:{}@{start}", segment.size_bytes));

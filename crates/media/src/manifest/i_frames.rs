@@ -19,10 +19,13 @@ pub fn hls_i_frames(presentation: &Presentation, track: &TrackRendition) -> Opti
          #EXT-X-I-FRAMES-ONLY\n"
     );
     map_line(&mut out, track);
-    if let Some(protection) = &track.protection {
-        key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, protection);
-    }
+    let mut protection = track.protection;
     for (frame, entry) in track.key_frames.iter().zip(&entries) {
+        if frame.segment > track.clear_segments
+            && let Some(protection) = protection.take()
+        {
+            key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, &protection);
+        }
         length_line(&mut out, entry, track.timescale);
         line(&mut out, format_args!("#EXT-X-BYTERANGE:{}@{}", frame.span.len, frame.span.start));
         let path = track.hls_segment_path(frame.segment);

@@ -46,6 +46,8 @@ pub struct TrackRendition {
     pub layout: TrackLayout,
     /// Its segments, in order, without gaps in time.
     pub segments: Vec<SegmentEntry>,
+    /// So many segments, from the first on, are not encrypted: a clear lead.
+    pub clear_segments: usize,
     /// Key frames of a picture that can be fetched alone, in order; none in sound and text.
     pub key_frames: Vec<KeyFrame>,
 }
@@ -196,6 +198,14 @@ impl TrackRendition {
     #[must_use]
     pub fn duration_ts(&self) -> u64 {
         self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.duration_ts))
+    }
+
+    /// Length of the clear lead in milliseconds, rounded up.
+    #[must_use]
+    pub fn clear_lead_ms(&self) -> u64 {
+        let lead = self.segments.iter().take(self.clear_segments);
+        let ticks = lead.fold(0, |sum: u64, segment| sum.saturating_add(segment.duration_ts));
+        to_ms(ticks, self.timescale)
     }
 
     /// Length in milliseconds, rounded up.

@@ -3,6 +3,7 @@
 
 use super::error::PackageError;
 use super::output::Output;
+use super::rendition::CLEAR_ENTRY;
 use super::track_writer::Written;
 use crate::bmff::{Child, Fields, boxes};
 use crate::cenc::Tenc;
@@ -18,7 +19,8 @@ pub(super) type Wrong = &'static str;
 /// what they were made of.
 pub(super) fn fragment(bytes: &[u8], meant: &Fragment<'_>, payload: usize) -> Result<(), Wrong> {
     const NOT_A_FRAGMENT: Wrong = "a fragment does not read back";
-    let table = read_moof(&mut { bytes }, 0, bytes.len() as u64).ok_or(NOT_A_FRAGMENT)?;
+    let end = bytes.len() as u64;
+    let table = read_moof(&mut { bytes }, 0, end, meant.description).ok_or(NOT_A_FRAGMENT)?;
     let first_offset = bytes.len() as u64;
     let mut offset = first_offset;
     let mut read = table.iter();
@@ -40,12 +42,19 @@ pub(super) fn fragment(bytes: &[u8], meant: &Fragment<'_>, payload: usize) -> Re
     }
     let is_there = match meant.protection {
         Some(info) => protection_is_there(bytes, &info, meant.samples.len()),
-        None => Some(true),
+        None => has_protection(bytes).map(|has| !has),
     };
     match is_there {
         Some(true) => Ok(()),
         _ => Err("a fragment's encryption information is not where it says"),
     }
+}
+
+/// Whether the `moof` with which `bytes` begin has encryption information of any kind.
+fn has_protection(bytes: &[u8]) -> Option<bool> {
+    let moof = boxes(bytes).next()?.ok()?;
+    let traf = find(moof.body, b"traf")?;
+    Some([b"senc", b"saiz", b"saio"].iter().any(|kind| find(traf.body, kind).is_some()))
 }
 
 /// Whether `saio` leads to the information, `saiz` tells its lengths and `senc` holds it.
@@ -84,10 +93,15 @@ fn find<'b>(siblings: &'b [u8], kind: &[u8; 4]) -> Option<Child<'b>> {
     boxes(siblings).flatten().find(|child| child.kind.0 == *kind)
 }
 
-/// The samples of the `moof` at `offset`.
-pub(super) fn read_moof(input: &mut dyn Input, offset: u64, end: u64) -> Option<SampleTable> {
+/// The samples of the `moof` at `offset`, all of one sample description.
+pub(super) fn read_moof(
+    input: &mut dyn Input,
+    offset: u64,
+    end: u64,
+    description: u32,
+) -> Option<SampleTable> {
     let mut source = Source::new(input);
-    read_fragment(&mut source, offset, end, TRACK_ID).ok()
+    read_fragment(&mut source, offset, end, TRACK_ID, description).ok()
 }
 
 /// Checks every file of a package; returns the bytes of all media files.
@@ -138,7 +152,8 @@ fn check_track(written: &Written, out: &mut dyn Output) -> Result<u64, PackageEr
             check_index(file, track, index.start)?;
             let mut at = index.end();
             for (number, (segment, count)) in (1..).zip(track.segments.iter().zip(counts)) {
-                let spans = check_segment(file, at, at + segment.size_bytes, *count, false)?;
+                let state = state_of(track, number);
+                let spans = check_segment(file, at, at + segment.size_bytes, *count, false, state)?;
                 check_key_frames(track, number, &spans)?;
                 at += segment.size_bytes;
             }
@@ -154,7 +169,8 @@ fn check_track(written: &Written, out: &mut dyn Output) -> Result<u64, PackageEr
             if file.len() != segment.size_bytes {
                 return Err("the segment has another size than the manifest says");
             }
-            let spans = check_segment(file, 0, segment.size_bytes, *count, true)?;
+            let state = state_of(track, at + 1);
+            let spans = check_segment(file, 0, segment.size_bytes, *count, true, state)?;
             check_key_frames(track, at + 1, &spans)
         })?;
     }
@@ -183,7 +199,15 @@ fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
     }
     let path = [b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
     let stsd = path.iter().try_fold(moov.body, |at, kind| Some(find(at, kind)?.body))?;
-    let entry = boxes(stsd.get(8..)?).next()?.ok()?;
+    let mut entries = boxes(stsd.get(8..)?);
+    let entry = entries.next()?.ok()?;
+    // A clear entry is there for the lead alone.
+    let clear = entries.next().transpose().ok()?;
+    let is_clear_expected = track.clear_segments > 0;
+    let is_clear_entry = |entry: Child<'_>| !entry.kind.0.starts_with(b"enc");
+    if clear.map(is_clear_entry) != is_clear_expected.then_some(true) || entries.next().is_some() {
+        return Some(false);
+    }
     let has_pssh = find(moov.body, b"pssh").is_some();
     let Some(protection) = track.protection else {
         return Some(!entry.kind.0.starts_with(b"enc") && !has_pssh);
@@ -219,6 +243,25 @@ fn check_index(file: &mut dyn Input, track: &TrackRendition, at: u64) -> Result<
     if bytes == meant { Ok(()) } else { Err(WRONG) }
 }
 
+/// Whether the samples of a segment are encrypted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// They are.
+    Protected,
+    /// They are of the clear lead.
+    Lead,
+    /// Nothing of the track is.
+    ClearTrack,
+}
+
+fn state_of(track: &TrackRendition, segment: usize) -> State {
+    match track.protection {
+        None => State::ClearTrack,
+        Some(_) if segment <= track.clear_segments => State::Lead,
+        Some(_) => State::Protected,
+    }
+}
+
 /// Every fragment of a picture that begins with a key frame is listed, by the bytes up to the
 /// end of that frame.
 fn check_key_frames(
@@ -247,6 +290,7 @@ fn check_segment(
     end: u64,
     count: u32,
     has_type: bool,
+    state: State,
 ) -> Result<Vec<ByteSpan>, Wrong> {
     const WRONG: Wrong = "the segment is not made of whole fragments";
     let mut at = start;
@@ -260,7 +304,13 @@ fn check_segment(
         }
         expected = match expected {
             b"moof" => {
-                let table = read_moof(file, at, end).ok_or(WRONG)?;
+                let description = if state == State::Lead { CLEAR_ENTRY } else { 1 };
+                let table = read_moof(file, at, end, description)
+                    .ok_or("a fragment is clear where it is not to be, or the other way round")?;
+                let moof = read_span(file, at, head.end).ok_or(WRONG)?;
+                if has_protection(&moof) != Some(state == State::Protected) {
+                    return Err("encryption information is not where samples are encrypted");
+                }
                 samples = samples.saturating_add(table.count());
                 syncs.extend(table.iter().next().filter(|first| first.is_sync).map(|first| {
                     ByteSpan { start: at, len: first.offset + u64::from(first.size) - at }
@@ -279,6 +329,14 @@ fn check_segment(
     } else {
         Ok(syncs)
     }
+}
+
+/// Bytes of a file from `start` to `end`, which its own box bounds.
+fn read_span(file: &mut dyn Input, start: u64, end: u64) -> Option<Vec<u8>> {
+    let len = end.checked_sub(start).filter(|len| *len <= MAX_MANIFEST)?;
+    let mut bytes = vec![0; usize::try_from(len).ok()?];
+    file.read_at(start, &mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Largest manifest that is read back: a week of segments of one second.

@@ -32,6 +32,8 @@ pub(super) struct TrackCut {
     pub offset: i64,
     /// Its segments; never empty.
     pub segments: Vec<Segment>,
+    /// So many of them, from the first on, are a clear lead; never all.
+    pub clear_segments: usize,
     /// Indexes of the key frames at which a fragment begins, so that each can be fetched alone;
     /// empty for sound.
     pub key_frames: Vec<u32>,
@@ -75,20 +77,27 @@ struct Point {
 }
 
 /// Cuts every track.
-pub(super) fn cut(tracks: &[JobTrack], segment_s: u32) -> Result<Cuts, LadderFault> {
+pub(super) fn cut(
+    tracks: &[JobTrack],
+    segment_s: u32,
+    clear_lead_s: u32,
+) -> Result<Cuts, LadderFault> {
     let shift_ns = tracks.iter().map(|job| start_ns(&job.track)).min().unwrap_or(0).max(0);
     let videos: Vec<_> = tracks.iter().filter(|job| job.is_in_ladder()).collect();
     let ladder = if videos.is_empty() { tracks.iter().take(1).collect() } else { videos };
     check_lengths(&ladder)?;
     let leader_name = ladder.first().map(|job| job.name.clone());
     let times = common_times(&ladder, i128::from(segment_s) * 1_000_000_000)?;
+    let lead = clear_segments(&times, clear_lead_s);
     let cut_one = |job: &JobTrack| {
         let firsts = first_samples(&job.track, &times);
         // Rounded down, so that no decode time falls below 0.
         let shift = i64::try_from(to_ticks(shift_ns, &job.track)).unwrap_or(0);
         let offset = i64::try_from(job.track.edit.delay).unwrap_or(i64::MAX) - shift;
         let key_frames = if job.is_in_ladder() { key_frames(&job.track) } else { Vec::new() };
-        TrackCut { offset, segments: segments(&job.track, &firsts, offset), key_frames }
+        let segments = segments(&job.track, &firsts, offset);
+        let clear_segments = lead.min(segments.len().saturating_sub(1));
+        TrackCut { offset, segments, clear_segments, key_frames }
     };
     let cuts: Vec<_> = tracks.iter().map(cut_one).collect();
     let leads = |(job, _): &(&JobTrack, &TrackCut)| Some(&job.name) == leader_name.as_ref();
@@ -245,6 +254,14 @@ fn first_samples(track: &Track, times: &[i128]) -> Vec<u32> {
         }
     }
     firsts
+}
+
+/// How many segments lie wholly within the first `lead_s` seconds. The last segment ends at no
+/// time of the list, so a title is never clear from end to end.
+fn clear_segments(times: &[i128], lead_s: u32) -> usize {
+    let Some(start) = times.first() else { return 0 };
+    let end = start + i128::from(lead_s) * 1_000_000_000 + SAME_TIME_NS;
+    times.iter().skip(1).take_while(|time| **time <= end).count()
 }
 
 /// Indexes of the key frames at which fragments begin: all of them, or where they are dense one

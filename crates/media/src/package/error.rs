@@ -71,6 +71,9 @@ pub enum PlanError {
     /// More tracks than [`super::MAX_TRACKS`].
     #[error("more than {} tracks", super::MAX_TRACKS)]
     TooManyTracks,
+    /// A clear lead beyond [`super::MAX_CLEAR_LEAD_S`].
+    #[error("a clear lead lasts at most {} seconds", super::MAX_CLEAR_LEAD_S)]
+    ClearLead,
     /// No picture, or one whose key frames are too far apart.
     #[error("there is no picture whose key frames could be a track of their own")]
     NoTrickTrack,

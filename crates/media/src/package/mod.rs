@@ -39,6 +39,8 @@ use track_writer::{TrackJob, Workspace, Written};
 pub const MAX_TRACKS: usize = 128;
 /// Longest segment that may be asked for, seconds.
 pub const MAX_SEGMENT_S: u32 = 60;
+/// Longest clear lead, seconds.
+pub const MAX_CLEAR_LEAD_S: u32 = 60;
 /// Name of the document that describes a package.
 pub const DOCUMENT: &str = "package.json";
 
@@ -63,6 +65,8 @@ pub struct Plan {
     pub images: Option<ImageSet>,
     /// Whether the key frames of the smallest rendition are a track of their own, for fast play.
     pub has_trick_track: bool,
+    /// The segments that lie wholly within so many seconds from the start are left clear.
+    pub clear_lead_s: u32,
 }
 
 /// How media lies in files.
@@ -170,7 +174,7 @@ pub fn package(
     if plan.has_trick_track {
         job::add_trick_track(&mut jobs)?;
     }
-    let Cuts { tracks: cuts, text: text_cut } = cut::cut(&jobs, plan.segment_s)?;
+    let Cuts { tracks: cuts, text: text_cut } = cut::cut(&jobs, plan.segment_s, plan.clear_lead_s)?;
     let is_single = plan.layout == Layout::SingleFile;
     if is_single {
         check_index_fits(inputs, &jobs, &cuts)?;
@@ -224,6 +228,9 @@ fn check_plan(plan: &Plan) -> Result<Vec<Scheme>, PlanError> {
     }
     if plan.segment_s == 0 || plan.segment_s > MAX_SEGMENT_S {
         return Err(PlanError::SegmentLength);
+    }
+    if plan.clear_lead_s > MAX_CLEAR_LEAD_S {
+        return Err(PlanError::ClearLead);
     }
     Ok(schemes)
 }
@@ -320,6 +327,7 @@ fn variant(written: &Written) -> Option<PackagedVariant> {
         width,
         height,
         language: track.language().map(str::to_owned),
+        clear_lead_ms: track.clear_lead_ms(),
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
         size_bytes: track.size_bytes() + written.init.len() as u64,

@@ -12,6 +12,9 @@ use crate::input::Track;
 use crate::manifest::{ByteSpan, KeyFrame};
 use std::io::IoSlice;
 
+/// Number of the clear sample entry of an init that has one.
+pub(super) const CLEAR_ENTRY: u32 = 2;
+
 /// Buffers of one scheme, kept from track to track.
 #[derive(Default)]
 pub(super) struct Buffers {
@@ -43,6 +46,8 @@ pub(super) struct Rendition<'b> {
     pub path: String,
     /// Bytes written to it.
     pub written: u64,
+    /// Whether what is added is left clear: the lead.
+    pub is_clear: bool,
     /// The key frames that can be fetched alone.
     pub key_frames: Vec<KeyFrame>,
     next_iv: Option<SampleIv>,
@@ -71,6 +76,7 @@ impl<'b> Rendition<'b> {
             file,
             path,
             written: 0,
+            is_clear: false,
             key_frames: Vec::new(),
             next_iv,
             sequence: 1,
@@ -95,9 +101,13 @@ impl<'b> Rendition<'b> {
         self.buffers.payload.len()
     }
 
-    /// Encrypts a sample into the fragment; `runs` is empty for sound.
+    /// Encrypts a sample into the fragment, unless it is of the lead; `runs` is empty for sound.
     pub fn add(&mut self, sample: &[u8], runs: &[Run]) -> Result<(), SampleInfoError> {
         let buffers = &mut *self.buffers;
+        if self.is_clear {
+            buffers.payload.extend_from_slice(sample);
+            return Ok(());
+        }
         cenc::map(runs, self.protected_end, &mut buffers.subsamples);
         let len = SampleInfo::write(self.next_iv, &buffers.subsamples, &mut buffers.info)?;
         buffers.info_sizes.push(len);
@@ -134,6 +144,10 @@ impl<'b> Rendition<'b> {
         let (expected, rest) = source.split_at_checked(len)?;
         *source = rest;
         let stored = buffers.payload.get(payload_at..payload_at.checked_add(len)?)?;
+        if self.is_clear {
+            self.verified = (payload_at + len, info_at, sample_at + 1);
+            return Some(stored == expected);
+        }
         let info_len = usize::from(*buffers.info_sizes.get(sample_at)?);
         let info = buffers.info.get(info_at..info_at + info_len)?;
         let iv_size = self.protection.tenc.iv_size;
@@ -178,7 +192,8 @@ impl<'b> Rendition<'b> {
             sequence: self.sequence,
             decode_time,
             samples,
-            protection: Some(protection),
+            protection: Some(protection).filter(|_| !self.is_clear),
+            description: if self.is_clear { CLEAR_ENTRY } else { 1 },
         };
         fragment.write(&mut buffers.head);
         open_media_data(buffers.payload.len(), &mut buffers.head);

@@ -62,7 +62,7 @@ fn read_samples(file: &mut dyn Input, start: u64, end: u64) -> Option<Vec<(u64, 
     while at < end {
         let head = Source::new(file).box_at(at, end).ok()?;
         if head.kind.0 == *b"moof" {
-            let table = read_moof(file, at, end)?;
+            let table = read_moof(file, at, end, 1)?;
             let mut found = Vec::new();
             for sample in table.iter() {
                 let mut bytes = vec![0; usize::try_from(sample.size).ok()?];

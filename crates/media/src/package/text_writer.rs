@@ -103,6 +103,7 @@ fn describe(job: &JobText, cut: &TextCut, layout: Layout) -> TrackRendition {
             Layout::SingleFile => TrackLayout::SingleFile { init: none, index: none },
         },
         segments: Vec::new(),
+        clear_segments: 0,
         key_frames: Vec::new(),
         trick_of: None,
     }
@@ -301,7 +302,8 @@ fn write_segment(
     };
     let Segment { entries: samples, payload, .. } = segment;
     if !segment.is_full() {
-        let fragment = Fragment { sequence: number, decode_time, samples, protection: None };
+        let fragment =
+            Fragment { sequence: number, decode_time, description: 1, samples, protection: None };
         let begin = head.len();
         fragment.write(&mut head);
         open_media_data(payload.len(), &mut head);

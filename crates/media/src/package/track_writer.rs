@@ -137,6 +137,7 @@ fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
         },
         segments: Vec::with_capacity(task.cut.segments.len()),
         key_frames: Vec::new(),
+        clear_segments: task.cut.clear_segments,
     }
 }
 
@@ -190,7 +191,12 @@ fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8> {
         media_time: track.edit.media_time,
         entry: track.entry,
         entry_body: &track.entry_body,
-        protection: Some(InitProtection { scheme: *scheme, tenc: *tenc, pssh: &boxes.concat() }),
+        protection: Some(InitProtection {
+            scheme: *scheme,
+            tenc: *tenc,
+            pssh: &boxes.concat(),
+            has_clear_entry: task.cut.clear_segments > 0,
+        }),
         length,
     };
     let mut bytes = Vec::new();
@@ -233,6 +239,8 @@ impl TrackWriter<'_, '_> {
                 rendition.written = 0;
             }
         }
+        let is_clear = number <= self.task.cut.clear_segments;
+        self.renditions.iter_mut().for_each(|rendition| rendition.is_clear = is_clear);
         let before: Vec<_> = self.renditions.iter().map(|one| one.written).collect();
         let end = segment.first + segment.count;
         let mut begins_file = is_own_file;

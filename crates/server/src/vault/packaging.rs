@@ -38,6 +38,8 @@ pub struct Job {
     pub thumbnails: Option<TilesWanted>,
     /// Whether the key frames of the smallest rendition become a track for fast play.
     pub has_trick_track: bool,
+    /// Seconds from the start that are left clear, as far as whole segments go.
+    pub clear_lead_s: u32,
 }
 
 /// Where a package goes that the service does not publish.
@@ -239,6 +241,7 @@ fn plan(job: &Job, package_id: PackageId, clock: &Clock) -> Plan {
         now: clock.now(),
         images: None,
         has_trick_track: job.has_trick_track,
+        clear_lead_s: job.clear_lead_s,
     }
 }
 
@@ -249,6 +252,10 @@ fn write(
     out: &mut dyn Output,
     mut progress: OnProgress,
 ) -> Result<PackagedEvent, PackagingError> {
+    if job.clear_lead_s > 0 {
+        let seconds = job.clear_lead_s;
+        tracing::warn!(content_id = %job.content_id, seconds, "a clear lead: the first seconds of this title are not encrypted");
+    }
     with_inputs(job, |inputs| {
         let mut plan = plan.clone();
         if let Some(wanted) = job.thumbnails {

@@ -57,6 +57,7 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
         start_ts: 0,
         layout: TrackLayout::Segments,
         segments: vec![segment; 3],
+        clear_segments: 0,
         key_frames: if class == TrackClass::Audio { vec![] } else { key_frames() },
     }
 }
@@ -96,6 +97,7 @@ fn event(presentation: &Presentation) -> PackagedEvent {
         width: None,
         height: None,
         language: None,
+        clear_lead_ms: 0,
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
         size_bytes: 1,

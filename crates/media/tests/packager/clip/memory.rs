@@ -100,6 +100,7 @@ pub fn plan(layout: Layout, schemes: &[Scheme]) -> Plan {
         now: Timestamp(1_000),
         images: None,
         has_trick_track: false,
+        clear_lead_s: 0,
     }
 }
 

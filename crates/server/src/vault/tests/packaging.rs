@@ -49,6 +49,7 @@ impl Works {
             inputs: vec![self.folder.join(source).into()],
             thumbnails: None,
             has_trick_track: false,
+            clear_lead_s: 0,
         }
     }
 
