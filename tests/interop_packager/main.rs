@@ -21,3 +21,4 @@ mod keys;
 mod open_clips;
 mod packaged;
 mod storing;
+mod trick_play;

@@ -14,17 +14,27 @@ pub fn package_clips(
     with_cenc_iv: bool,
     to: &Path,
 ) -> PackagedEvent {
+    package_planned(clips, with_cenc_iv, to, |plan| plan.layout = layout)
+}
+
+/// The same with another plan.
+pub fn package_planned(
+    clips: &[&Path],
+    with_cenc_iv: bool,
+    to: &Path,
+    edit: impl FnOnce(&mut Plan),
+) -> PackagedEvent {
     let mut files: Vec<_> = clips.iter().map(|clip| FileInput::open(clip).unwrap()).collect();
     let mut inputs: Vec<_> = files
         .iter_mut()
         .zip(clips)
         .map(|(input, clip)| NamedInput { name: clip.display().to_string(), input })
         .collect();
-    let plan = Plan {
+    let mut plan = Plan {
         content_id: ContentId::parse("clip").unwrap(),
         package_id: PackageId::random(&mut SystemEntropy),
         schemes: Scheme::ALL.to_vec(),
-        layout,
+        layout: Layout::Segments,
         segment_s: 4,
         packager: "test".into(),
         now: Timestamp(0),
@@ -32,6 +42,7 @@ pub fn package_clips(
         has_trick_track: false,
         clear_lead_s: 0,
     };
+    edit(&mut plan);
     let mut folder = FolderOutput::new(to);
     let keys = keys(with_cenc_iv);
     package(&mut inputs, &plan, &keys, &mut folder, &mut SystemEntropy, &mut |_| ())
