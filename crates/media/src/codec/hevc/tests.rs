@@ -1,5 +1,7 @@
 //! Headers written by the tables of the standard, read back to the bit.
 
+#![expect(clippy::cast_possible_truncation, reason = "shapes are small")]
+
 mod shape;
 mod write;
 
