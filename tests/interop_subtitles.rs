@@ -54,6 +54,9 @@ fn packaged(peers: &Peers, folder: &Path) -> PathBuf {
         segment_s: 2,
         packager: "test".into(),
         now: Timestamp(0),
+        images: None,
+        has_trick_track: false,
+        clear_lead_s: 0,
     };
     let to = path("package");
     let mut out = FolderOutput::new(&to);
