@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ impl Ffmpeg {
 /// from any place.
 const STANDARD_INPUT: &str = "file:/dev/stdin";
 
-fn tool(program: &PathBuf, input: &File) -> io::Result<Command> {
+fn tool(program: &Path, input: &File) -> io::Result<Command> {
     let mut input = input.try_clone()?;
     input.rewind()?;
     let mut command = bound::command(program)?;
