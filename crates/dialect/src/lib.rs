@@ -4,3 +4,4 @@
 //! challenge and writes its license; it decides nothing about rights.
 
 pub mod clearkey;
+pub mod cpix;
