@@ -11,9 +11,11 @@ const ROOMS: &[&str] = &["model", "keys", "media", "dialect", "playback", "edge"
 /// Sources (a file, or a folder with all below it) and the fuzz target that enters them.
 pub const COVER: &[(&str, &str)] = &[
     ("crates/dialect/src/clearkey.rs", "clearkey"),
+    ("crates/dialect/src/cpix/", "cpix"),
     ("crates/edge/src/", "edge"),
     ("crates/keys/src/key_file.rs", "keys"),
     ("crates/keys/src/kms/file.rs", "keys"),
+    ("crates/keys/src/recipient.rs", "cpix"),
     ("crates/media/src/bmff/", "mp4"),
     ("crates/media/src/cenc/", "mp4"),
     ("crates/media/src/codec/", "h264"),

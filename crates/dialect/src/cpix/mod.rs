@@ -1,5 +1,5 @@
 //! CPIX: documents that carry content keys between a key service and an encryptor (DASH-IF
-//! Content Protection Information Exchange Format 2.0, 2.3 and 2.4),
+//! Content Protection Information Exchange Format 2.0, 2.3 and 2.4), and SPEKE's rules on top.
 //!
 //! [`Document::parse`] reads, [`Document::write`] writes, [`Document::seal`] and
 //! [`Document::open`] are encrypted delivery, [`speke::Request`] is a request that keeps the
@@ -17,6 +17,7 @@ mod period;
 mod rule;
 mod signature;
 mod sink;
+pub mod speke;
 mod value;
 mod write;
 mod xml;

@@ -1,0 +1,18 @@
+//! Enters the CPIX reader, and holds the writer and SPEKE's contract to what it read.
+
+use dialect::cpix::Document;
+use dialect::cpix::speke::{Request, SpekeVersion};
+use model::Timestamp;
+
+/// Reads, writes and reads again; then checks the document under every SPEKE version.
+pub fn run(bytes: &[u8]) {
+    for version in [SpekeVersion::V1_0, SpekeVersion::V2_0, SpekeVersion::V2_1] {
+        let Ok(document) = Document::parse(bytes) else { return };
+        let written = document.write();
+        let again = Document::parse(written.as_bytes()).expect("what was written reads back");
+        assert_eq!(again.write().as_bytes(), written.as_bytes());
+        if let Ok(request) = Request::check(document, version, Timestamp(1_811_808_000_000)) {
+            assert!(!request.asked().is_empty());
+        }
+    }
+}
