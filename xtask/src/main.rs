@@ -11,6 +11,7 @@ mod fuzz;
 mod machine;
 mod place;
 mod postgres;
+mod python;
 mod region;
 mod runner;
 mod s3;

@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 use crate::postgres::Postgres;
 use crate::runner::{self, Kind, Tally};
 use crate::stage::Stage;
-use crate::{content, fuzz, machine, place, region, s3, step, web, wheel};
+use crate::{content, fuzz, machine, place, python, region, s3, step, web, wheel};
 
 /// Seconds for each fuzz target of the long form.
 const LONG_FUZZ_S: u32 = 60;
@@ -35,6 +35,7 @@ fn everything(is_long: bool) -> Result<Tally> {
     bring_toolchain()?;
     wheel::bring_peers()?;
     s3::bring()?;
+    python::bring()?;
     web::build()?;
     content::bring()?;
     region::bring()?;

@@ -1,0 +1,221 @@
+//! Independent tools decide: pycpix reads every SPEKE contract that we answer, and the Python
+//! package `cryptography` decrypts its keys; what they encrypt for us, we open.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests may panic")]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dialect::cpix::speke::{GivenKey, Request, Signaling, SpekeVersion};
+use dialect::cpix::{Blob, Document, KeyValue, SystemId};
+use keys::{ContentKey, RecipientKey, SystemEntropy};
+use model::{Entropy as _, KeyId, Timestamp};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use zeroize::Zeroizing;
+
+const NOW: Timestamp = Timestamp(1_811_808_000_000);
+
+/// Track types of a contract, as encryptors combine them.
+const CONTRACTS: [&[&str]; 8] = [
+    &["ALL"],
+    &["VIDEO", "AUDIO"],
+    &["SD", "HD", "AUDIO"],
+    &["SD", "HD", "UHD", "STEREO_AUDIO", "MULTICHANNEL_AUDIO"],
+    &["SD", "HD", "UHD1", "UHD2", "AUDIO"],
+    &["SD+HD1", "HD2", "UHD1", "UHD2", "AUDIO"],
+    &[
+        "SD",
+        "HD1",
+        "HD2",
+        "UHD1",
+        "UHD2",
+        "STEREO_AUDIO",
+        "MULTICHANNEL_AUDIO_3_6",
+        "MULTICHANNEL_AUDIO_7",
+    ],
+    &["SD", "HD"],
+];
+
+/// The Python packages, under `$STRONGROOM_PEERS`, then `target/peers`. Missing: skipped with a
+/// loud word, a failure in CI.
+fn packages() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    let folder = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from).join("python");
+    if folder.join("cpix").is_dir() {
+        return Some(folder);
+    }
+    let missing = format!("no Python package `cpix` in {}", folder.display());
+    assert!(std::env::var_os("CI").is_none(), "{missing}");
+    eprintln!("SKIPPED: {missing}");
+    None
+}
+
+/// Runs the peer; each line that it prints.
+fn peer(packages: &Path, arguments: &[&str]) -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("python3")
+        .arg("-Wignore")
+        .arg(root.join("tests/support/cpix_peer.py"))
+        .args(arguments)
+        .env("PYTHONPATH", packages)
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn vector(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/cpix/certificates").join(name)
+}
+
+fn filters(track_type: &str) -> &'static str {
+    match track_type {
+        "ALL" => "<VideoFilter/><AudioFilter/>",
+        audio if audio.contains("AUDIO") => r#"<AudioFilter minChannels="1" maxChannels="24"/>"#,
+        _ => r#"<VideoFilter minPixels="1" maxPixels="35389440"/>"#,
+    }
+}
+
+/// How the keys of a contract travel and change.
+#[derive(Clone, Copy, PartialEq)]
+enum Delivery {
+    Clear,
+    Rotating,
+    Encrypted,
+}
+
+fn kid() -> KeyId {
+    let mut bytes = [0; 16];
+    SystemEntropy.fill(&mut bytes);
+    KeyId::from_bytes(bytes)
+}
+
+fn request(types: &[&str], version: SpekeVersion, scheme: &str, delivery: Delivery) -> Document {
+    let (mut keys, mut systems, mut rules) = (String::new(), String::new(), String::new());
+    let (recipients, periods, period) = match delivery {
+        Delivery::Clear => (String::new(), "", ""),
+        Delivery::Rotating => (
+            String::new(),
+            r#"<ContentKeyPeriodList><ContentKeyPeriod id="p1" index="7"/></ContentKeyPeriodList>"#,
+            r#"<KeyPeriodFilter periodId="p1"/>"#,
+        ),
+        Delivery::Encrypted => {
+            let certificate = fs::read_to_string(vector("rsa2048.cert.b64")).unwrap();
+            let data = r#"<X509Data xmlns="http://www.w3.org/2000/09/xmldsig#"><X509Certificate>"#;
+            let data = format!("{data}{certificate}</X509Certificate></X509Data>");
+            let one = format!("<DeliveryData><DeliveryKey>{data}</DeliveryKey></DeliveryData>");
+            (format!("<DeliveryDataList>{one}</DeliveryDataList>"), "", "")
+        }
+    };
+    for track_type in types {
+        let kid = kid().to_uuid();
+        keys += &format!(r#"<ContentKey kid="{kid}" commonEncryptionScheme="{scheme}"/>"#);
+        for system in systems_of(scheme) {
+            let hls =
+                r#"<HLSSignalingData playlist="media"/><HLSSignalingData playlist="master"/>"#;
+            systems += &format!(
+                r#"<DRMSystem kid="{kid}" systemId="{system}"><PSSH/><ContentProtectionData/>{hls}</DRMSystem>"#
+            );
+        }
+        let filters = filters(track_type);
+        rules += &format!(
+            r#"<ContentKeyUsageRule kid="{kid}" intendedTrackType="{track_type}">{period}{filters}</ContentKeyUsageRule>"#
+        );
+    }
+    let version = if version == SpekeVersion::V2_1 { "2.4" } else { "2.3" };
+    let text = format!(
+        r#"<CPIX xmlns="urn:dashif:org:cpix" contentId="film" version="{version}">{recipients}<ContentKeyList>{keys}</ContentKeyList><DRMSystemList>{systems}</DRMSystemList>{periods}<ContentKeyUsageRuleList>{rules}</ContentKeyUsageRuleList></CPIX>"#
+    );
+    Document::parse(text.as_bytes()).unwrap()
+}
+
+/// FairPlay plays `cbcs` only.
+fn systems_of(scheme: &str) -> Vec<SystemId> {
+    let all = [SystemId::WIDEVINE, SystemId::PLAYREADY, SystemId::FAIRPLAY];
+    all.into_iter().filter(|system| scheme == "cbcs" || *system != SystemId::FAIRPLAY).collect()
+}
+
+fn signaling(system: SystemId, kid: KeyId) -> Signaling {
+    let blob = |text: &str| Blob::from_bytes(text.as_bytes().to_vec());
+    Signaling {
+        pssh: if system == SystemId::FAIRPLAY { None } else { blob("a box") },
+        content_protection: blob("<ContentProtection/>"),
+        hls_media: blob("#EXT-X-KEY:METHOD=SAMPLE-AES"),
+        hls_multivariant: blob("#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES"),
+        ..Signaling::new(system, kid)
+    }
+}
+
+/// Answers one contract into a file; the lines that the peer must print.
+fn answer(request: Request, name: &str, folder: &Path) -> Vec<String> {
+    let (mut keys, mut known, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for asked in request.asked() {
+        let (mut key, mut iv) = (Zeroizing::new([0; 16]), [0; 16]);
+        SystemEntropy.fill(key.as_mut_slice());
+        SystemEntropy.fill(&mut iv);
+        let scheme = asked.scheme.unwrap();
+        lines.push(format!("{name} {} {} {scheme} {}", asked.kid, hex(&*key), hex(&iv)));
+        known.extend(asked.systems.iter().map(|system| signaling(*system, asked.kid)));
+        let key = ContentKey::from_bytes(key);
+        keys.push(GivenKey { kid: asked.kid, key, explicit_iv: Some(iv) });
+    }
+    let answer = request.answer(keys, &known, &mut SystemEntropy).unwrap();
+    fs::write(folder.join(format!("{name}.xml")), answer.write().as_bytes()).unwrap();
+    lines
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn pycpix_reads_every_contract() {
+    let Some(packages) = packages() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut expected = BTreeSet::new();
+    let mut count = 0;
+    for types in CONTRACTS {
+        for scheme in ["cenc", "cbcs"] {
+            for delivery in [Delivery::Clear, Delivery::Rotating, Delivery::Encrypted] {
+                let version = [SpekeVersion::V2_0, SpekeVersion::V2_1][count % 2];
+                let document = request(types, version, scheme, delivery);
+                let request = Request::check(document, version, NOW).unwrap();
+                expected.extend(answer(request, &format!("{count:02}"), folder.path()));
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 30, "{count} contracts");
+    let secret = vector("rsa2048.key.b64");
+    let arguments = ["read", folder.path().to_str().unwrap(), secret.to_str().unwrap()];
+    assert_eq!(peer(&packages, &arguments), expected);
+}
+
+#[test]
+fn what_pycpix_writes_is_opened() {
+    let Some(packages) = packages() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = vector("rsa2048.cert.b64");
+    let arguments = ["write", folder.path().to_str().unwrap(), certificate.to_str().unwrap(), "12"];
+    let expected = peer(&packages, &arguments);
+    let secret = fs::read_to_string(vector("rsa2048.key.b64")).unwrap();
+    let own =
+        RecipientKey::parse(&Zeroizing::new(STANDARD.decode(secret.trim()).unwrap())).unwrap();
+    let mut found = BTreeSet::new();
+    for number in 0..12 {
+        let bytes = fs::read(folder.path().join(format!("{number}.xml"))).unwrap();
+        let opened = Document::parse(&bytes).unwrap().open(&own).unwrap();
+        assert_eq!((opened.parts().periods.len(), opened.parts().rules.len()), (1, 1));
+        for entry in &opened.parts().keys {
+            let KeyValue::Clear(key) = &entry.value else { continue };
+            #[expect(clippy::disallowed_methods, reason = "the test compares it with the peer's")]
+            let key = hex(&*key.reveal());
+            let scheme = entry.scheme().unwrap();
+            let iv = hex(&entry.explicit_iv.unwrap());
+            found.insert(format!("{number} {} {key} {} {iv}", entry.kid, scheme.name()));
+        }
+    }
+    assert_eq!(found, expected);
+}
