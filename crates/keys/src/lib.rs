@@ -17,6 +17,7 @@ pub mod leak;
 mod packaging;
 mod recipient;
 mod seal;
+mod signer;
 
 pub use cbcs::CbcsCipher;
 pub use cenc::{CencCipher, RangeOutsideSample};
@@ -27,3 +28,4 @@ pub use entropy::SystemEntropy;
 pub use kek::{Kek, UnwrapError};
 pub use packaging::{PackagingKey, PackagingKeys};
 pub use recipient::{MAX_CERTIFICATE_BYTES, MIN_RSA_BITS, Recipient, RecipientError, RecipientKey};
+pub use signer::{Signer, is_sha512_of};

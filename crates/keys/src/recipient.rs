@@ -64,16 +64,7 @@ impl Recipient {
     ///
     /// Errors: [`RecipientError`]. Limits: [`MAX_CERTIFICATE_BYTES`].
     pub fn parse(der: &[u8], now: Timestamp) -> Result<Self, RecipientError> {
-        let certificate = read(der)?;
-        if !is_signed_well(&certificate) {
-            return Err(RecipientError::WeakSignature);
-        }
-        let key = public_key(&certificate)?;
-        let now = i64::try_from(now.as_s()).map_err(|_| RecipientError::Expired)?;
-        let now = ASN1Time::from_timestamp(now).map_err(|_| RecipientError::Expired)?;
-        if !certificate.validity().is_valid_at(now) {
-            return Err(RecipientError::Expired);
-        }
+        let (_, key) = read_valid(der, now)?;
         OaepPublicEncryptingKey::new(key).map(Self).map_err(|_| RecipientError::WeakKey)
     }
 
@@ -85,6 +76,24 @@ impl Recipient {
         wrapped.truncate(length);
         wrapped
     }
+}
+
+/// Reads a certificate that still protects something, and its key.
+pub(crate) fn read_valid(
+    der: &[u8],
+    now: Timestamp,
+) -> Result<(X509Certificate<'_>, PublicEncryptingKey), RecipientError> {
+    let certificate = read(der)?;
+    if !is_signed_well(&certificate) {
+        return Err(RecipientError::WeakSignature);
+    }
+    let key = public_key(&certificate)?;
+    let now = i64::try_from(now.as_s()).map_err(|_| RecipientError::Expired)?;
+    let now = ASN1Time::from_timestamp(now).map_err(|_| RecipientError::Expired)?;
+    if !certificate.validity().is_valid_at(now) {
+        return Err(RecipientError::Expired);
+    }
+    Ok((certificate, key))
 }
 
 fn read(der: &[u8]) -> Result<X509Certificate<'_>, RecipientError> {
