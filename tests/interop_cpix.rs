@@ -1,13 +1,14 @@
 //! Independent tools decide: pycpix reads every SPEKE contract that we answer, and the Python
-//! package `cryptography` decrypts its keys; what they encrypt for us, we open.
+//! package `cryptography` decrypts its keys; what they encrypt for us,
+//! we open, and what signxml signs, we verify.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests may panic")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dialect::cpix::speke::{GivenKey, Request, Signaling, SpekeVersion};
-use dialect::cpix::{Blob, Document, KeyValue, SystemId};
-use keys::{ContentKey, RecipientKey, SystemEntropy};
+use dialect::cpix::{Blob, Document, KeyValue, SignatureError, SystemId};
+use keys::{ContentKey, RecipientKey, Signer, SystemEntropy};
 use model::{Entropy as _, KeyId, Timestamp};
 use std::collections::BTreeSet;
 use std::fs;
@@ -170,27 +171,55 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[test]
-fn pycpix_reads_every_contract() {
-    let Some(packages) = packages() else { return };
-    let folder = tempfile::tempdir().unwrap();
+/// Answers every contract into files of its own: how many, and what the peer must print.
+fn answer_all(folder: &Path) -> (usize, BTreeSet<String>) {
     let mut expected = BTreeSet::new();
-    let mut count = 0;
+    let mut count = 0_usize;
     for types in CONTRACTS {
         for scheme in ["cenc", "cbcs"] {
             for delivery in [Delivery::Clear, Delivery::Rotating, Delivery::Encrypted] {
-                let version = [SpekeVersion::V2_0, SpekeVersion::V2_1][count % 2];
+                let is_even = count.is_multiple_of(2);
+                let version = if is_even { SpekeVersion::V2_0 } else { SpekeVersion::V2_1 };
                 let document = request(types, version, scheme, delivery);
                 let request = Request::check(document, version, NOW).unwrap();
-                expected.extend(answer(request, &format!("{count:02}"), folder.path()));
+                expected.extend(answer(request, &format!("{count:02}"), folder));
                 count += 1;
             }
         }
     }
+    (count, expected)
+}
+
+#[test]
+fn pycpix_reads_every_contract() {
+    let Some(packages) = packages() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (count, expected) = answer_all(folder.path());
     assert!(count >= 30, "{count} contracts");
     let secret = vector("rsa2048.key.b64");
     let arguments = ["read", folder.path().to_str().unwrap(), secret.to_str().unwrap()];
     assert_eq!(peer(&packages, &arguments), expected);
+}
+
+#[test]
+fn what_signxml_signs_is_verified() {
+    let Some(packages) = packages() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (count, _) = answer_all(folder.path());
+    let (secret, certificate) = (vector("rsa3072.key.b64"), vector("rsa3072.cert.b64"));
+    let [folder_name, secret, certificate_name] =
+        [folder.path(), &secret, &certificate].map(|path| path.to_str().unwrap());
+    peer(&packages, &["sign", folder_name, secret, certificate_name]);
+    let certificate = STANDARD.decode(fs::read_to_string(&certificate).unwrap().trim()).unwrap();
+    let signers = [Signer::parse(&certificate, NOW).unwrap()];
+    for number in 0..count {
+        let text = fs::read_to_string(folder.path().join(format!("{number:02}.xml"))).unwrap();
+        let signed = Document::parse_signed(text.as_bytes(), &signers);
+        assert!(signed.is_ok(), "{number}: {}", signed.unwrap_err());
+        let changed = text.replacen("contentId=\"film\"", "contentId=\"firm\"", 1);
+        let refused = Document::parse_signed(changed.as_bytes(), &signers).unwrap_err();
+        assert_eq!(refused, SignatureError::Digest, "{number}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/keys/src/key_file.rs", "keys"),
     ("crates/keys/src/kms/file.rs", "keys"),
     ("crates/keys/src/recipient.rs", "cpix"),
+    ("crates/keys/src/signer.rs", "cpix"),
     ("crates/media/src/bmff/", "mp4"),
     ("crates/media/src/cenc/", "mp4"),
     ("crates/media/src/codec/", "h264"),

@@ -1,5 +1,5 @@
 """The other side of tests/interop_cpix.rs: pycpix reads and writes documents, `cryptography`
-encrypts and decrypts their keys. Every line that is printed is `document kid key scheme iv`."""
+encrypts and decrypts their keys, signxml signs. Every line that is printed is `document kid key scheme iv`."""
 
 import hashlib
 import hmac
@@ -10,6 +10,8 @@ import uuid
 from base64 import b64decode, b64encode
 
 import cpix
+from lxml import etree
+from signxml import CanonicalizationMethod, XMLSigner, methods
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, padding as block_padding
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -81,10 +83,29 @@ def write(folder, certificate, count):
         pathlib.Path(folder, f"{number}.xml").write_bytes(document.pretty_print())
 
 
+def sign(folder, private_key, certificate):
+    """Signs each document in its place, every other one under Canonical XML 1.0."""
+    text = b64encode(certificate).decode()
+    certificate = f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"
+    forms = [CanonicalizationMethod.CANONICAL_XML_1_1, CanonicalizationMethod.CANONICAL_XML_1_0]
+    for number, path in enumerate(sorted(pathlib.Path(folder).glob("*.xml"))):
+        signer = XMLSigner(
+            method=methods.enveloped,
+            signature_algorithm="rsa-sha512",
+            digest_algorithm="sha512",
+            c14n_algorithm=forms[number % 2],
+        )
+        root = signer.sign(etree.fromstring(path.read_bytes()), key=private_key, cert=certificate)
+        path.write_bytes(etree.tostring(root))
+
+
 if __name__ == "__main__":
     command, folder, secret = sys.argv[1:4]
     der = b64decode(pathlib.Path(secret).read_text())
     if command == "read":
         read(folder, load_der_private_key(der, None))
+    elif command == "sign":
+        certificate = b64decode(pathlib.Path(sys.argv[4]).read_text())
+        sign(folder, load_der_private_key(der, None), certificate)
     else:
         write(folder, der, int(sys.argv[4]))

@@ -1,4 +1,4 @@
-//! Python packages that tests compare with: pycpix, and what it and its keys need.
+//! Python packages that tests compare with: pycpix, signxml, and what they need.
 //!
 //! They lie in their own folder beside the other peers, and only one test looks there. Unlike
 //! the wheels of `wheel.rs` they are pinned by version and not by content: several have one
@@ -28,6 +28,7 @@ const PACKAGES: &[&str] = &[
     "pycryptodome==4.4.0",
     "requests==2.34.2",
     "setuptools==70.3.0",
+    "signxml==5.2.0",
     "urllib3==2.8.0",
 ];
 

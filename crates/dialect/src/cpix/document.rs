@@ -215,9 +215,6 @@ pub struct Parts {
     pub periods: Vec<KeyPeriod>,
     /// Usage rules.
     pub rules: Vec<UsageRule>,
-    /// Whether the document that was read carries an XML signature. It is not verified, and
-    /// none is written.
-    pub has_signature: bool,
 }
 
 /// Why parts are no document.

@@ -6,9 +6,10 @@
 //! contract of its version. Nothing that a document points at is ever fetched: schema
 //! locations and key retrieval methods are not followed, entities do not exist.
 //!
-//! XML signatures are not verified here. Whoever expects one is refused
-//! ([`Document::require_signature`]); SPEKE does without them.
+//! A signature is verified where it is expected: [`Document::parse_signed`]. SPEKE does
+//! without.
 
+mod canonical;
 mod delivery;
 mod document;
 mod drm_system;

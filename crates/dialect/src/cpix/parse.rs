@@ -98,14 +98,9 @@ impl Document {
             systems: root.list("DRMSystemList", "DRMSystem", drm_system)?,
             periods: root.list("ContentKeyPeriodList", "ContentKeyPeriod", period)?,
             rules: root.list("ContentKeyUsageRuleList", "ContentKeyUsageRule", usage_rule)?,
-            has_signature: has_signature(root.element),
         };
         Ok(Self::new(parts)?)
     }
-}
-
-fn has_signature(element: &Element) -> bool {
-    element.is(XmlDsig, "Signature") || element.children.iter().any(has_signature)
 }
 
 impl<'a> Place<'a> {

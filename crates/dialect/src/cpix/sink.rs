@@ -13,9 +13,14 @@ pub(super) type Name = (Namespace, &'static str);
 
 impl Sink {
     pub(super) fn new() -> Self {
-        let mut sink = Self(Zeroizing::new(Vec::with_capacity(16 * 1024)));
+        let mut sink = Self::bare();
         sink.push(r#"<?xml version="1.0" encoding="UTF-8"?>"#);
         sink
+    }
+
+    /// Nothing written yet.
+    pub(super) fn bare() -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(16 * 1024)))
     }
 
     pub(super) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
@@ -71,7 +76,7 @@ impl Sink {
         self.push(local);
     }
 
-    fn push(&mut self, text: &str) {
+    pub(super) fn push(&mut self, text: &str) {
         self.push_bytes(text.as_bytes());
     }
 

@@ -73,7 +73,7 @@ impl Namespace {
         }
     }
 
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         if name.is_empty() {
             return Self::None;
         }
