@@ -1,7 +1,7 @@
 //! The keys of one packaging job.
 
 use crate::ContentKey;
-use model::{KeyId, Scheme, TrackClass};
+use model::{KeyId, Scheme, TrackClass, TrackClasses};
 
 /// One key and what it encrypts.
 #[derive(Debug)]
@@ -17,6 +17,17 @@ pub struct PackagingKey {
     pub track_class: Option<TrackClass>,
     /// The scheme it is used under; absent: both.
     pub scheme: Option<Scheme>,
+}
+
+impl PackagingKey {
+    /// The same key once for each of several classes.
+    pub fn for_classes(self, classes: TrackClasses) -> impl Iterator<Item = Self> {
+        classes.iter().map(move |class| Self {
+            key: ContentKey::build(|bytes| bytes.copy_from_slice(self.key.bytes())),
+            track_class: Some(class),
+            ..self
+        })
+    }
 }
 
 /// The keys of one packaging job. Wiped on drop, as each key is.
@@ -70,6 +81,16 @@ mod tests {
         assert_eq!(found(TrackClass::Sd, Scheme::Cenc), Some(2));
         assert_eq!(found(TrackClass::Hd, Scheme::Cbcs), Some(1));
         assert_eq!(found(TrackClass::Hd, Scheme::Cenc), Some(0));
+    }
+
+    #[test]
+    fn a_key_for_several_classes_is_found_for_each_and_for_no_other() {
+        let classes = [TrackClass::Sd, TrackClass::Hd].into_iter().collect();
+        let keys = PackagingKeys::new(key(7, None, None).for_classes(classes).collect());
+        let found = |class| keys.find(class, Scheme::Cbcs).map(|key| key.key.bytes().to_vec());
+        assert!(found(TrackClass::Sd).is_some());
+        assert_eq!(found(TrackClass::Sd), found(TrackClass::Hd));
+        assert_eq!((found(TrackClass::Uhd), found(TrackClass::Audio)), (None, None));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod canonical;
 mod delivery;
 mod document;
 mod drm_system;
+mod packaging;
 mod parse;
 mod period;
 mod rule;
@@ -31,6 +32,7 @@ pub use document::{
 pub use drm_system::{
     ContentProtection, DrmSystem, Hls, MediaName, MultivariantName, Slot, SystemId,
 };
+pub use packaging::PackagingError;
 pub use parse::{Problem, ReadError};
 pub use period::{Clock, KeyPeriod, Span, SpanForm};
 pub use rule::{

@@ -6,9 +6,11 @@
 //! before any key is touched, with the words that encryptors know.
 
 mod answer;
+mod ask;
 mod track_type;
 
 pub use answer::{AnswerError, GivenKey, Signaling};
+pub use ask::{Ask, ContractPart, PresetError, contract};
 pub use track_type::TrackType;
 
 use super::delivery::SealError;

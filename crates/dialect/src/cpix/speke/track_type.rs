@@ -1,7 +1,15 @@
 //! `intendedTrackType`: the names that SPEKE 2 gives to tracks, alone or joined by plus signs,
 //! and their presets (SPEKE API 2.0, encryption contract).
 
+use crate::cpix::rule::{AudioFilter, KnownFilters, Range, VideoFilter};
 use model::{TrackClass, TrackClasses};
+
+/// The largest picture, in pixels, of SD, HD1, HD2 and UHD1; UHD2 has no bound.
+const PIXELS: [u64; 4] = [589_824, 921_600, 2_073_600, 8_847_360];
+/// The most channels of stereo and of `MULTICHANNEL_AUDIO_3_6`.
+const CHANNELS: [u64; 2] = [2, 6];
+/// Bits of the smallest kinds, below those of audio.
+const VIDEO_KINDS: u32 = 5;
 
 /// A name that stands for no others. Each is a bit, so that a [`TrackType`] is a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +78,9 @@ pub struct TrackType {
 }
 
 impl TrackType {
+    /// Every track.
+    pub const ALL: Self = Self { tracks: Name::All.tracks() };
+
     /// Reads names joined by plus signs; `None` where one is unknown or two share tracks.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -82,6 +93,31 @@ impl TrackType {
             tracks |= name.tracks();
         }
         Some(Self { tracks })
+    }
+
+    /// The names of the tracks, as few as there can be.
+    #[must_use]
+    pub fn name(self) -> String {
+        // The wide names stand before the narrow ones that they hold.
+        let mut left = self.tracks;
+        let mut names = Vec::new();
+        for (name, text) in Name::ALL {
+            if left & name.tracks() == name.tracks() && left != 0 {
+                left &= !name.tracks();
+                names.push(text);
+            }
+        }
+        names.join("+")
+    }
+
+    /// The filters that the presets give to these tracks.
+    #[must_use]
+    pub fn filters(self) -> KnownFilters {
+        let (video, audio) = (self.tracks & Name::Video.tracks(), self.tracks >> VIDEO_KINDS);
+        let video = runs(video, &PIXELS).map(|pixels| VideoFilter { pixels, ..Default::default() });
+        let audio = runs(audio, &CHANNELS).map(|channels| AudioFilter { channels });
+        let (videos, audios) = (video.collect(), audio.collect());
+        KnownFilters { videos, audios, ..KnownFilters::default() }
     }
 
     /// Whether a track could be of both types: then two keys would claim it.
@@ -115,6 +151,18 @@ impl TrackType {
     }
 }
 
+/// A range for each run of neighboring kinds; the kinds end at `ends`, the last one nowhere.
+fn runs(kinds: u8, ends: &[u64]) -> impl Iterator<Item = Range> {
+    let is_in = move |kind: usize| kinds >> kind & 1 == 1;
+    let starts =
+        (0..=ends.len()).filter(move |kind| is_in(*kind) && (*kind == 0 || !is_in(kind - 1)));
+    starts.filter_map(move |first| {
+        let last = (first..ends.len()).find(|kind| !is_in(kind + 1));
+        let min = first.checked_sub(1).and_then(|before| ends.get(before)).map(|end| end + 1);
+        Range::from_ends(min, last.and_then(|last| ends.get(last)).copied())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +180,42 @@ mod tests {
         assert_eq!(classes("UHD1+UHD2"), ["UHD"]);
         assert_eq!(classes("MULTICHANNEL_AUDIO_3_6"), ["AUDIO"]);
         assert_eq!(classes("SD+STEREO_AUDIO"), ["AUDIO", "SD"]);
+    }
+
+    #[test]
+    fn every_type_has_a_name_that_reads_back() {
+        for tracks in 1..=u8::MAX {
+            let track_type = TrackType { tracks };
+            assert_eq!(TrackType::parse(&track_type.name()), Some(track_type), "{tracks:b}");
+        }
+        let name = |text| TrackType::parse(text).unwrap().name();
+        assert_eq!(name("HD2+SD+HD1"), "SD+HD");
+        assert_eq!(name("STEREO_AUDIO+MULTICHANNEL_AUDIO"), "AUDIO");
+        assert_eq!(name("VIDEO+AUDIO"), "ALL");
+    }
+
+    #[test]
+    fn filters_are_those_of_the_presets() {
+        let videos = |text| -> Vec<(Option<u64>, Option<u64>)> {
+            let filters = TrackType::parse(text).unwrap().filters();
+            filters.videos.iter().map(|filter| (filter.pixels.min(), filter.pixels.max())).collect()
+        };
+        assert_eq!(videos("SD"), [(None, Some(589_824))]);
+        assert_eq!(videos("HD1"), [(Some(589_825), Some(921_600))]);
+        assert_eq!(videos("HD"), [(Some(589_825), Some(2_073_600))]);
+        assert_eq!(videos("UHD1"), [(Some(2_073_601), Some(8_847_360))]);
+        assert_eq!(videos("UHD"), [(Some(2_073_601), None)]);
+        assert_eq!(videos("VIDEO"), [(None, None)]);
+        assert_eq!(videos("SD+UHD2"), [(None, Some(589_824)), (Some(8_847_361), None)]);
+        assert_eq!(videos("AUDIO"), []);
+        let audios = |text| -> Vec<(Option<u64>, Option<u64>)> {
+            let filters = TrackType::parse(text).unwrap().filters();
+            filters.audios.iter().map(|f| (f.channels.min(), f.channels.max())).collect()
+        };
+        assert_eq!(audios("STEREO_AUDIO"), [(None, Some(2))]);
+        assert_eq!(audios("MULTICHANNEL_AUDIO_3_6"), [(Some(3), Some(6))]);
+        assert_eq!(audios("MULTICHANNEL_AUDIO"), [(Some(3), None)]);
+        assert_eq!(audios("ALL"), [(None, None)]);
     }
 
     #[test]
