@@ -5,13 +5,10 @@
 
 use std::path::Path;
 
-<<<<<<< HEAD
 #[path = "../fuzz/entries/av1.rs"]
 mod av1_entry;
-=======
 #[path = "../fuzz/entries/cpix.rs"]
 mod cpix_entry;
->>>>>>> fb99cd4 (dialect/cpix: the contract of SPEKE 1.0, 2.0 and 2.1)
 #[path = "../fuzz/entries/edge.rs"]
 mod edge_entry;
 #[path = "../fuzz/entries/h264.rs"]
@@ -90,13 +87,13 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
-<<<<<<< HEAD
 fn av1() {
     replay("av1", av1_entry::run);
-=======
+}
+
+#[test]
 fn cpix() {
     replay("cpix", cpix_entry::run);
->>>>>>> fb99cd4 (dialect/cpix: the contract of SPEKE 1.0, 2.0 and 2.1)
 }
 
 #[test]

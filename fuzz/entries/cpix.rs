@@ -7,7 +7,8 @@ use model::Timestamp;
 
 const NOW: Timestamp = Timestamp(1_811_808_000_000);
 
-/// Reads, writes and reads again, nowhere as a signed document; then checks the document under every SPEKE version.
+/// Reads, writes and reads again, nowhere as a signed document; then checks the document under
+/// every SPEKE version.
 pub fn run(bytes: &[u8]) {
     assert!(Document::parse_signed(bytes, &[]).is_err());
     for version in [SpekeVersion::V1_0, SpekeVersion::V2_0, SpekeVersion::V2_1] {

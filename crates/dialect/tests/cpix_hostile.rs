@@ -77,7 +77,7 @@ fn every_list_has_its_end() {
     assert_eq!(refused(&periods), "more than 1024 key periods");
     let system = r#"<DRMSystem systemId="edef8ba9-79d6-4ace-a3c8-27dcd51d21ed" kid="00000000-0000-4000-8000-000000000000"/>"#;
     let systems = format!("<DRMSystemList>{}</DRMSystemList>", system.repeat(MAX_SYSTEMS + 1));
-    assert_eq!(refused(&systems), "more than 8192 DRM systems");
+    assert_eq!(refused(&systems), "more than 4096 DRM systems");
     let filters = r#"<LabelFilter label="a"/>"#.repeat(MAX_FILTERS + 1);
     let rules = format!(
         r#"<ContentKeyUsageRuleList><ContentKeyUsageRule kid="{}">{filters}</ContentKeyUsageRule></ContentKeyUsageRuleList>"#,

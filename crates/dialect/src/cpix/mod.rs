@@ -51,8 +51,8 @@ pub const MEDIA_TYPE: &str = "application/xml";
 pub const MAX_BYTES: usize = 4 << 20;
 /// Deepest nesting; a document needs 9.
 pub const MAX_DEPTH: usize = 24;
-/// Most elements in a document.
-pub const MAX_ELEMENTS: usize = 100_000;
+/// Most elements and attributes in a document; with them the tree stays below 16 MiB.
+pub const MAX_NODES: usize = 64_000;
 /// Most attributes of one element; a document needs 7.
 pub const MAX_ATTRIBUTES: usize = 32;
 /// Most namespace prefixes that are bound at one place.
@@ -64,11 +64,11 @@ pub const MAX_TEXT_BYTES: usize = 1024;
 /// Most content keys.
 pub const MAX_KEYS: usize = 1024;
 /// Most DRM systems, counted once for each key.
-pub const MAX_SYSTEMS: usize = 8192;
+pub const MAX_SYSTEMS: usize = 4096;
 /// Most key periods.
 pub const MAX_PERIODS: usize = 1024;
 /// Most usage rules.
-pub const MAX_RULES: usize = 4096;
+pub const MAX_RULES: usize = 2048;
 /// Most filters in one usage rule.
 pub const MAX_FILTERS: usize = 1024;
 /// Most recipients of encrypted delivery; each costs two RSA operations.

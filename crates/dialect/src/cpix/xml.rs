@@ -3,7 +3,7 @@
 //! Text may be a key in the clear: it is wiped with its element.
 
 use super::{
-    MAX_ATTRIBUTES, MAX_BINDINGS, MAX_BYTES, MAX_DEPTH, MAX_ELEMENT_TEXT_BYTES, MAX_ELEMENTS,
+    MAX_ATTRIBUTES, MAX_BINDINGS, MAX_BYTES, MAX_DEPTH, MAX_ELEMENT_TEXT_BYTES, MAX_NODES,
 };
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
@@ -136,7 +136,8 @@ struct Tree {
     open: Vec<Element>,
     /// Each bound prefix and how many elements were open around the one that binds it.
     bindings: Vec<(usize, String, Namespace)>,
-    elements: usize,
+    /// Elements and attributes so far.
+    nodes: usize,
     root: Option<Element>,
 }
 
@@ -181,8 +182,8 @@ impl Tree {
     fn start(&mut self, tag: &BytesStart<'_>, offset: u64) -> Result<(), XmlError> {
         let (too_large, not_well_formed) =
             (XmlError::TooLarge { offset }, XmlError::NotWellFormed { offset });
-        self.elements += 1;
-        if self.open.len() >= MAX_DEPTH || self.elements > MAX_ELEMENTS {
+        self.nodes += 1;
+        if self.open.len() >= MAX_DEPTH || self.nodes > MAX_NODES {
             return Err(too_large);
         }
         if self.open.is_empty() && self.root.is_some() {
@@ -191,7 +192,8 @@ impl Tree {
         let mut attributes = Vec::new();
         let mut prefixes = Vec::new();
         for (at, attribute) in tag.attributes().enumerate() {
-            if at == MAX_ATTRIBUTES {
+            self.nodes += 1;
+            if at == MAX_ATTRIBUTES || self.nodes > MAX_NODES {
                 return Err(too_large);
             }
             let attribute = attribute.map_err(|_| not_well_formed)?;
@@ -388,10 +390,12 @@ mod tests {
         assert!(read(&nest(MAX_DEPTH)).is_ok());
         assert!(is_too_large(nest(MAX_DEPTH + 1)) && is_too_large(nest(100_000)));
         let wide = |count: usize| format!("<r>{}</r>", "<a/>".repeat(count));
-        assert!(read(&wide(MAX_ELEMENTS - 1)).is_ok() && is_too_large(wide(MAX_ELEMENTS)));
+        assert!(read(&wide(MAX_NODES - 1)).is_ok() && is_too_large(wide(MAX_NODES)));
         let named = |count: usize| -> String { (0..count).map(|n| format!(" a{n}=''")).collect() };
         assert!(read(&format!("<a{}/>", named(MAX_ATTRIBUTES))).is_ok());
         assert!(is_too_large(format!("<a{}/>", named(MAX_ATTRIBUTES + 1))));
+        let full = format!("<a{}/>", named(9)).repeat(MAX_NODES / 10);
+        assert!(is_too_large(format!("<r>{full}</r>")));
         let bound =
             |count: usize| -> String { (0..count).map(|n| format!(" xmlns:a{n}='u'")).collect() };
         assert!(is_too_large(format!("<a{}><b{}/></a>", bound(20), bound(20))));
