@@ -2,7 +2,6 @@
 //! has no manifest.
 
 #![expect(
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a test may panic, and so may what it starts"
