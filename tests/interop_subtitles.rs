@@ -57,6 +57,7 @@ fn packaged(peers: &Peers, folder: &Path) -> PathBuf {
         images: None,
         has_trick_track: false,
         clear_lead_s: 0,
+        descriptions: Vec::new(),
     };
     let to = path("package");
     let mut out = FolderOutput::new(&to);

@@ -189,6 +189,7 @@ async fn bring_title(
         inputs: clips.inputs.iter().cloned().map(Into::into).collect(),
         has_trick_track: true,
         clear_lead_s: 0,
+        descriptions: Vec::new(),
         thumbnails: content::has_ffmpeg().then(TilesWanted::default),
     };
     package_title(home, job).await.map(drop)

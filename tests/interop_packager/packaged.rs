@@ -41,6 +41,7 @@ pub fn package_planned(
         images: None,
         has_trick_track: false,
         clear_lead_s: 0,
+        descriptions: Vec::new(),
     };
     edit(&mut plan);
     let mut folder = FolderOutput::new(to);

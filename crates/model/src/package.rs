@@ -3,7 +3,7 @@
 //! The same JSON document is the package's `package.json` and the event. It names keys by
 //! their KID and never carries one.
 
-use crate::{ContentId, KeyId, PackageId, Scheme, Timestamp, TrackClass};
+use crate::{ContentId, KeyId, PackageId, Scheme, Timestamp, TrackClass, TrackRole};
 use serde::{Deserialize, Serialize};
 
 /// One packaged title.
@@ -68,6 +68,9 @@ pub struct PackagedVariant {
     /// RFC 5646 language; audio only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// What it is for, where that was said; audio only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<TrackRole>,
     /// Milliseconds from the start that are not encrypted: a clear lead.
     #[serde(default, skip_serializing_if = "is_none")]
     pub clear_lead_ms: u64,
@@ -96,6 +99,9 @@ pub struct PackagedText {
     /// RFC 5646 language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// What they are for, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<TrackRole>,
     /// Its HLS media playlist, relative to the package.
     pub playlist: String,
     /// Bytes of its init and media.

@@ -9,7 +9,7 @@ use media::package::Layout;
 use model::Scheme;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use store::remote::Address;
+use store::remote::{Address, AddressError};
 
 /// Arguments of `package`.
 #[derive(Args)]
@@ -59,12 +59,33 @@ pub struct Arguments {
         value_parser = Thumbnails::parse
     )]
     pub(super) thumbnails: Option<Thumbnails>,
+    /// What the sound and subtitles of an input are for: `INPUT:key=value,…`, INPUT as written
+    /// below. Keys: language, role (main, alternate, dub, commentary, description, caption,
+    /// subtitle, forced-subtitle, sign, easyreader, supplementary), label, default (yes, no) and
+    /// forced (yes, no).
+    #[arg(long, value_name = "INPUT:KEY=VALUE,…")]
+    pub(super) describe: Vec<String>,
     /// Renditions and sound tracks: a path, `-` (standard input), http(s)://… or
     /// s3://BUCKET/KEY. MP4 and MOV are read as they are; MPEG-TS, Matroska, WebM, AVI and FLV
     /// through ffmpeg, which copies. Subtitles: WebVTT (`film.en.vtt`) and TTML, or in MP4.
     #[arg(required = true, value_name = "INPUT",
-          value_parser = OsStringValueParser::new().try_map(Location::parse))]
-    pub(super) inputs: Vec<Location>,
+          value_parser = OsStringValueParser::new().try_map(Written::parse))]
+    pub(super) inputs: Vec<Written>,
+}
+
+/// A source, and how the user wrote it.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// As written.
+    pub text: OsString,
+    /// What it means.
+    pub location: Location,
+}
+
+impl Written {
+    fn parse(text: OsString) -> Result<Self, AddressError> {
+        Location::parse(text.clone()).map(|location| Self { text, location })
+    }
 }
 
 /// Where a package goes.

@@ -1,6 +1,7 @@
 //! `package`: clear video in, an encrypted and verified package out.
 
 mod arguments;
+mod description;
 mod ladder;
 mod meter;
 
@@ -12,6 +13,7 @@ use crate::screen::Answer;
 use anyhow::{Context as _, anyhow};
 use arguments::Thumbnails;
 use keys::PackagingKeys;
+use media::package::TrackDescription;
 use meter::Meter;
 use model::{ContentId, PackagedEvent};
 use server::Home;
@@ -27,6 +29,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         ContentId::parse(&arguments.content).context("--content").map_err(Failure::Environment)?;
     let runtime = runtime()?;
     let sources = Sources::new(place, runtime.handle().clone())?;
+    let descriptions = descriptions(&arguments)?;
     let job = Job {
         content_id,
         schemes: arguments.scheme.list(),
@@ -35,6 +38,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         inputs: inputs(&arguments, &sources)?,
         has_trick_track: arguments.trick_play,
         clear_lead_s: arguments.clear_lead,
+        descriptions,
         thumbnails: arguments.thumbnails.and_then(Thumbnails::wanted),
     };
     let meter = Meter::default();
@@ -58,10 +62,18 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
     Ok(())
 }
 
+fn descriptions(arguments: &Arguments) -> Result<Vec<TrackDescription>, Failure> {
+    let inputs: Vec<_> = arguments.inputs.iter().map(|one| one.text.clone()).collect();
+    let said = arguments.describe.iter().map(|text| description::parse(text, &inputs));
+    said.collect::<Result<_, _>>()
+        .map_err(|what| Failure::Environment(anyhow!("--describe: {what}")))
+}
+
 /// What the packager reads: the sources, or the ladder that is made of the one source.
 fn inputs(arguments: &Arguments, sources: &Sources) -> Result<Vec<Source>, Failure> {
-    let Some(ladder) = &arguments.ladder else { return sources.packageable(&arguments.inputs) };
-    let [mezzanine] = &arguments.inputs[..] else {
+    let locations: Vec<_> = arguments.inputs.iter().map(|one| one.location.clone()).collect();
+    let Some(ladder) = &arguments.ladder else { return sources.packageable(&locations) };
+    let [mezzanine] = &locations[..] else {
         return Err(Failure::Environment(anyhow!("--ladder takes one input, the mezzanine")));
     };
     let (codec, segment_s) = (arguments.ladder_codec, arguments.segment_seconds);

@@ -57,7 +57,7 @@ pub(super) fn extended(body: &[u8]) -> Option<String> {
 /// Reads a tag that somebody wrote: a language with a two-letter code, by either of its codes,
 /// or one of [`THREE_LETTERS`], and what may follow it. Anything else as none: in `film.hd.vtt`
 /// there is no language.
-pub(crate) fn of_tag(text: &str) -> Option<String> {
+pub fn of_tag(text: &str) -> Option<String> {
     let text = text.trim().replace('_', "-");
     let (language, rest) = text.split_at(text.find('-').unwrap_or(text.len()));
     let language = language.to_ascii_lowercase();

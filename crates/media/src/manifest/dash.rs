@@ -1,12 +1,13 @@
 //! The DASH manifest: a static MPD (ISO/IEC 23009-1:2022, 5.2 and 5.3).
 //!
-//! One `AdaptationSet` per scheme, kind, language, codec, loudspeakers and key, so that a set has one
-//! `default_KID` and a player that lacks a key drops the whole set. Sets that differ in the key
+//! One `AdaptationSet` per scheme, kind, language, description, codec, loudspeakers and key, so that
+//! a set has one `default_KID` and a player that lacks a key drops the whole set. Sets that differ in the key
 //! alone name each other as switchable (5.3.3.5).
 //!
 //! Descriptors are those that every web player takes: no license URL, no descriptor of the
 //! common system and no `pssh` for Clear Key, each of which stops dash.js or misleads Shaka.
 
+use super::description;
 use super::presentation::{
     ByteSpan, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
 };
@@ -27,7 +28,6 @@ const DOLBY_OBJECTS: &str = "tag:dolby.com,2018:dash:EC3_ExtensionComplexityInde
 /// `schemeIdUri` of the property that makes a set one for fast play (DASH-IF IOP 4.3, 3.2.9), as
 /// players know it; its value names the main set.
 const TRICK_MODE: &str = "http://dashif.org/guidelines/trickmode";
-const ROLE: &str = "urn:mpeg:dash:role:2011";
 /// `schemeIdUri` of the property that lists switchable sets (5.3.3.5).
 pub(super) const SWITCHING: &str = "urn:mpeg:dash:adaptation-set-switching:2016";
 
@@ -65,7 +65,7 @@ fn may_switch(a: &TrackRendition, b: &TrackRendition) -> bool {
         && a.trick_of == b.trick_of
         && content_type(a) == content_type(b)
         && a.is_quality_of(b)
-        && a.language() == b.language()
+        && a.is_described_as(b)
 }
 
 fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
@@ -86,8 +86,9 @@ fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
         .enumerate()
         .filter_map(|(id, set)| set.first().map(|first| (id, *first)))
         .collect();
-    let mut sounds = tracks.iter().filter(|track| content_type(track) == "audio");
-    let main_language = sounds.find_map(TrackRendition::language);
+    let is_sound = |track: &&TrackRendition| content_type(track) == "audio";
+    let sounds: Vec<&TrackRendition> = tracks.iter().filter(is_sound).collect();
+    let main_sound = description::default_of(&sounds).and_then(|at| sounds.get(at).copied());
     ids.iter()
         .zip(&sets)
         .map(|((id, first), set)| {
@@ -96,17 +97,14 @@ fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
                 .filter(|(other, track)| other != id && may_switch(track, first))
                 .map(|(other, _)| other.to_string())
                 .collect();
-            let is_main = content_type(first) == "audio" && first.language() == main_language;
-            let role = match first.media {
-                TrackMedia::Text { .. } => Some("subtitle"),
-                _ => is_main.then_some("main"),
-            };
+            let is_main =
+                is_sound(first) && main_sound.is_some_and(|main| first.is_described_as(main));
             let main = first.trick_of.as_ref().and_then(|main| {
                 let is_main =
                     |one: &&TrackRendition| one.name == *main && one.scheme() == first.scheme();
                 sets.iter().position(|set| set.iter().any(is_main))
             });
-            adaptation_set(*id, first, set, &others.join(","), role, main)
+            adaptation_set(*id, first, set, &others.join(","), is_main, main)
         })
         .collect()
 }
@@ -116,7 +114,7 @@ fn adaptation_set(
     first: &TrackRendition,
     set: &[&TrackRendition],
     switchable_with: &str,
-    role: Option<&str>,
+    is_main: bool,
     main: Option<usize>,
 ) -> Element {
     let kind = content_type(first);
@@ -143,9 +141,7 @@ fn adaptation_set(
     if !switchable_with.is_empty() {
         element = element.child(descriptor("SupplementalProperty", SWITCHING, switchable_with));
     }
-    if let Some(role) = role {
-        element = element.child(descriptor("Role", ROLE, role));
-    }
+    let element = element.with_children(description::elements(first, is_main));
     element.with_children(set.iter().map(|track| representation(track)))
 }
 

@@ -1,14 +1,14 @@
 //! A packaged title for tests: SD, HD and two languages, once per scheme.
 
 use super::{
-    ByteSpan, FrameRate, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout,
-    TrackMedia, TrackProtection, TrackRendition,
+    ByteSpan, Description, FrameRate, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat,
+    TrackLayout, TrackMedia, TrackProtection, TrackRendition,
 };
 use crate::codec::ChannelLayout;
 use crate::images::Tiles;
 use model::{
     ContentId, KeyId, PackagedEvent, PackagedImages, PackagedText, PackagedVariant, Scheme,
-    Timestamp, TrackClass,
+    Timestamp, TrackClass, TrackRole,
 };
 use std::num::NonZeroU32;
 
@@ -85,6 +85,37 @@ pub(crate) fn with_surround() -> Presentation {
     Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks, images: None }
 }
 
+/// The same title with subtitles and more sound, all of it described: described picture and a
+/// comment in German beside the German film, captions and forced subtitles.
+pub(crate) fn with_descriptions(presentation: Presentation) -> Presentation {
+    let mut presentation = with_texts(presentation);
+    let layout = presentation.tracks[0].layout;
+    let said = |role, label: Option<&str>| Description {
+        role: Some(role),
+        label: label.map(str::to_owned),
+        ..Description::default()
+    };
+    let of = |track: TrackRendition, description| TrackRendition { layout, description, ..track };
+    for scheme in Scheme::ALL {
+        let described = said(TrackRole::Description, Some("Audiodeskription"));
+        presentation.tracks.extend([
+            of(audio(scheme, "audio-de-2", "de"), described),
+            of(audio(scheme, "audio-de-3", "de"), said(TrackRole::Commentary, None)),
+        ]);
+    }
+    let text = |name, language: &str, description| TrackRendition {
+        protection: None,
+        media: TrackMedia::Text { format: TextFormat::WebVtt, language: Some(language.to_owned()) },
+        codecs: "wvtt".to_owned(),
+        ..of(audio(Scheme::Cbcs, name, language), description)
+    };
+    let captions = said(TrackRole::Caption, Some("für Gehörlose"));
+    let forced = Description { is_forced: true, ..Description::default() };
+    presentation.tracks.push(text("text-de-2", "de", captions));
+    presentation.tracks.push(text("text-de-3", "de", forced));
+    presentation
+}
+
 /// The same title with a track for fast play in each scheme.
 pub(crate) fn with_trick_tracks(mut presentation: Presentation) -> Presentation {
     for scheme in Scheme::ALL {
@@ -117,6 +148,7 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         width: None,
         height: None,
         language: None,
+        role: track.description.role,
         clear_lead_ms: track.clear_lead_ms(),
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
@@ -126,6 +158,7 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         name: track.name.clone(),
         codecs: track.codecs.clone(),
         language: None,
+        role: track.description.role,
         playlist: track.playlist_path(),
         size_bytes: track.size_bytes(),
     };
@@ -226,6 +259,7 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
         layout: TrackLayout::Segments,
         segments: Vec::new(),
         clear_segments: 0,
+        description: Description::default(),
         key_frames: Vec::new(),
     }
 }

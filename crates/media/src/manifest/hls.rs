@@ -7,7 +7,7 @@
 use super::presentation::{
     Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
 };
-use crate::codec::ChannelLayout;
+use super::renditions::{self, TEXT_GROUP, audio_groups, group_id};
 use crate::pssh::{self, SystemId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -49,14 +49,10 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
             key_lines(&mut out, "EXT-X-SESSION-KEY", &presentation.content_id, &protection);
         }
     }
-    for (group, members) in groups.iter().enumerate() {
-        for (at, track) in members.iter().enumerate() {
-            let name = groups.first().and_then(|first| first.get(at)).unwrap_or(track);
-            media_line(&mut out, group, at == 0, track, &name.name);
-        }
-    }
-    let has_text = presentation.texts().next().is_some();
-    presentation.texts().for_each(|track| text_line(&mut out, track));
+    renditions::audio_lines(&mut out, &groups);
+    let texts: Vec<&TrackRendition> = presentation.texts().collect();
+    renditions::text_lines(&mut out, &texts);
+    let has_text = !texts.is_empty();
     if videos.is_empty() {
         for (group, members) in groups.iter().enumerate() {
             if let Some(first) = members.first() {
@@ -75,87 +71,6 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
     videos.iter().for_each(|video| super::i_frames::stream_line(&mut out, video));
     presentation.images.iter().for_each(|images| super::images::stream_line(&mut out, images));
     out
-}
-
-/// Groups audio tracks by codec and loudspeakers, each language once in a group; a second quality
-/// of a language makes another group.
-///
-/// Groups must have the same members but for codec and channels (RFC 8216bis, 4.4.6.1.1): a
-/// language that a group lacks is filled with its first track, so that no viewer's choice of
-/// language depends on the sound system.
-fn audio_groups<'a>(audios: &[&'a TrackRendition]) -> Vec<Vec<&'a TrackRendition>> {
-    let mut groups: Vec<Vec<&TrackRendition>> = Vec::new();
-    let mut firsts: Vec<&TrackRendition> = Vec::new();
-    for track in audios {
-        let speaks = |member: &&TrackRendition| member.language() == track.language();
-        let takes = |group: &&mut Vec<&TrackRendition>| {
-            group.first().is_some_and(|first| first.is_quality_of(track))
-                && !group.iter().any(speaks)
-        };
-        match groups.iter_mut().find(takes) {
-            Some(group) => group.push(track),
-            None => groups.push(vec![track]),
-        }
-        if !firsts.iter().any(speaks) {
-            firsts.push(track);
-        }
-    }
-    let own = |group: &[&'a TrackRendition], first: &&'a TrackRendition| {
-        group.iter().find(|track| track.language() == first.language()).copied().unwrap_or(first)
-    };
-    groups.iter().map(|group| firsts.iter().map(|first| own(group, first)).collect()).collect()
-}
-
-fn group_id(group: usize) -> String {
-    format!("audio-{}", group + 1)
-}
-
-/// `name` is that of the same language in every group.
-fn media_line(
-    out: &mut String,
-    group: usize,
-    is_default: bool,
-    track: &TrackRendition,
-    name: &str,
-) {
-    let TrackMedia::Audio { channels, layout, language, .. } = &track.media else { return };
-    let name = language.as_deref().unwrap_or(name);
-    let channels = match layout {
-        ChannelLayout::Dolby { joc_objects: Some(objects), .. } => format!("{objects}/JOC"),
-        _ => channels.to_string(),
-    };
-    let language = language
-        .as_ref()
-        .map_or_else(String::new, |language| format!(",LANGUAGE={}", quoted(language)));
-    let default = if is_default { "YES" } else { "NO" };
-    line(
-        out,
-        format_args!(
-            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID={},NAME={}{language},DEFAULT={default},AUTOSELECT=YES,CHANNELS=\"{channels}\",URI={}",
-            quoted(&group_id(group)),
-            quoted(name),
-            quoted(&track.playlist_path()),
-        ),
-    );
-}
-
-/// Id of the one group of subtitles.
-const TEXT_GROUP: &str = "subtitles";
-
-/// Subtitles that the viewer turns on, or that the player shows by the viewer's language.
-fn text_line(out: &mut String, track: &TrackRendition) {
-    let TrackMedia::Text { language, .. } = &track.media else { return };
-    let language = language
-        .as_ref()
-        .map_or_else(String::new, |language| format!(",LANGUAGE={}", quoted(language)));
-    line(
-        out,
-        format_args!(
-            "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{TEXT_GROUP}\",NAME={}{language},DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI={}",
-            quoted(&track.name),
-            quoted(&track.playlist_path()),
-        ),
-    );
 }
 
 fn stream_lines(

@@ -2,14 +2,17 @@
 
 pub(crate) mod attribute_list;
 mod dash;
+mod description;
 pub mod filter;
 mod hls;
 mod i_frames;
 mod images;
 mod presentation;
+mod renditions;
 pub(crate) mod xml;
 
 pub use dash::mpd;
+pub use description::Description;
 pub use hls::{hls_master, hls_media};
 pub use i_frames::hls_i_frames;
 pub use images::hls_images;
@@ -31,6 +34,8 @@ pub const fn hls_path(scheme: model::Scheme) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod described;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the packager knows once a title is packaged, and all that a manifest says.
 
+use super::description::Description;
 use crate::codec::ChannelLayout;
 use crate::images::Tiles;
 use model::{ContentId, KeyId, Scheme, TrackClass};
@@ -38,6 +39,8 @@ pub struct TrackRendition {
     pub codecs: String,
     /// What it shows or plays.
     pub media: TrackMedia,
+    /// What it is for; says nothing of a picture.
+    pub description: Description,
     /// Ticks per second of [`SegmentEntry::duration_ts`].
     pub timescale: u32,
     /// Presentation time of the first segment in ticks, after the edit list; 0 in most titles.
@@ -258,6 +261,11 @@ impl TrackRendition {
                 Some(language.as_deref().unwrap_or("und"))
             }
         }
+    }
+
+    /// Whether a menu needs one entry for both: the same language, and the same said of them.
+    pub(super) fn is_described_as(&self, other: &Self) -> bool {
+        self.language() == other.language() && self.description == other.description
     }
 
     /// Whether a viewer takes this track for the other in another quality: the same codec, and

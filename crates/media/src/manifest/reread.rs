@@ -1,6 +1,6 @@
 //! Another parser reads every MPD without loss: what it writes again says all that ours said.
 
-use super::fixture::{in_segments, in_single_files, with_surround, with_texts};
+use super::fixture::{in_segments, in_single_files, with_descriptions, with_surround, with_texts};
 use super::xml::{self, Element, Node, local};
 use super::{Presentation, mpd};
 use std::collections::BTreeMap;
@@ -61,7 +61,8 @@ fn lost(presentation: &Presentation) -> Vec<String> {
 fn another_parser_loses_nothing_of_an_mpd() {
     for presentation in [in_segments(), in_single_files(), with_surround()] {
         assert_eq!(lost(&presentation), Vec::<String>::new());
-        assert_eq!(lost(&with_texts(presentation)), Vec::<String>::new());
+        assert_eq!(lost(&with_texts(presentation.clone())), Vec::<String>::new());
+        assert_eq!(lost(&with_descriptions(presentation)), Vec::<String>::new());
     }
 }
 

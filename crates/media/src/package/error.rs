@@ -77,6 +77,27 @@ pub enum PlanError {
     /// No picture, or one whose key frames are too far apart.
     #[error("there is no picture whose key frames could be a track of their own")]
     NoTrickTrack,
+    /// A source is described twice.
+    #[error("source {input} is described twice")]
+    DescribedTwice {
+        /// Which, counted from 1.
+        input: usize,
+    },
+    /// A description that fits nothing in its source.
+    #[error("there is neither sound nor subtitles in source {input} that the description fits")]
+    NothingDescribed {
+        /// Which, counted from 1.
+        input: usize,
+    },
+    /// A language that is no tag.
+    #[error("a language is a tag such as de, en-GB or zh-Hant")]
+    Language,
+    /// A label that is empty, too long or cannot stand in a playlist.
+    #[error(
+        "a label has 1 to {} characters, and no quotation mark or control character",
+        super::MAX_LABEL
+    )]
+    Label,
     /// More segments than one index holds.
     #[error("a single file holds at most 65535 segments: longer segments are needed")]
     TooManySegments,

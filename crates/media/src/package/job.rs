@@ -1,11 +1,12 @@
 //! The tracks of one packaging job: which there are, how they are called.
 
+use super::describe::{self, TrackDescription};
 use super::error::{PackageError, PlanError};
 use super::{MAX_TRACKS, TextSummary, TrackSummary};
 use crate::bmff::FourCc;
 use crate::codec::TrackCodec;
-use crate::input::{self, NamedInput, Place, Track};
-use crate::manifest::{FrameRate, TextFormat, TrackMedia};
+use crate::input::{self, NamedInput, Place, Track, language};
+use crate::manifest::{Description, FrameRate, TextFormat, TrackMedia};
 use crate::text::{self, Subtitles, TextError};
 use model::TrackClass;
 
@@ -21,6 +22,8 @@ pub(super) struct JobTrack {
     pub track: Track,
     /// The rendition whose key frames it is, for fast play alone.
     pub trick_of: Option<String>,
+    /// What is said of it.
+    pub description: Description,
 }
 
 /// One track of subtitles.
@@ -31,10 +34,12 @@ pub(super) struct JobText {
     pub name: String,
     /// RFC 5646 language, unless undetermined.
     pub language: Option<String>,
+    /// What is said of it.
+    pub description: Description,
     /// Its cues.
     pub content: Subtitles,
     /// Index of the source.
-    input: usize,
+    pub input: usize,
     /// Bytes of it.
     size_bytes: u64,
 }
@@ -60,28 +65,37 @@ pub struct LeftOut {
 }
 
 /// Reads every source up to its samples, subtitles whole.
-pub(super) fn open(inputs: &mut [NamedInput<'_>]) -> Result<Opened, PackageError> {
+pub(super) fn open(
+    inputs: &mut [NamedInput<'_>],
+    descriptions: &[TrackDescription],
+) -> Result<Opened, PackageError> {
     let mut opened = Opened::default();
     for (index, named) in inputs.iter_mut().enumerate() {
         let NamedInput { name, input } = named;
+        let said = |is_sound| describe::find(descriptions, index, is_sound);
         let failed = |fault| PackageError::Input { file: name.clone(), fault };
         if let Some(content) = text::read_file(&mut **input).map_err(failed)? {
             let language = content.language().map(str::to_owned).or_else(|| named_language(name));
-            opened.add_text((index, name, input.len()), language, content)?;
+            opened.add_text((index, name, input.len()), language, said(false), content)?;
             continue;
         }
         let movie = input::read(&mut **input).map_err(failed)?;
-        movie.tracks.into_iter().try_for_each(|track| opened.add_track(index, track))?;
+        movie
+            .tracks
+            .into_iter()
+            .try_for_each(|track| opened.add_track(index, track, said(true)))?;
         for track in &movie.texts {
             let content = text::read_track(&mut **input, track).map_err(failed)?;
             let language = track.language.clone().or_else(|| content.language().map(str::to_owned));
-            opened.add_text((index, name, track.samples.total_bytes()), language, content)?;
+            let source = (index, name.as_str(), track.samples.total_bytes());
+            opened.add_text(source, language, said(false), content)?;
         }
         let left_out = movie.left_out.iter();
         opened
             .left_out
             .extend(left_out.map(|kind| LeftOut { input: name.clone(), handler: *kind }));
     }
+    describe::check(descriptions, &opened)?;
     match (opened.tracks.is_empty(), opened.texts.is_empty()) {
         (true, true) => Err(PlanError::NoInput.into()),
         (true, false) => Err(PlanError::OnlyText.into()),
@@ -94,7 +108,7 @@ fn named_language(name: &str) -> Option<String> {
     let file = name.rsplit(['/', '\\']).next()?;
     let (stem, _) = file.rsplit_once('.')?;
     let (_, tag) = stem.rsplit_once('.')?;
-    input::language::of_tag(tag)
+    language::of_tag(tag)
 }
 
 impl Opened {
@@ -103,8 +117,19 @@ impl Opened {
         if count < MAX_TRACKS { Ok(()) } else { Err(PlanError::TooManyTracks) }
     }
 
-    fn add_track(&mut self, input: usize, track: Track) -> Result<(), PackageError> {
+    fn add_track(
+        &mut self,
+        input: usize,
+        mut track: Track,
+        said: Option<&TrackDescription>,
+    ) -> Result<(), PackageError> {
         self.check_count()?;
+        let said = said.filter(|_| matches!(track.codec, TrackCodec::Audio(_)));
+        if let Some(tag) = said.and_then(|said| said.language.as_ref()) {
+            track.language = Some(tag.clone());
+            track.packed_language = language::pack(Some(tag));
+        }
+        let description = said.map(|said| said.description.clone()).unwrap_or_default();
         let (class, stem) = match &track.codec {
             TrackCodec::Video(video) => {
                 let class = TrackClass::of_picture(video.width, video.height);
@@ -116,7 +141,7 @@ impl Opened {
             }
         };
         let name = free_name(stem, |name| self.tracks.iter().any(|track| track.name == name));
-        self.tracks.push(JobTrack { input, name, class, track, trick_of: None });
+        self.tracks.push(JobTrack { input, name, class, track, trick_of: None, description });
         Ok(())
     }
 
@@ -124,6 +149,7 @@ impl Opened {
         &mut self,
         (input, file, size_bytes): (usize, &str, u64),
         language: Option<String>,
+        said: Option<&TrackDescription>,
         content: Subtitles,
     ) -> Result<(), PackageError> {
         self.check_count()?;
@@ -132,10 +158,12 @@ impl Opened {
             let fault = Place::File.fault(TextError::NoCues);
             return Err(PackageError::Input { file, fault });
         }
+        let language = said.and_then(|said| said.language.clone()).or(language);
+        let description = said.map(|said| said.description.clone()).unwrap_or_default();
         let tag = language.as_deref().unwrap_or("und").to_ascii_lowercase();
         let is_taken = |name: &str| self.texts.iter().any(|text| text.name == name);
         let name = free_name(format!("text-{tag}"), is_taken);
-        self.texts.push(JobText { file, name, language, content, input, size_bytes });
+        self.texts.push(JobText { file, name, language, description, content, input, size_bytes });
         Ok(())
     }
 }
@@ -158,6 +186,7 @@ pub(super) fn add_trick_track(tracks: &mut Vec<JobTrack>) -> Result<(), PlanErro
         class: main.class,
         track: Track { samples, ..main.track.clone() },
         trick_of: Some(main.name.clone()),
+        description: Description::default(),
     };
     tracks.push(track);
     Ok(())

@@ -8,6 +8,7 @@
 
 mod check;
 mod cut;
+mod describe;
 mod error;
 mod image_files;
 mod job;
@@ -18,6 +19,7 @@ mod text_check;
 mod text_writer;
 mod track_writer;
 
+pub use describe::{MAX_LABEL, TrackDescription};
 pub use error::{KeyFault, LadderFault, PackageError, PlanError};
 pub use job::LeftOut;
 pub use output::{FileId, Output};
@@ -67,6 +69,8 @@ pub struct Plan {
     pub has_trick_track: bool,
     /// The segments that lie wholly within so many seconds from the start are left clear.
     pub clear_lead_s: u32,
+    /// What is said of the sound and the subtitles of the sources, once for a source.
+    pub descriptions: Vec<TrackDescription>,
 }
 
 /// How media lies in files.
@@ -142,11 +146,12 @@ pub struct TextSummary {
     pub size_bytes: u64,
 }
 
-/// Reads what the sources hold, so that the right keys can be made.
+/// Reads what the sources hold, so that the right keys can be made. Names and languages are the
+/// sources' own: no plan describes them.
 ///
 /// Errors: [`PackageError::Input`], [`PackageError::Plan`].
 pub fn probe(inputs: &mut [NamedInput<'_>]) -> Result<Probe, PackageError> {
-    let Opened { tracks, texts, left_out } = job::open(inputs)?;
+    let Opened { tracks, texts, left_out } = job::open(inputs, &[])?;
     Ok(Probe {
         tracks: tracks.iter().map(job::JobTrack::summary).collect(),
         texts: texts.iter().map(job::JobText::summary).collect(),
@@ -170,7 +175,7 @@ pub fn package(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PackagedEvent, PackageError> {
     let schemes = check_plan(plan)?;
-    let Opened { tracks: mut jobs, texts, .. } = job::open(inputs)?;
+    let Opened { tracks: mut jobs, texts, .. } = job::open(inputs, &plan.descriptions)?;
     if plan.has_trick_track {
         job::add_trick_track(&mut jobs)?;
     }
@@ -327,6 +332,7 @@ fn variant(written: &Written) -> Option<PackagedVariant> {
         width,
         height,
         language: track.language().map(str::to_owned),
+        role: track.description.role,
         clear_lead_ms: track.clear_lead_ms(),
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
@@ -342,6 +348,7 @@ fn text(written: &Written) -> Option<PackagedText> {
         name: track.name.clone(),
         codecs: track.codecs.clone(),
         language: track.language().map(str::to_owned),
+        role: track.description.role,
         playlist: track.playlist_path(),
         size_bytes: track.size_bytes() + written.init.len() as u64,
     })

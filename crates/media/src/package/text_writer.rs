@@ -96,6 +96,7 @@ fn describe(job: &JobText, cut: &TextCut, layout: Layout) -> TrackRendition {
         protection: None,
         codecs: job.codecs().to_owned(),
         media: TrackMedia::Text { format: job.format(), language: job.language.clone() },
+        description: job.description.clone(),
         timescale: cut.timescale.get(),
         start_ts: 0,
         layout: match layout {

@@ -129,6 +129,7 @@ fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
         }),
         codecs: task.job.track.codec.codecs(task.job.track.entry),
         media: task.job.media(),
+        description: task.job.description.clone(),
         timescale: task.job.track.timescale.get(),
         start_ts: task.cut.segments.first().map_or(0, |first| first.presentation),
         layout: match task.layout {

@@ -11,6 +11,7 @@
 mod clear_lead;
 mod clip;
 mod damage;
+mod descriptions;
 mod images;
 mod key_frames;
 mod packages;

@@ -12,7 +12,9 @@ use crate::clock::Clock;
 use keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
 use media::images::TilesWanted;
-use media::package::{Layout, Output, PackageError, Plan, Probe, Progress, package, probe};
+use media::package::{
+    Layout, Output, PackageError, Plan, Probe, Progress, TrackDescription, package, probe,
+};
 use model::{ContentId, PackageId, PackagedEvent, Scheme, Title, TitlePolicy, TitleState};
 use std::io;
 use std::path::PathBuf;
@@ -40,6 +42,8 @@ pub struct Job {
     pub has_trick_track: bool,
     /// Seconds from the start that are left clear, as far as whole segments go.
     pub clear_lead_s: u32,
+    /// What is said of the sound and the subtitles of the sources.
+    pub descriptions: Vec<TrackDescription>,
 }
 
 /// Where a package goes that the service does not publish.
@@ -242,6 +246,7 @@ fn plan(job: &Job, package_id: PackageId, clock: &Clock) -> Plan {
         images: None,
         has_trick_track: job.has_trick_track,
         clear_lead_s: job.clear_lead_s,
+        descriptions: job.descriptions.clone(),
     }
 }
 

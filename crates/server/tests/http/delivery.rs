@@ -7,9 +7,9 @@ use edge::{EdgePass, signed_url};
 use media::codec::ChannelLayout;
 use media::images::Tiles;
 use media::manifest::{
-    ByteSpan, DASH_PATH, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout,
-    TrackMedia, TrackProtection, TrackRendition, hls_i_frames, hls_images, hls_master, hls_media,
-    hls_path, mpd,
+    ByteSpan, DASH_PATH, Description, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat,
+    TrackLayout, TrackMedia, TrackProtection, TrackRendition, hls_i_frames, hls_images, hls_master,
+    hls_media, hls_path, mpd,
 };
 use model::{
     ContentId, Dialect, KeyId, ObjectPath, PackageId, PackagedEvent, PackagedImages, PackagedText,
@@ -58,6 +58,7 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
         layout: TrackLayout::Segments,
         segments: vec![segment; 3],
         clear_segments: 0,
+        description: Description::default(),
         key_frames: if class == TrackClass::Audio { vec![] } else { key_frames() },
     }
 }
@@ -97,6 +98,7 @@ fn event(presentation: &Presentation) -> PackagedEvent {
         width: None,
         height: None,
         language: None,
+        role: None,
         clear_lead_ms: 0,
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
@@ -133,6 +135,7 @@ fn event(presentation: &Presentation) -> PackagedEvent {
                 name: track.name.clone(),
                 codecs: track.codecs.clone(),
                 language: track.language().map(str::to_owned),
+                role: None,
                 playlist: track.playlist_path(),
                 size_bytes: 1,
             })

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::manifest::fixture::{
-    in_segments, in_single_files, kid, package, with_images, with_texts, with_trick_tracks,
+    in_segments, in_single_files, kid, package, with_descriptions, with_images, with_texts,
+    with_trick_tracks,
 };
 use crate::manifest::{self, xml};
 use model::TrackClass;
@@ -326,6 +327,34 @@ fn sets_without_protection_are_kept_for_text_and_pictures_only() {
     assert!(with("text").contains("\"own\"") && with("image").contains("\"own\""));
     assert!(!with("video").contains("\"own\"") && !with("audio").contains("\"own\""));
     assert!(!with("").contains("\"own\""));
+}
+
+#[test]
+fn what_tracks_are_for_stays() {
+    let presentation = with_descriptions(in_segments());
+    let package = package(&presentation);
+    for scheme in Scheme::ALL {
+        let classes = TrackClasses::up_to(TrackClass::Sd);
+        let filter = Filter::new(&package, scheme, classes, Dialect::ClearKey);
+        let text = mpd(&manifest::mpd(&presentation), &filter).unwrap();
+        for element in [
+            "<Label>Audiodeskription</Label>",
+            "<Accessibility schemeIdUri=\"urn:tva:metadata:cs:AudioPurposeCS:2007\" value=\"1\"/>",
+            "<Accessibility schemeIdUri=\"urn:tva:metadata:cs:AudioPurposeCS:2007\" value=\"2\"/>",
+            "<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"commentary\"/>",
+            "<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"forced-subtitle\"/>",
+        ] {
+            assert_eq!(text.matches(element).count(), 1, "{element} in {text}");
+        }
+        let whole = manifest::hls_master(&presentation, scheme);
+        let kept = hls_master(&whole, &filter).unwrap();
+        let media = |text: &str| {
+            let lines = text.lines().filter(|line| line.starts_with("#EXT-X-MEDIA:"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(media(&kept), media(&whole));
+        assert_eq!(media(&kept).len(), 8);
+    }
 }
 
 #[test]

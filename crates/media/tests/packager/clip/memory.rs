@@ -101,6 +101,7 @@ pub fn plan(layout: Layout, schemes: &[Scheme]) -> Plan {
         images: None,
         has_trick_track: false,
         clear_lead_s: 0,
+        descriptions: Vec::new(),
     }
 }
 

@@ -50,6 +50,7 @@ impl Works {
             thumbnails: None,
             has_trick_track: false,
             clear_lead_s: 0,
+            descriptions: Vec::new(),
         }
     }
 
