@@ -256,7 +256,6 @@ impl Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{CategoryName, KekVersion};
 
     fn passphrase(text: &str) -> Passphrase {
         Passphrase::parse(Zeroizing::new(text.to_owned())).unwrap()
@@ -278,30 +277,6 @@ mod tests {
         fn drop(&mut self) {
             fs::remove_dir_all(&self.0).unwrap();
         }
-    }
-
-    #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "the port's own test")]
-    async fn a_kek_opens_under_its_root_key_and_context_only() {
-        let file = FileKms::create(Sealing::Permissions, &mut SystemEntropy);
-        let kms = FileKms::open(&file, Sealing::Permissions).unwrap();
-        let other = FileKms::create(Sealing::Permissions, &mut SystemEntropy);
-        let other = FileKms::open(&other, Sealing::Permissions).unwrap();
-        let [film, sport] = ["film", "sport"].map(|name| CategoryName::parse(name).unwrap());
-        let context = KekContext { tenant: "default", category: &film, version: KekVersion(1) };
-
-        let kek = Kek::generate(&mut SystemEntropy);
-        let wrapped = kms.wrap(&kek, &context).await.unwrap();
-        assert_eq!(kms.unwrap(&wrapped, &context).await.unwrap().bytes(), kek.bytes());
-        for wrong in [
-            KekContext { tenant: "other", ..context },
-            KekContext { category: &sport, ..context },
-            KekContext { version: KekVersion(2), ..context },
-        ] {
-            assert_eq!(kms.unwrap(&wrapped, &wrong).await.unwrap_err(), KmsError::Integrity);
-        }
-        assert_eq!(other.unwrap(&wrapped, &context).await.unwrap_err(), KmsError::Integrity);
-        assert_eq!(kms.unwrap(&[], &context).await.unwrap_err(), KmsError::Integrity);
     }
 
     #[test]

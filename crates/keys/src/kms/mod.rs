@@ -1,12 +1,18 @@
 //! Where KEKs are wrapped under the root key (MEK): the port, and the back ends we ship.
 
+#[cfg(test)]
+mod conformance;
 mod file;
+#[cfg(feature = "hsm")]
+mod pkcs11;
 
 use crate::context::KekContext;
 use crate::kek::Kek;
 use std::pin::Pin;
 
 pub use file::{FileKms, MasterKeyError, Passphrase, Sealing};
+#[cfg(feature = "hsm")]
+pub use pkcs11::{Pkcs11Kms, Pkcs11Refused, Pkcs11Settings, TokenPin, TokenPlace};
 
 /// What a KMS call returns: an answer that may take a network to come.
 pub type KmsFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KmsError>> + Send + 'a>>;
