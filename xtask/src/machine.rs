@@ -21,6 +21,7 @@ pub enum Need {
     Chromium,
     Fonts,
     Postgres,
+    SoftHsm,
 }
 
 /// What `cargo xtask demo` needs.
@@ -29,7 +30,7 @@ pub const DEMO: &[Need] =
 
 /// What `cargo xtask test` needs on top.
 pub const TEST: &[Need] =
-    &[Need::Make, Need::PkgConfig, Need::Chromium, Need::Fonts, Need::Postgres];
+    &[Need::Make, Need::PkgConfig, Need::Chromium, Need::Fonts, Need::Postgres, Need::SoftHsm];
 
 impl Need {
     /// The need in words, and a way to meet it by hand.
@@ -48,6 +49,7 @@ impl Need {
             Self::Chromium => "Chromium (Ubuntu: `snap install chromium`)",
             Self::Fonts => "fonts for Chromium",
             Self::Postgres => "PostgreSQL 15 or newer, a server",
+            Self::SoftHsm => "SoftHSM 2, which stands for a hardware token",
         }
     }
 
@@ -64,6 +66,7 @@ impl Need {
             Self::Chromium => &["chromium"],
             Self::Fonts => &["fonts-dejavu-core"],
             Self::Postgres => &["postgresql"],
+            Self::SoftHsm => &["softhsm2"],
         }
     }
 
@@ -85,6 +88,10 @@ impl Need {
                 Path::new("/usr/share/fonts").read_dir().is_ok_and(|mut d| d.next().is_some())
             }
             Self::Postgres => postgres_programs().is_some(),
+            Self::SoftHsm => {
+                step::answers("softhsm2-util", &["--version"])
+                    && Path::new("/usr/lib/softhsm/libsofthsm2.so").exists()
+            }
         }
     }
 }
