@@ -60,6 +60,15 @@ struct Row {
     created: Timestamp,
 }
 
+/// A key and what its wrapping hangs from.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    row: Row,
+    /// Name of the back end.
+    root_key: &'static str,
+}
+
 impl Row {
     fn of(key: WrappedKey) -> Self {
         Self {
@@ -132,7 +141,8 @@ async fn show_key(home: &Home, kid: &str, answer: Answer) -> Result<(), Failure>
         KeyId::parse(kid).context("a key id is 32 hex digits").map_err(Failure::Environment)?;
     let row = home.store.key(kid).await.map_err(Failure::environment)?;
     let row = row.map(Row::of).context("no such key").map_err(Failure::Refused)?;
-    answer.print(&row, Row::line);
+    let shown = Shown { row, root_key: home.vault.root_key() };
+    answer.print(&shown, |shown| format!("{}root key: {}\n", shown.row.line(), shown.root_key));
     Ok(())
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Everything works without a file: the defaults are the embedded stores in the data folder.
 
+pub mod keys;
+
 use ipnet::IpNet;
+use keys::Keys;
 use model::Timestamp;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -74,18 +77,6 @@ pub struct Store {
     pub database: Option<String>,
     /// Folder of the packages; absent: `media` in the data folder.
     pub media: Option<PathBuf>,
-}
-
-/// Root key.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Keys {
-    /// The file that seals the master key; absent: `secrets/master.key` in the data folder.
-    pub master_file: Option<PathBuf>,
-    /// File with the passphrase that opens it; absent: the file's permissions are its seal.
-    pub passphrase_file: Option<PathBuf>,
-    /// Allows a file as root key in production, by name.
-    pub allow_file_in_production: bool,
 }
 
 /// Lives of what viewers hold, seconds.
@@ -202,6 +193,9 @@ pub enum ConfigError {
     },
 }
 
+/// Sections within sections, as variables name them.
+const SUBSECTIONS: [(&str, &str); 1] = [("keys", "pkcs11")];
+
 /// Sections of the settings, each with keys of its own.
 const SECTIONS: [&str; 8] =
     ["listen", "store", "keys", "tokens", "region", "cors", "s3", "packaging"];
@@ -268,6 +262,7 @@ impl Config {
         if self.listen.public_origin.as_ref().is_some_and(|origin| !is_origin(origin)) {
             return refuse("listen.public_origin", "scheme, host and port: https://tv.example");
         }
+        self.keys.check()?;
         match self.mode {
             Mode::Development => Ok(()),
             Mode::Production => self.check_production(),
@@ -281,13 +276,7 @@ impl Config {
                 why: "production needs TLS: give a certificate, or say behind_proxy = true",
             });
         }
-        if !self.keys.allow_file_in_production {
-            return Err(ConfigError::Refused {
-                key: "keys.allow_file_in_production",
-                why: "the root key is a file; production takes that only when allowed by name",
-            });
-        }
-        Ok(())
+        self.keys.check_production()
     }
 
     /// `sqlite://` or `postgres://` URL of the rows.
@@ -372,11 +361,11 @@ fn set(table: &mut toml::Table, setting: &str, value: &str) {
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     match setting.split_once('_') {
-        Some((section, key)) if SECTIONS.contains(&section) => {
+        Some((name, key)) if SECTIONS.contains(&name) => {
             let section =
-                table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            if let toml::Value::Table(section) = section {
-                section.insert(key.to_owned(), value);
+                table.entry(name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let toml::Value::Table(table) = section {
+                set_in(table, name, key, value);
             }
         }
         _ if setting == "mode" => {
@@ -384,6 +373,21 @@ fn set(table: &mut toml::Table, setting: &str, value: &str) {
         }
         _ => {}
     }
+}
+
+/// Puts a value into a section, or into the section within it that the key begins with:
+/// `KEYS_PKCS11_MODULE` is `module` of `[keys.pkcs11]`.
+fn set_in(section: &mut toml::Table, name: &str, key: &str, value: toml::Value) {
+    for (_, inner) in SUBSECTIONS.iter().filter(|(outer, _)| *outer == name) {
+        let within = key.strip_prefix(inner).and_then(|key| key.strip_prefix('_'));
+        let Some(key) = within else { continue };
+        let inner = section.entry(*inner).or_insert_with(|| toml::Table::new().into());
+        if let toml::Value::Table(inner) = inner {
+            inner.insert(key.to_owned(), value);
+        }
+        return;
+    }
+    section.insert(key.to_owned(), value);
 }
 
 #[cfg(test)]
@@ -454,5 +458,48 @@ mod tests {
         let behind = "mode = \"production\"\n[listen]\nbehind_proxy = true\n";
         assert!(refused(behind).contains("allow_file_in_production"));
         assert!(parse(&format!("{behind}[keys]\nallow_file_in_production = true"), &[]).is_ok());
+        assert!(parse(&format!("{behind}{TOKEN}"), &[]).is_ok());
+    }
+
+    /// A token that is described well enough.
+    const TOKEN: &str = "[keys]\nbackend = \"pkcs11\"\n[keys.pkcs11]\nmodule = \"/m.so\"\n\
+        token_label = \"t\"\npin_env = \"PIN\"\n";
+
+    #[test]
+    fn a_token_is_described_whole_or_refused() {
+        let token = parse(TOKEN, &[]).unwrap().keys.pkcs11.unwrap();
+        assert_eq!((token.key_label.as_str(), token.create), ("strongroom", false));
+        let without = |line: &str| TOKEN.replace(line, "");
+        for (text, says) in [
+            (without("backend = \"pkcs11\"\n"), "keys.pkcs11"),
+            ("[keys]\nbackend = \"pkcs11\"".to_owned(), "keys.pkcs11"),
+            ("[keys]\nbackend = \"hsm\"".to_owned(), "hsm"),
+            (without("module = \"/m.so\"\n"), "keys.pkcs11.module"),
+            (without("token_label = \"t\"\n"), "keys.pkcs11.token_label"),
+            (format!("{TOKEN}slot = 1"), "keys.pkcs11.token_label"),
+            (without("pin_env = \"PIN\"\n"), "keys.pkcs11.pin_file"),
+            (format!("{TOKEN}pin_file = \"/pin\""), "keys.pkcs11.pin_file"),
+            (format!("{TOKEN}pin = \"1234\""), "unknown field `pin`"),
+            (format!("{TOKEN}key_label = \"\""), "keys.pkcs11.key_label"),
+            (format!("{TOKEN}deadline_ms = 801"), "keys.pkcs11.deadline_ms"),
+        ] {
+            let error = parse(&text, &[]).expect_err(&text);
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn variables_reach_the_token() {
+        let variables = [
+            ("STRONGROOM_KEYS_BACKEND", "pkcs11"),
+            ("STRONGROOM_KEYS_PKCS11_MODULE", "/m.so"),
+            ("STRONGROOM_KEYS_PKCS11_SLOT", "3"),
+            ("STRONGROOM_KEYS_PKCS11_PIN_FILE", "/pin"),
+            ("STRONGROOM_KEYS_PKCS11_CREATE", "true"),
+        ];
+        let token = parse("", &variables).unwrap().keys.pkcs11.unwrap();
+        assert_eq!((token.slot, token.create), (Some(3), true));
+        let unknown = [("STRONGROOM_KEYS_PKCS11_MODUL", "/m.so")];
+        assert!(parse(TOKEN, &unknown).is_err());
     }
 }

@@ -94,6 +94,11 @@ impl KeyService {
         Self { store, kms, fingerprints, entropy, audit, opened, making }
     }
 
+    /// What holds the root key, by name.
+    pub fn root_key(&self) -> &'static str {
+        self.kms.name()
+    }
+
     /// The keys to package a title with: those it has, and a new one for each class and scheme
     /// that has none. Asked again, it gives the same keys.
     ///

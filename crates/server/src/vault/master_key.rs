@@ -1,9 +1,13 @@
 //! The root key as the settings name it.
 
+#[cfg(feature = "hsm")]
+use super::token_key::{self, TokenRefused};
 use crate::config::Config;
-use keys::kms::{FileKms, MasterKeyError, Passphrase, Sealing};
+use crate::config::keys::Backend;
+use keys::kms::{FileKms, Kms, MasterKeyError, Passphrase, Sealing};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Why there is no root key.
@@ -25,12 +29,34 @@ pub enum MasterKeyRefused {
         /// What is wrong with it.
         cause: MasterKeyError,
     },
+    /// The token.
+    #[cfg(feature = "hsm")]
+    #[error("keys.pkcs11: {0}")]
+    Token(#[from] TokenRefused),
+    /// The settings want a token, which needs the feature `hsm`.
+    #[cfg(not(feature = "hsm"))]
+    #[error("keys.backend: this program was built without PKCS#11 (feature hsm)")]
+    NoTokens,
 }
 
-/// Opens the master key file; makes it where there is none.
+/// Opens the root key that the settings choose; makes it where there is none and that is
+/// allowed.
 ///
 /// Errors: [`MasterKeyRefused`].
-pub async fn open_or_make(config: &Config) -> Result<FileKms, MasterKeyRefused> {
+pub async fn open_or_make(config: &Config) -> Result<Arc<dyn Kms>, MasterKeyRefused> {
+    match config.keys.backend {
+        Backend::File => Ok(Arc::new(open_or_make_in_file(config).await?)),
+        #[cfg(feature = "hsm")]
+        Backend::Pkcs11 => {
+            let token = config.keys.pkcs11.as_ref().ok_or(TokenRefused::Settings)?;
+            Ok(Arc::new(token_key::open(token).await?))
+        }
+        #[cfg(not(feature = "hsm"))]
+        Backend::Pkcs11 => Err(MasterKeyRefused::NoTokens),
+    }
+}
+
+async fn open_or_make_in_file(config: &Config) -> Result<FileKms, MasterKeyRefused> {
     let (file, passphrase_file) = (config.master_file(), config.keys.passphrase_file.clone());
     // A passphrase costs time by design: not on the reactor.
     tokio::task::spawn_blocking(move || {

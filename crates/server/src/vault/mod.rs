@@ -14,6 +14,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod thumbnails;
+#[cfg(feature = "hsm")]
+mod token_key;
 
 pub use audit_writer::AuditError;
 pub use folder_output::FolderOutput;
@@ -22,6 +24,8 @@ pub use master_key::MasterKeyRefused;
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
 pub use source::{FileInput, Source};
 pub use thumbnails::ThumbnailError;
+#[cfg(feature = "hsm")]
+pub use token_key::TokenRefused;
 
 use audit_writer::AuditWriter;
 use key_service::KeyService;
@@ -80,7 +84,8 @@ impl Vault {
         entropy: &EntropySource,
     ) -> Result<Self, VaultError> {
         let fingerprint = secrets::load_or_make(&config.secrets_folder(), "fingerprint", entropy)?;
-        let kms = Arc::new(master_key::open_or_make(config).await?);
+        let kms = master_key::open_or_make(config).await?;
+        tracing::info!(root_key = kms.name(), "the root key is open");
         Ok(Self::new(store, grant_key, kms, &fingerprint, entropy))
     }
 
@@ -99,6 +104,12 @@ impl Vault {
             KeyService::new(store.clone(), kms, fingerprints, entropy.clone(), audit.clone());
         let (answered, burned) = (SingleUse::new(LIVE_KIDS), BurnedGrants::new(LIVE_GRANTS));
         Self { store, grant_key, keys, audit, answered, burned }
+    }
+
+    /// What holds the root key, by name.
+    #[must_use]
+    pub fn root_key(&self) -> &'static str {
+        self.keys.root_key()
     }
 
     /// Keeps the keys of a key file. A title that is not in the catalog enters it, open to
