@@ -23,6 +23,8 @@ const HEADER_TIME: Duration = Duration::from_secs(5);
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How often the boot mark is raised while the service runs.
 const MARK_EVERY: Duration = Duration::from_secs(30);
+/// How often the root key is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     let handle = Handle::new();
     tokio::spawn(drain_when_asked(handle.clone()));
     tokio::spawn(raise_mark(Arc::clone(&service)));
+    tokio::spawn(watch_root_key(Arc::clone(&service)));
     let ended = run(listener, acceptor, service, handle).await;
     // Best effort: a stale address only misleads until the next start.
     drop(std::fs::remove_file(config.url_file()));
@@ -131,6 +134,14 @@ async fn raise_mark(service: Arc<Service>) {
         if let Err(error) = service.store.raise_boot_mark(service.clock.now()).await {
             tracing::warn!(%error, "boot mark not raised");
         }
+    }
+}
+
+/// The root key is looked at without a viewer too, so that an outage is known before it hurts.
+async fn watch_root_key(service: Arc<Service>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        service.vault.look_at_root_key(service.clock.now()).await;
     }
 }
 

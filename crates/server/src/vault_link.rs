@@ -77,6 +77,11 @@ impl VaultLink {
         Self { key, vault }
     }
 
+    /// Has the vault look at its root key.
+    pub async fn look_at_root_key(&self, now: Timestamp) {
+        self.vault.look_at_root_key(now).await;
+    }
+
     /// Seals the terms and hands them over with the challenge they were made for.
     ///
     /// Errors: [`LicenseRefused`].

@@ -2,6 +2,7 @@
 
 use super::audit_writer::{AuditError, AuditWriter};
 use super::kek_cache::KekCache;
+use super::kms_watch::KmsWatch;
 use crate::entropy::EntropySource;
 use keys::key_file::ImportedKey;
 use keys::kms::{Kms, KmsError};
@@ -67,6 +68,7 @@ pub struct KeyService {
     entropy: EntropySource,
     audit: AuditWriter,
     opened: KekCache,
+    watch: KmsWatch,
     /// Held while keys are made, so that requests for the same title make one set.
     making: Mutex<()>,
 }
@@ -90,8 +92,8 @@ impl KeyService {
         entropy: EntropySource,
         audit: AuditWriter,
     ) -> Self {
-        let (opened, making) = (KekCache::default(), Mutex::default());
-        Self { store, kms, fingerprints, entropy, audit, opened, making }
+        let (opened, watch, making) = Default::default();
+        Self { store, kms, fingerprints, entropy, audit, opened, watch, making }
     }
 
     /// What holds the root key, by name.
@@ -314,13 +316,36 @@ impl KeyService {
         if let Some(kek) = self.opened.get(&name, now) {
             return Ok(kek);
         }
+        let kek = Arc::new(self.fetch_kek(&name, now).await?);
+        self.opened.put(name, Arc::clone(&kek), now);
+        Ok(kek)
+    }
+
+    /// Looks whether the root key can be reached, by the KEK that was asked for last; does
+    /// nothing before the first.
+    pub async fn look_at_root_key(&self, now: Timestamp) {
+        let Some(name) = self.watch.last() else { return };
+        // The answer is the watch's; a refusal is met again by whoever needs the key.
+        drop(self.fetch_kek(&name, now).await);
+    }
+
+    /// Opens a KEK at the KMS, and lets the watch know how that went.
+    async fn fetch_kek(
+        &self,
+        name @ (category, version): &(CategoryName, KekVersion),
+        now: Timestamp,
+    ) -> Result<Kek, KeyServiceError> {
+        let version = *version;
         let stored = self.store.kek(category, version).await?.ok_or(KeyServiceError::KekMissing)?;
         let context = KekContext { tenant: TENANT, category, version };
         #[expect(clippy::disallowed_methods, reason = "the vault opens KEKs to open its CEKs")]
         let opening = self.kms.unwrap(&stored.wrapped, &context);
-        let kek = Arc::new(within(opening).await?);
-        self.opened.put(name, Arc::clone(&kek), now);
-        Ok(kek)
+        let outcome = within(opening).await;
+        match outcome {
+            Err(KeyServiceError::KmsUnavailable) => self.watch.missed(name, now),
+            _ => self.watch.reached(name, now),
+        }
+        outcome
     }
 }
 

@@ -7,6 +7,7 @@ mod bucket_output;
 mod folder_output;
 mod kek_cache;
 mod key_service;
+mod kms_watch;
 mod license;
 mod master_key;
 mod packaging;
@@ -110,6 +111,12 @@ impl Vault {
     #[must_use]
     pub fn root_key(&self) -> &'static str {
         self.keys.root_key()
+    }
+
+    /// Looks whether the root key can be reached. Asked every few seconds, it declares an
+    /// incident after five minutes without.
+    pub async fn look_at_root_key(&self, now: Timestamp) {
+        self.keys.look_at_root_key(now).await;
     }
 
     /// Keeps the keys of a key file. A title that is not in the catalog enters it, open to

@@ -163,6 +163,34 @@ async fn an_opened_kek_is_kept_for_five_minutes() {
 }
 
 #[tokio::test]
+async fn five_minutes_without_the_kms_are_one_incident() {
+    let house = House::new().await;
+    packaging_kids(&house.vault()).await;
+    let (rows, vault) = (house.store.keys_of(&film()).await.unwrap(), house.vault());
+    vault.keys.open_key(&rows[0], NOW).await.unwrap();
+    let (said, _guard) = alerts();
+    let incidents = || {
+        let said = String::from_utf8(said.lock().unwrap().clone()).unwrap();
+        said.matches("kms_incident").count()
+    };
+    house.kms.set(Mood::Away);
+    for (at_s, declared) in [(5, 0), (100, 0), (304, 0), (305, 1), (310, 1), (3600, 1)] {
+        vault.look_at_root_key(NOW.plus_s(at_s)).await;
+        assert_eq!(incidents(), declared, "after {at_s} s");
+    }
+    let refused = vault.keys.open_key(&rows[0], NOW.plus_s(3601)).await;
+    assert!(matches!(refused, Err(KeyServiceError::KmsUnavailable)));
+    // Back, without a restart; and another outage counts from its own beginning.
+    house.kms.set(Mood::Well);
+    assert!(vault.keys.open_key(&rows[0], NOW.plus_s(3602)).await.is_ok());
+    house.kms.set(Mood::Away);
+    for (at_s, declared) in [(3700, 1), (3999, 1), (4000, 2), (4100, 2)] {
+        vault.look_at_root_key(NOW.plus_s(at_s)).await;
+        assert_eq!(incidents(), declared, "after {at_s} s");
+    }
+}
+
+#[tokio::test]
 async fn every_key_is_audited_and_found_by_the_search_for_leaks() {
     let house = House::new().await;
     let vault = house.vault();
