@@ -58,6 +58,7 @@ fn packaged(peers: &Peers, folder: &Path) -> PathBuf {
         has_trick_track: false,
         clear_lead_s: 0,
         descriptions: Vec::new(),
+        ad_cues_ms: Vec::new(),
     };
     let to = path("package");
     let mut out = FolderOutput::new(&to);

@@ -190,6 +190,7 @@ async fn bring_title(
         has_trick_track: true,
         clear_lead_s: 0,
         descriptions: Vec::new(),
+        ad_cues_ms: Vec::new(),
         thumbnails: content::has_ffmpeg().then(TilesWanted::default),
     };
     package_title(home, job).await.map(drop)

@@ -42,6 +42,7 @@ pub fn package_planned(
         has_trick_track: false,
         clear_lead_s: 0,
         descriptions: Vec::new(),
+        ad_cues_ms: Vec::new(),
     };
     edit(&mut plan);
     let mut folder = FolderOutput::new(to);

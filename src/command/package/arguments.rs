@@ -59,6 +59,10 @@ pub struct Arguments {
         value_parser = Thumbnails::parse
     )]
     pub(super) thumbnails: Option<Thumbnails>,
+    /// A part of the title begins here, at the next key frame, so that an advertisement can stand
+    /// before it: a period in DASH, a date range in HLS. Seconds, such as 312.5.
+    #[arg(long, value_name = "SECONDS", value_parser = milliseconds)]
+    pub(super) ad_cue: Vec<u64>,
     /// What the sound and subtitles of an input are for: `INPUT:key=value,…`, INPUT as written
     /// below. Keys: language, role (main, alternate, dub, commentary, description, caption,
     /// subtitle, forced-subtitle, sign, easyreader, supplementary), label, default (yes, no) and
@@ -86,6 +90,17 @@ impl Written {
     fn parse(text: OsString) -> Result<Self, AddressError> {
         Location::parse(text.clone()).map(|location| Self { text, location })
     }
+}
+
+/// `312.5`, `40`: at most three decimals.
+fn milliseconds(text: &str) -> Result<u64, String> {
+    const FORM: &str = "expected seconds with at most three decimals, such as 312.5";
+    let (whole, rest) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    if !is_number(whole) || !is_number(rest) || rest.len() > 3 || whole.len() > 7 {
+        return Err(FORM.to_owned());
+    }
+    format!("{whole}{rest:0<3}").parse().map_err(|_| FORM.to_owned())
 }
 
 /// Where a package goes.

@@ -39,6 +39,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         has_trick_track: arguments.trick_play,
         clear_lead_s: arguments.clear_lead,
         descriptions,
+        ad_cues_ms: arguments.ad_cue.clone(),
         thumbnails: arguments.thumbnails.and_then(Thumbnails::wanted),
     };
     let meter = Meter::default();

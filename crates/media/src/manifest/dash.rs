@@ -8,6 +8,7 @@
 //! common system and no `pssh` for Clear Key, each of which stops dash.js or misleads Shaka.
 
 use super::description;
+use super::periods::{self, CONTINUITY, Part, Run};
 use super::presentation::{
     ByteSpan, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
 };
@@ -51,12 +52,14 @@ pub fn mpd(presentation: &Presentation) -> String {
         .with("mediaPresentationDuration", duration(presentation.duration_ms()))
         .with("maxSegmentDuration", duration(longest_ms))
         .with("minBufferTime", duration(longest_ms));
-    let mut sets = adaptation_sets(tracks);
-    if let Some(images) = &presentation.images {
-        sets.push(super::images::adaptation_set(sets.len(), images));
-    }
-    let period = Element::new("Period").with("id", "0").with_children(sets);
-    xml::write(&root.child(period))
+    let periods = periods::parts(presentation).into_iter().map(|part| {
+        let (count, mut sets) = adaptation_sets(tracks, &part);
+        if let Some(images) = &presentation.images {
+            sets.push(super::images::adaptation_set(count, images, &part));
+        }
+        part.period().with_children(sets)
+    });
+    xml::write(&root.with_children(periods))
 }
 
 /// Whether a player may switch between the tracks without the viewer's wish.
@@ -68,7 +71,8 @@ fn may_switch(a: &TrackRendition, b: &TrackRendition) -> bool {
         && a.is_described_as(b)
 }
 
-fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
+/// How many sets the title has, and those with something in a part of it.
+fn adaptation_sets(tracks: &[TrackRendition], part: &Part) -> (usize, Vec<Element>) {
     let mut sets: Vec<Vec<&TrackRendition>> = Vec::new();
     for track in tracks {
         let same = |set: &&mut Vec<&TrackRendition>| {
@@ -89,8 +93,10 @@ fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
     let is_sound = |track: &&TrackRendition| content_type(track) == "audio";
     let sounds: Vec<&TrackRendition> = tracks.iter().filter(is_sound).collect();
     let main_sound = description::default_of(&sounds).and_then(|at| sounds.get(at).copied());
-    ids.iter()
+    let found = ids
+        .iter()
         .zip(&sets)
+        .filter(|(_, set)| set.iter().any(|track| !part.run(track).segments.is_empty()))
         .map(|((id, first), set)| {
             let others: Vec<String> = ids
                 .iter()
@@ -104,9 +110,10 @@ fn adaptation_sets(tracks: &[TrackRendition]) -> Vec<Element> {
                     |one: &&TrackRendition| one.name == *main && one.scheme() == first.scheme();
                 sets.iter().position(|set| set.iter().any(is_main))
             });
-            adaptation_set(*id, first, set, &others.join(","), is_main, main)
+            adaptation_set(*id, first, set, &others.join(","), is_main, main, part)
         })
-        .collect()
+        .collect();
+    (sets.len(), found)
 }
 
 fn adaptation_set(
@@ -116,6 +123,7 @@ fn adaptation_set(
     switchable_with: &str,
     is_main: bool,
     main: Option<usize>,
+    part: &Part,
 ) -> Element {
     let kind = content_type(first);
     let top_level_type = if kind == "text" { "application" } else { kind };
@@ -141,8 +149,12 @@ fn adaptation_set(
     if !switchable_with.is_empty() {
         element = element.child(descriptor("SupplementalProperty", SWITCHING, switchable_with));
     }
+    if let Some(before) = part.goes_on_from(set) {
+        element =
+            element.child(descriptor("SupplementalProperty", CONTINUITY, &before.to_string()));
+    }
     let element = element.with_children(description::elements(first, is_main));
-    element.with_children(set.iter().map(|track| representation(track)))
+    element.with_children(set.iter().filter_map(|track| representation(track, part)))
 }
 
 fn descriptor(name: &str, scheme_id_uri: &str, value: &str) -> Element {
@@ -166,7 +178,11 @@ fn content_protection(track: &TrackRendition) -> Vec<Element> {
     ]
 }
 
-fn representation(track: &TrackRendition) -> Element {
+fn representation(track: &TrackRendition, part: &Part) -> Option<Element> {
+    let run = part.run(track);
+    if run.segments.is_empty() {
+        return None;
+    }
     let mut element = Element::new("Representation")
         .with("id", format!("{}-{}", track.folder(), track.name))
         // The peak: with `minBufferTime` of one segment no player starves at this rate (5.3.5.4).
@@ -191,8 +207,8 @@ fn representation(track: &TrackRendition) -> Element {
         }
         TrackMedia::Text { .. } => {}
     }
-    match track.layout {
-        TrackLayout::Segments => element.child(segment_template(track)),
+    Some(match track.layout {
+        TrackLayout::Segments => element.child(segment_template(track, part, &run)),
         TrackLayout::SingleFile { init, index } => {
             element.child(Element::new("BaseURL").text(track.init_path())).child(
                 Element::new("SegmentBase")
@@ -201,7 +217,7 @@ fn representation(track: &TrackRendition) -> Element {
                     .child(Element::new("Initialization").with("range", range(init))),
             )
         }
-    }
+    })
 }
 
 /// What says which loudspeakers there are, and of objects among them.
@@ -227,29 +243,32 @@ fn channel_descriptors(channels: u16, layout: ChannelLayout) -> Vec<Element> {
     }
 }
 
-fn segment_template(track: &TrackRendition) -> Element {
+fn segment_template(track: &TrackRendition, part: &Part, run: &Run<'_>) -> Element {
     // `$` begins an identifier in a template (5.3.9.4.4).
     let folder = format!("{}/{}", track.folder(), track.name).replace('$', "$$");
-    Element::new("SegmentTemplate")
-        .with("timescale", track.timescale)
-        .with("startNumber", 1)
+    let mut template = Element::new("SegmentTemplate").with("timescale", track.timescale);
+    if part.id > 0 {
+        template = template.with("presentationTimeOffset", part.offset_ts(track.timescale));
+    }
+    template
+        .with("startNumber", run.number)
         .with("initialization", format!("{folder}/init.mp4"))
         .with("media", format!("{folder}/$Number$.m4s"))
-        .child(Element::new("SegmentTimeline").with_children(timeline(track)))
+        .child(Element::new("SegmentTimeline").with_children(timeline(run)))
 }
 
 /// One `S` per run of equally long segments.
-fn timeline(track: &TrackRendition) -> Vec<Element> {
+fn timeline(run: &Run<'_>) -> Vec<Element> {
     let is_equal = |a: &SegmentEntry, b: &SegmentEntry| a.duration_ts == b.duration_ts;
-    let runs = track.segments.chunk_by(is_equal).filter_map(|run| Some((run.first()?, run.len())));
+    let runs = run.segments.chunk_by(is_equal).filter_map(|run| Some((run.first()?, run.len())));
     runs.enumerate()
         .map(|(at, (first, count))| {
-            let mut run = Element::new("S");
+            let mut equal = Element::new("S");
             if at == 0 {
-                run = run.with("t", track.start_ts);
+                equal = equal.with("t", run.start_ts);
             }
-            run = run.with("d", first.duration_ts);
-            if count > 1 { run.with("r", count - 1) } else { run }
+            equal = equal.with("d", first.duration_ts);
+            if count > 1 { equal.with("r", count - 1) } else { equal }
         })
         .collect()
 }

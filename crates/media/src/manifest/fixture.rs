@@ -31,7 +31,12 @@ pub(crate) fn in_segments() -> Presentation {
             ]
         })
         .collect();
-    Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks, images: None }
+    Presentation {
+        content_id: ContentId::parse("film-1").unwrap(),
+        tracks,
+        images: None,
+        cues_ns: Vec::new(),
+    }
 }
 
 /// The same title in the single-file layout.
@@ -82,7 +87,12 @@ pub(crate) fn with_surround() -> Presentation {
         of("atmos-en", "ec-3", (6, dolby(Some(16)))),
         of("mp3-en", "mp4a.6B", stereo),
     ];
-    Presentation { content_id: ContentId::parse("film-1").unwrap(), tracks, images: None }
+    Presentation {
+        content_id: ContentId::parse("film-1").unwrap(),
+        tracks,
+        images: None,
+        cues_ns: Vec::new(),
+    }
 }
 
 /// The same title with subtitles and more sound, all of it described: described picture and a
@@ -114,6 +124,11 @@ pub(crate) fn with_descriptions(presentation: Presentation) -> Presentation {
     presentation.tracks.push(text("text-de-2", "de", captions));
     presentation.tracks.push(text("text-de-3", "de", forced));
     presentation
+}
+
+/// The same title in two parts, the second from the second segment on.
+pub(crate) fn with_cue(presentation: Presentation) -> Presentation {
+    Presentation { cues_ns: vec![4_004_000_000], ..presentation }
 }
 
 /// The same title with a track for fast play in each scheme.

@@ -131,6 +131,7 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
         TrackLayout::Segments | TrackLayout::SingleFile { .. } => None,
     };
     map_line(&mut out, track);
+    super::periods::date_lines(&mut out, presentation, track);
     let playlist = track.playlist_path();
     for (at, segment) in track.segments.iter().enumerate() {
         // What stands before the key lines is the clear lead.

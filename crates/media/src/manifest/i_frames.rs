@@ -19,6 +19,8 @@ pub fn hls_i_frames(presentation: &Presentation, track: &TrackRendition) -> Opti
          #EXT-X-I-FRAMES-ONLY\n"
     );
     map_line(&mut out, track);
+    // Where one playlist of a title has dates, all have (6.2.4).
+    super::periods::date_lines(&mut out, presentation, track);
     let mut protection = track.protection;
     for (frame, entry) in track.key_frames.iter().zip(&entries) {
         if frame.segment > track.clear_segments

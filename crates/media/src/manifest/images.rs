@@ -6,6 +6,7 @@
 //! form pass it over.
 
 use super::hls::{line, quoted};
+use super::periods::Part;
 use super::presentation::{ImageTrack, bits_per_second};
 use super::xml::Element;
 use crate::images::Tiles;
@@ -25,16 +26,37 @@ impl ImageTrack {
 }
 
 /// The image `AdaptationSet`.
-pub(super) fn adaptation_set(id: usize, images: &ImageTrack) -> Element {
+///
+/// A sheet may begin in one part of the title and end in the next. Each part lists the sheets that
+/// show something of it, with their times: by `@duration` the first one would begin with the part.
+pub(super) fn adaptation_set(id: usize, images: &ImageTrack, part: &Part) -> Element {
     let Tiles { columns, rows, interval_s, .. } = images.tiles;
     let (width, height) = images.tiles.sheet_size();
     // The last sheet is no shorter here: its last pictures are behind the end.
-    let template = Element::new("SegmentTemplate")
-        .with("timescale", 1)
-        .with("duration", images.tiles.per_sheet() * interval_s)
-        .with("startNumber", 1)
-        .with("endNumber", images.tiles.sheets())
-        .with("media", format!("{}/{}/$Number$.jpg", crate::images::FOLDER, images.tiles.name()));
+    let media = format!("{}/{}/$Number$.jpg", crate::images::FOLDER, images.tiles.name());
+    let sheet_s = images.tiles.per_sheet() * interval_s;
+    let template = Element::new("SegmentTemplate");
+    let template = if part.is_whole() {
+        template
+            .with("timescale", 1)
+            .with("duration", sheet_s)
+            .with("startNumber", 1)
+            .with("endNumber", images.tiles.sheets())
+            .with("media", media)
+    } else {
+        let sheet_us = u64::from(sheet_s.max(1)) * 1_000_000;
+        let last = u64::from(images.tiles.sheets().saturating_sub(1));
+        let from = (part.start_us() / sheet_us).min(last);
+        let until = (part.end_us().saturating_sub(1) / sheet_us).clamp(from, last);
+        let times = Element::new("S").with("t", from * sheet_us).with("d", sheet_us);
+        let times = if until > from { times.with("r", until - from) } else { times };
+        template
+            .with("timescale", 1_000_000)
+            .with("presentationTimeOffset", part.start_us())
+            .with("startNumber", from + 1)
+            .with("media", media)
+            .child(Element::new("SegmentTimeline").child(times))
+    };
     let tile = Element::new("EssentialProperty")
         .with("schemeIdUri", TILE)
         .with("value", format!("{columns}x{rows}"));

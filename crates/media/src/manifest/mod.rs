@@ -7,6 +7,7 @@ pub mod filter;
 mod hls;
 mod i_frames;
 mod images;
+mod periods;
 mod presentation;
 mod renditions;
 pub(crate) mod xml;
@@ -38,6 +39,8 @@ pub const fn hls_path(scheme: model::Scheme) -> &'static str {
 mod described;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod parts;
 #[cfg(test)]
 mod reread;
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub struct Presentation {
     pub tracks: Vec<TrackRendition>,
     /// Thumbnails, which every scheme shares.
     pub images: Option<ImageTrack>,
+    /// Where advertisements may stand, nanoseconds from the begin, in order: each is the begin
+    /// of a segment of the ladder, and none is 0.
+    pub cues_ns: Vec<u64>,
 }
 
 /// Thumbnails on sheets.

@@ -1,6 +1,9 @@
 //! Another parser reads every MPD without loss: what it writes again says all that ours said.
 
-use super::fixture::{in_segments, in_single_files, with_descriptions, with_surround, with_texts};
+use super::fixture::{
+    in_segments, in_single_files, with_cue, with_descriptions, with_images, with_surround,
+    with_texts,
+};
 use super::xml::{self, Element, Node, local};
 use super::{Presentation, mpd};
 use std::collections::BTreeMap;
@@ -64,6 +67,12 @@ fn another_parser_loses_nothing_of_an_mpd() {
         assert_eq!(lost(&with_texts(presentation.clone())), Vec::<String>::new());
         assert_eq!(lost(&with_descriptions(presentation)), Vec::<String>::new());
     }
+}
+
+#[test]
+fn another_parser_loses_nothing_of_two_periods() {
+    let presentation = with_cue(with_images(with_descriptions(in_segments())));
+    assert_eq!(lost(&presentation), Vec::<String>::new());
 }
 
 #[test]

@@ -5,7 +5,9 @@
 //! renditions share no sync samples is refused: cutting each where it likes would give a
 //! package that plays and breaks at the first switch.
 
-use super::error::LadderFault;
+use super::Plan;
+use super::cues::Cues;
+use super::error::{LadderFault, PackageError};
 use super::job::JobTrack;
 use crate::input::{Sample, Track};
 use std::num::NonZeroU32;
@@ -46,6 +48,8 @@ pub(super) struct Cuts {
     pub tracks: Vec<TrackCut>,
     /// The cut that subtitles follow.
     pub text: TextCut,
+    /// Where parts of the title begin but the first, nanoseconds.
+    pub cues_ns: Vec<u64>,
 }
 
 /// Where subtitles are cut: where the first rendition of the ladder is.
@@ -60,7 +64,7 @@ pub(super) struct TextCut {
 }
 
 /// Sync samples this close are at the same time: timescales round differently.
-const SAME_TIME_NS: i128 = 1_000_000;
+pub(super) const SAME_TIME_NS: i128 = 1_000_000;
 /// A ladder's segments may last this many times longer than those of its best rendition.
 const MAX_STRETCH: i128 = 2;
 /// Where key frames come more often than this on the average (every picture is one), those that
@@ -77,18 +81,15 @@ struct Point {
 }
 
 /// Cuts every track.
-pub(super) fn cut(
-    tracks: &[JobTrack],
-    segment_s: u32,
-    clear_lead_s: u32,
-) -> Result<Cuts, LadderFault> {
+pub(super) fn cut(tracks: &[JobTrack], plan: &Plan) -> Result<Cuts, PackageError> {
     let shift_ns = tracks.iter().map(|job| start_ns(&job.track)).min().unwrap_or(0).max(0);
     let videos: Vec<_> = tracks.iter().filter(|job| job.is_in_ladder()).collect();
     let ladder = if videos.is_empty() { tracks.iter().take(1).collect() } else { videos };
     check_lengths(&ladder)?;
     let leader_name = ladder.first().map(|job| job.name.clone());
-    let times = common_times(&ladder, i128::from(segment_s) * 1_000_000_000)?;
-    let lead = clear_segments(&times, clear_lead_s);
+    let mut cues = Cues::new(&plan.ad_cues_ms, shift_ns);
+    let times = common_times(&ladder, i128::from(plan.segment_s) * 1_000_000_000, &mut cues)?;
+    let lead = clear_segments(&times, plan.clear_lead_s);
     let cut_one = |job: &JobTrack| {
         let firsts = first_samples(&job.track, &times);
         // Rounded down, so that no decode time falls below 0.
@@ -103,7 +104,17 @@ pub(super) fn cut(
     let leads = |(job, _): &(&JobTrack, &TrackCut)| Some(&job.name) == leader_name.as_ref();
     let leader = tracks.iter().zip(&cuts).find(leads);
     let text = leader.map_or_else(TextCut::none, |(job, cut)| text_cut(&job.track, cut, shift_ns));
-    Ok(Cuts { tracks: cuts, text })
+    let parts = cues.begins(leader.map_or(0, |(job, _)| end_ns(&job.track)))?;
+    let cues_ns = leader.map_or_else(Vec::new, |(job, cut)| begins_ns(&job.track, cut, parts));
+    Ok(Cuts { tracks: cuts, text, cues_ns })
+}
+
+/// Where segments begin, nanoseconds: with their earliest picture, which under an open GOP is
+/// shown before the one with which decoding begins.
+fn begins_ns(track: &Track, cut: &TrackCut, segments: &[usize]) -> Vec<u64> {
+    let begin = |at: &usize| cut.segments.get(*at).map(|one| i128::from(one.presentation));
+    let ns = |ticks| u64::try_from(to_ns(ticks, track)).unwrap_or(0);
+    segments.iter().filter_map(begin).map(ns).collect()
 }
 
 impl TextCut {
@@ -180,7 +191,13 @@ fn check_lengths(ladder: &[&JobTrack]) -> Result<(), LadderFault> {
 }
 
 /// Times, at least `target` apart, at which every rendition has a sync sample.
-fn common_times(ladder: &[&JobTrack], target: i128) -> Result<Vec<i128>, LadderFault> {
+///
+/// At a cue the next one is taken, however close it is.
+fn common_times(
+    ladder: &[&JobTrack],
+    target: i128,
+    cues: &mut Cues,
+) -> Result<Vec<i128>, PackageError> {
     let Some((leader, others)) = ladder.split_first() else { return Ok(Vec::new()) };
     let shortest = ladder.iter().map(|job| longest_alone(&job.track, target)).min();
     let allowed = shortest.unwrap_or(target) * MAX_STRETCH;
@@ -189,7 +206,7 @@ fn common_times(ladder: &[&JobTrack], target: i128) -> Result<Vec<i128>, LadderF
     let mut times: Vec<i128> = Vec::new();
     for point in sync_points(&leader.track) {
         let last = times.last().copied();
-        if last.is_some_and(|last| point.ns < last + target) {
+        if last.is_some_and(|last| point.ns < last + target) && !cues.wants(point.ns) {
             continue;
         }
         let missing = walks.iter_mut().find_map(|(job, walk)| {
@@ -198,16 +215,19 @@ fn common_times(ladder: &[&JobTrack], target: i128) -> Result<Vec<i128>, LadderF
             (!is_here).then_some(*job)
         });
         match missing {
-            None => times.push(point.ns),
+            None => {
+                times.push(point.ns);
+                cues.cut_at(point.ns, times.len() - 1, target)?;
+            }
             Some(other) if last.is_none_or(|last| point.ns - last > allowed) => {
-                return Err(no_common_sync(leader, other, last.unwrap_or(0), point.ns));
+                return Err(no_common_sync(leader, other, last.unwrap_or(0), point.ns).into());
             }
             Some(_) => {}
         }
     }
     let (last, end) = (times.last().copied().unwrap_or(0), end_ns(&leader.track));
     match others.first() {
-        Some(other) if end - last > allowed => Err(no_common_sync(leader, other, last, end)),
+        Some(other) if end - last > allowed => Err(no_common_sync(leader, other, last, end).into()),
         _ => Ok(times),
     }
 }

@@ -34,6 +34,9 @@ pub enum PackageError {
     /// The renditions of the ladder cannot be switched between.
     #[error("{0}")]
     Ladder(#[from] LadderFault),
+    /// The ladder cannot be cut at a cue.
+    #[error("{0}")]
+    Cue(#[from] CueFault),
     /// The package could not be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -77,6 +80,14 @@ pub enum PlanError {
     /// No picture, or one whose key frames are too far apart.
     #[error("there is no picture whose key frames could be a track of their own")]
     NoTrickTrack,
+    /// Cues with single files: each period of a file would need an index of its own.
+    #[error(
+        "ad cues need a file for each segment: a single file has one index, and each period would need its own"
+    )]
+    CuesInOneFile,
+    /// More cues than [`super::MAX_AD_CUES`].
+    #[error("more than {} ad cues", super::MAX_AD_CUES)]
+    TooManyCues,
     /// A source is described twice.
     #[error("source {input} is described twice")]
     DescribedTwice {
@@ -101,6 +112,33 @@ pub enum PlanError {
     /// More segments than one index holds.
     #[error("a single file holds at most 65535 segments: longer segments are needed")]
     TooManySegments,
+}
+
+/// Why the ladder cannot be cut at a cue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CueFault {
+    /// At the begin or behind the end.
+    #[error("the cue at {cue_ms} ms is not within the title, which lasts {end_ms} ms")]
+    Outside {
+        /// The cue.
+        cue_ms: u64,
+        /// Length of the title.
+        end_ms: u64,
+    },
+    /// Two cues before one key frame.
+    #[error("the cues at {first_ms} ms and {second_ms} ms lie in one segment")]
+    SameSegment {
+        /// A cue.
+        first_ms: u64,
+        /// The next.
+        second_ms: u64,
+    },
+    /// No common key frame soon enough.
+    #[error("no key frame that all renditions share follows the cue at {cue_ms} ms soon enough")]
+    NoSync {
+        /// The cue.
+        cue_ms: u64,
+    },
 }
 
 /// How keys and tracks do not fit.

@@ -7,6 +7,7 @@
 //! [`PackageError`] means that nothing of the output may be published.
 
 mod check;
+mod cues;
 mod cut;
 mod describe;
 mod error;
@@ -20,7 +21,7 @@ mod text_writer;
 mod track_writer;
 
 pub use describe::{MAX_LABEL, TrackDescription};
-pub use error::{KeyFault, LadderFault, PackageError, PlanError};
+pub use error::{CueFault, KeyFault, LadderFault, PackageError, PlanError};
 pub use job::LeftOut;
 pub use output::{FileId, Output};
 
@@ -43,6 +44,8 @@ pub const MAX_TRACKS: usize = 128;
 pub const MAX_SEGMENT_S: u32 = 60;
 /// Longest clear lead, seconds.
 pub const MAX_CLEAR_LEAD_S: u32 = 60;
+/// Ad cues of one title.
+pub const MAX_AD_CUES: usize = 200;
 /// Name of the document that describes a package.
 pub const DOCUMENT: &str = "package.json";
 
@@ -69,6 +72,9 @@ pub struct Plan {
     pub has_trick_track: bool,
     /// The segments that lie wholly within so many seconds from the start are left clear.
     pub clear_lead_s: u32,
+    /// Where advertisements may stand, milliseconds from the begin: a part of the title begins at
+    /// the first key frame at or after each that all renditions share.
+    pub ad_cues_ms: Vec<u64>,
     /// What is said of the sound and the subtitles of the sources, once for a source.
     pub descriptions: Vec<TrackDescription>,
 }
@@ -179,7 +185,7 @@ pub fn package(
     if plan.has_trick_track {
         job::add_trick_track(&mut jobs)?;
     }
-    let Cuts { tracks: cuts, text: text_cut } = cut::cut(&jobs, plan.segment_s, plan.clear_lead_s)?;
+    let Cuts { tracks: cuts, text: text_cut, cues_ns } = cut::cut(&jobs, plan)?;
     let is_single = plan.layout == Layout::SingleFile;
     if is_single {
         check_index_fits(inputs, &jobs, &cuts)?;
@@ -207,7 +213,8 @@ pub fn package(
     }
     let tracks = written.iter().map(|one| one.track.clone()).collect();
     let images = plan.images.as_ref().map(|set| image_files::write(set, out)).transpose()?;
-    let presentation = Presentation { content_id: plan.content_id.clone(), tracks, images };
+    let presentation =
+        Presentation { content_id: plan.content_id.clone(), tracks, images, cues_ns };
     let manifests = write_manifests(&presentation, &schemes, out)?;
     progress(Progress::VerificationBegins);
     let mut media_bytes = check::package(&presentation, &written, &manifests, out)?;
@@ -236,6 +243,12 @@ fn check_plan(plan: &Plan) -> Result<Vec<Scheme>, PlanError> {
     }
     if plan.clear_lead_s > MAX_CLEAR_LEAD_S {
         return Err(PlanError::ClearLead);
+    }
+    if !plan.ad_cues_ms.is_empty() && plan.layout == Layout::SingleFile {
+        return Err(PlanError::CuesInOneFile);
+    }
+    if plan.ad_cues_ms.len() > MAX_AD_CUES {
+        return Err(PlanError::TooManyCues);
     }
     Ok(schemes)
 }

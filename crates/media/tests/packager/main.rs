@@ -8,6 +8,7 @@
     reason = "sources are small and made here; a helper of tests may panic"
 )]
 
+mod ad_cues;
 mod clear_lead;
 mod clip;
 mod damage;

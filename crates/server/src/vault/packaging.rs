@@ -44,6 +44,8 @@ pub struct Job {
     pub clear_lead_s: u32,
     /// What is said of the sound and the subtitles of the sources.
     pub descriptions: Vec<TrackDescription>,
+    /// Where advertisements may stand, milliseconds from the begin.
+    pub ad_cues_ms: Vec<u64>,
 }
 
 /// Where a package goes that the service does not publish.
@@ -247,6 +249,7 @@ fn plan(job: &Job, package_id: PackageId, clock: &Clock) -> Plan {
         has_trick_track: job.has_trick_track,
         clear_lead_s: job.clear_lead_s,
         descriptions: job.descriptions.clone(),
+        ad_cues_ms: job.ad_cues_ms.clone(),
     }
 }
 

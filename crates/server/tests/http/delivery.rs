@@ -77,7 +77,12 @@ fn presentation() -> Presentation {
     let tracks = tracks.chain([text]).collect();
     let tiles = Tiles { width: 160, height: 90, columns: 2, rows: 1, interval_s: 6, count: 2 };
     let images = Some(ImageTrack { tiles, sheet_bytes: vec![1000] });
-    Presentation { content_id: ContentId::parse("film").unwrap(), tracks, images }
+    Presentation {
+        content_id: ContentId::parse("film").unwrap(),
+        tracks,
+        images,
+        cues_ns: Vec::new(),
+    }
 }
 
 /// One key frame in each segment.

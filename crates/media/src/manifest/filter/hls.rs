@@ -3,6 +3,7 @@
 use super::{Filter, FilterError, check_playready};
 use crate::manifest::attribute_list::AttributeList;
 use crate::manifest::hls::dialect_of;
+use crate::manifest::periods::CUE_CLASS;
 use crate::pssh::{PlayReadyObject, PsshError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -93,6 +94,10 @@ pub fn hls_media(text: &str, filter: &Filter) -> Result<String, FilterError> {
                 KeyLine::OtherSystem => continue,
             },
             Line::Tag("EXT-X-MAP", value) => map_line(value, number)?,
+            Line::Tag("EXT-X-DATERANGE", value) => match cue_line(value, number)? {
+                Some(kept) => kept,
+                None => continue,
+            },
             Line::Tag("EXT-X-STREAM-INF", _) => return Err(FilterError::Kind),
             Line::Tag(tag, _) if COMMON_TAGS.contains(&tag) || MEDIA_TAGS.contains(&tag) => {
                 line.to_owned()
@@ -121,6 +126,9 @@ pub fn hls_text(text: &str) -> Result<String, FilterError> {
             Line::Tag("EXT-X-KEY", _) => return Err(FilterError::NothingLeft),
             Line::Tag("EXT-X-STREAM-INF", _) => return Err(FilterError::Kind),
             Line::Tag("EXT-X-MAP", value) => push(&mut out, &map_line(value, number)?),
+            Line::Tag("EXT-X-DATERANGE", value) => {
+                cue_line(value, number)?.iter().for_each(|kept| push(&mut out, kept));
+            }
             Line::Tag(tag, _) if COMMON_TAGS.contains(&tag) || MEDIA_TAGS.contains(&tag) => {
                 push(&mut out, line);
             }
@@ -138,6 +146,14 @@ fn map_line(value: &str, number: usize) -> Result<String, FilterError> {
         return Err(FilterError::Line(number));
     }
     Ok(format!("#EXT-X-MAP:{}", map.with_only(&["URI", "BYTERANGE"])))
+}
+
+/// A date range that the packager wrote: others may name documents elsewhere.
+fn cue_line(value: &str, number: usize) -> Result<Option<String>, FilterError> {
+    let range = AttributeList::parse(value).ok_or(FilterError::Line(number))?;
+    let is_cue = range.value("CLASS") == Some(CUE_CLASS);
+    let kept = || format!("#EXT-X-DATERANGE:{}", range.with_only(&["ID", "CLASS", "START-DATE"]));
+    Ok(is_cue.then(kept))
 }
 
 /// Writes a multivariant playlist as the session may see it.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::manifest::fixture::{
-    in_segments, in_single_files, kid, package, with_descriptions, with_images, with_texts,
-    with_trick_tracks,
+    in_segments, in_single_files, kid, package, with_cue, with_descriptions, with_images,
+    with_texts, with_trick_tracks,
 };
 use crate::manifest::{self, xml};
 use model::TrackClass;
@@ -355,6 +355,32 @@ fn what_tracks_are_for_stays() {
         assert_eq!(media(&kept), media(&whole));
         assert_eq!(media(&kept).len(), 8);
     }
+}
+
+#[test]
+fn every_part_of_a_title_stays_and_foreign_dates_do_not() {
+    let presentation = with_cue(with_texts(in_segments()));
+    let package = package(&presentation);
+    for (scheme, highest, dialect) in every_session().filter(|one| one.1 != TrackClass::Audio) {
+        let filter = Filter::new(&package, scheme, TrackClasses::up_to(highest), dialect);
+        let text = mpd(&manifest::mpd(&presentation), &filter).unwrap();
+        assert_eq!(text.matches("<Period ").count(), 2);
+        let sets = text.matches("<AdaptationSet ").count();
+        let goes_on = "urn:mpeg:dash:period-continuity:2015\" value=\"0\"";
+        assert_eq!(text.matches(goes_on).count() * 2, sets);
+    }
+    let whole = manifest::hls_media(&presentation, &presentation.tracks[0]);
+    let cue = whole.lines().find(|line| line.starts_with("#EXT-X-DATERANGE:")).unwrap();
+    let foreign = "#EXT-X-DATERANGE:ID=\"x\",CLASS=\"com.apple.hls.interstitial\",START-DATE=\"2000-01-01T00:00:00Z\",X-ASSET-URI=\"https://elsewhere/\"";
+    let more = whole.replace(cue, &format!("{cue},X-ASSET-URI=\"https://elsewhere/\"\n{foreign}"));
+    let kept = hls_media(&more, &sd_clear_key()).unwrap();
+    assert_eq!(kept, hls_media(&whole, &sd_clear_key()).unwrap());
+    assert!(
+        kept.contains(cue) && kept.contains("#EXT-X-PROGRAM-DATE-TIME:2000-01-01T00:00:00.000Z")
+    );
+    let text = manifest::hls_media(&presentation, &presentation.tracks[10]);
+    assert_eq!(hls_text(&text).unwrap(), text);
+    assert_eq!(hls_text(&text.replace(cue, &format!("{cue}\n{foreign}"))).unwrap(), text);
 }
 
 #[test]

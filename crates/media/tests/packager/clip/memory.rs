@@ -102,6 +102,7 @@ pub fn plan(layout: Layout, schemes: &[Scheme]) -> Plan {
         has_trick_track: false,
         clear_lead_s: 0,
         descriptions: Vec::new(),
+        ad_cues_ms: Vec::new(),
     }
 }
 

@@ -51,6 +51,7 @@ impl Works {
             has_trick_track: false,
             clear_lead_s: 0,
             descriptions: Vec::new(),
+            ad_cues_ms: Vec::new(),
         }
     }
 
