@@ -81,6 +81,7 @@ fn other_containers_give_their_own_media() {
         convert(&clip, "film.mkv", copy),
         convert(&clip, "film.flv", copy),
         convert(&clip, "film.mov", copy),
+        convert(&clip, "film.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus"),
         convert(&clip, "film.avi", "-c:v libx264 -bf 0 -g 50 -c:a copy"),
         // A name is not believed.
         convert(&clip, "matroska.mp4", "-c copy -f matroska"),
