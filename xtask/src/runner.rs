@@ -46,6 +46,11 @@ pub fn logs() -> PathBuf {
     place::target().join("test-logs")
 }
 
+/// The file that keeps the output of the runner of this name.
+pub fn log(name: &str) -> PathBuf {
+    logs().join(format!("{}.log", file_name(name)))
+}
+
 /// Runs `command` to its end. Whatever happens is in the tally: also that it could not start.
 pub fn run(name: &str, kind: Kind, command: &mut Command) -> Tally {
     step::announce(name);
@@ -54,8 +59,8 @@ pub fn run(name: &str, kind: Kind, command: &mut Command) -> Tally {
         Tally { passed: 0, failed: 1 }
     });
     if tally.failed > 0 {
-        let log = logs().join(format!("{}.log", file_name(name)));
-        eprintln!("FAILED: {name}\n{}", step::advice(command, &format!("read {}", log.display())));
+        let remedy = format!("read {}", log(name).display());
+        eprintln!("FAILED: {name}\n{}", step::advice(command, &remedy));
     }
     tally
 }
@@ -81,7 +86,7 @@ fn verdict(kind: Kind, end: End) -> Tally {
 
 fn follow(name: &str, kind: Kind, command: &mut Command) -> Result<End> {
     fs::create_dir_all(logs())?;
-    let mut log = File::create(logs().join(format!("{}.log", file_name(name))))?;
+    let mut log = File::create(log(name))?;
     let (reader, writer) = std::io::pipe()?;
     let mut child = command
         .stdin(Stdio::null())

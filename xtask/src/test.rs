@@ -45,7 +45,7 @@ fn everything(is_long: bool) -> Result<Tally> {
     tally.add(house.rust_tests());
     tally.add(house.page_tests());
     if is_long {
-        tally.add(house.fuzzing()?);
+        tally.add(fuzz::every_target(LONG_FUZZ_S)?);
     }
     Ok(tally)
 }
@@ -115,14 +115,6 @@ impl House {
             tally.add(Tally { passed: 0, failed: 1 });
         }
         Ok(tally)
-    }
-
-    fn fuzzing(&self) -> Result<Tally> {
-        if fuzz::is_installed() {
-            return fuzz::every_target(LONG_FUZZ_S);
-        }
-        eprintln!("SKIPPED: fuzzing, for want of cargo-fuzz (`cargo install cargo-fuzz`)");
-        Ok(Tally::default())
     }
 
     /// Tells a runner where the other tools are.
