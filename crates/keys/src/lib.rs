@@ -6,6 +6,7 @@
 
 mod cbcs;
 mod cenc;
+mod checkpoint;
 mod content_key;
 mod context;
 mod document_key;
@@ -21,6 +22,7 @@ mod signer;
 
 pub use cbcs::CbcsCipher;
 pub use cenc::{CencCipher, RangeOutsideSample};
+pub use checkpoint::{ChainState, CheckpointKey, has_signed};
 pub use content_key::{ContentKey, FingerprintKey};
 pub use context::{KekContext, KeyContext};
 pub use document_key::{DocumentKey, DocumentKeyError, EncryptedKey, WrappedDocumentKey};

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::EntropySource;
 use crate::secrets::{self, SecretError};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Checkpoints, Vault, VaultError};
 use keys::SystemEntropy;
 use model::{Plan, PlanName};
 use playback::{GrantKey, TokenKey};
@@ -33,6 +33,8 @@ pub struct Home {
     pub store: Store,
     /// Packages.
     pub objects: Folder,
+    /// Signs the audit.
+    pub checkpoints: Checkpoints,
     /// Keys and licenses.
     pub vault: Arc<Vault>,
     /// What front and vault share.
@@ -111,13 +113,15 @@ impl Home {
         let grant_key = secrets::load_or_make(&folder, "grant", &entropy)?;
         let grant_key = Arc::new(GrantKey::from_bytes(&grant_key));
         let store = Store::open(&config.database_url()).await?;
+        let signing = secrets::load_or_make(&folder, "audit", &entropy)?;
+        let checkpoints = Checkpoints::new(store.clone(), &signing);
         seed_default_plan(&store).await?;
         let path = config.media_folder();
         let objects = Folder::open(&path).map_err(|cause| HomeError::Folder { path, cause })?;
         let vault = Vault::open(config, store.clone(), Arc::clone(&grant_key), &entropy).await?;
         let config = config.clone();
         let vault = Arc::new(vault);
-        Ok(Self { config, clock, entropy, secrets, store, objects, vault, grant_key })
+        Ok(Self { config, clock, entropy, secrets, store, objects, checkpoints, vault, grant_key })
     }
 
     /// The files that hold the service's secrets, for a search for leaks.

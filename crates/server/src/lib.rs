@@ -20,6 +20,7 @@ pub use config::Config;
 pub use home::Home;
 pub use serve::serve;
 pub use service::Service;
+pub use vault::{AuditReport, Checkpoint};
 
 /// The OpenAPI 3.1 document of the HTTP surface.
 #[must_use]

@@ -25,6 +25,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 const MARK_EVERY: Duration = Duration::from_secs(30);
 /// How often the root key is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the audit is signed.
+const SIGN_EVERY: Duration = Duration::from_secs(300);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +81,9 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     tokio::spawn(drain_when_asked(handle.clone()));
     tokio::spawn(raise_mark(Arc::clone(&service)));
     tokio::spawn(watch_root_key(Arc::clone(&service)));
-    let ended = run(listener, acceptor, service, handle).await;
+    tokio::spawn(sign_audit(Arc::clone(&service)));
+    let ended = run(listener, acceptor, Arc::clone(&service), handle).await;
+    sign_audit_once(&service).await;
     // Best effort: a stale address only misleads until the next start.
     drop(std::fs::remove_file(config.url_file()));
     ended.map_err(|cause| ServeError::Run { what: format!("serving on {url}"), cause })
@@ -142,6 +146,26 @@ async fn watch_root_key(service: Arc<Service>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         service.vault.look_at_root_key(service.clock.now()).await;
+    }
+}
+
+/// Who rewrites the audit cannot go back beyond what was signed, and what was logged is out of
+/// reach of whoever writes to the database.
+async fn sign_audit(service: Arc<Service>) {
+    loop {
+        tokio::time::sleep(SIGN_EVERY).await;
+        sign_audit_once(&service).await;
+    }
+}
+
+async fn sign_audit_once(service: &Service) {
+    match service.checkpoints.sign(service.clock.now()).await {
+        Ok(Some(signed)) => {
+            let checkpoint = serde_json::to_string(&signed).unwrap_or_default();
+            tracing::info!(checkpoint, "the audit is signed");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "the audit could not be signed"),
     }
 }
 

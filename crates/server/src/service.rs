@@ -7,6 +7,7 @@ use crate::front::attempts::Attempts;
 use crate::front::password::Passwords;
 use crate::home::{Home, HomeError};
 use crate::regions::Regions;
+use crate::vault::Checkpoints;
 use crate::vault_link::VaultLink;
 use edge::EdgeKey;
 use model::Timestamp;
@@ -31,6 +32,8 @@ pub struct Service {
     pub token_key: TokenKey,
     /// Signs and checks delivery passes.
     pub edge_key: EdgeKey,
+    /// Signs the audit.
+    pub checkpoints: Checkpoints,
     /// The way to licenses.
     pub vault: VaultLink,
     /// When the service started; playback tokens from before are spent.
@@ -59,6 +62,7 @@ impl Service {
             clock: home.clock,
             entropy: home.entropy,
             store: home.store,
+            checkpoints: home.checkpoints,
             objects: home.objects,
             config: home.config,
             boot,

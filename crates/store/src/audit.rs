@@ -1,11 +1,13 @@
 //! The audit: append-only rows in one hash chain (R037).
 //!
 //! hash(n) = SHA-256(hash(n − 1) ‖ row n); the first row follows 32 zero bytes. The head row
-//! holds number and hash of the newest row and is what appending locks. Who can write to the
-//! database and knows this rule can write another chain; who removes, edits or reorders rows of
-//! this one is found by [`Store::verify_audit`].
+//! holds number and hash of the newest row and is what appending locks. Who removes, edits or
+//! reorders rows of this chain is found by [`Store::verify_audit`]. Who can write to the
+//! database and knows this rule can write another chain; rows that carry a signed checkpoint
+//! ([`Store::append_after_head`]) are what he cannot write.
 
-use crate::database::{Durability, repeated};
+use crate::database::{Durability, Transaction, repeated};
+use crate::error::Failure;
 use crate::query::{Query, Row, query};
 use crate::{Store, StoreError};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -45,6 +47,15 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
+/// Where the chain ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditHead {
+    /// Number of the newest row; 0: there is none.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
 /// What verification found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditVerdict {
@@ -66,6 +77,8 @@ pub enum FirstBadRow {
     Changed(u64),
     /// The row of this number follows the newest one that was written.
     Foreign(u64),
+    /// The row of this number is whole, but whoever looked on disowns it.
+    Disowned(u64),
 }
 
 impl std::fmt::Display for FirstBadRow {
@@ -74,6 +87,7 @@ impl std::fmt::Display for FirstBadRow {
             Self::Missing(row) => write!(f, "row {row} is gone"),
             Self::Changed(row) => write!(f, "row {row} is not what was written"),
             Self::Foreign(row) => write!(f, "row {row} follows the newest that was written"),
+            Self::Disowned(row) => write!(f, "row {row} carries a checkpoint of another chain"),
         }
     }
 }
@@ -89,10 +103,7 @@ impl Store {
         }
         check(entries)?;
         repeated(|| async {
-            let mut open = self.audit.begin(Durability::Power).await?;
-            open.lock(query("SELECT seq FROM audit_head WHERE chain = 1 FOR UPDATE")).await?;
-            let head = open.row(query(HEAD)).await?;
-            let (mut seq, mut hash) = (head.integer("seq")?, head.array("hash")?);
+            let (mut open, mut seq, mut hash) = self.begin_append().await?;
             let (chunks, rest) = entries.as_chunks::<CHUNK>();
             let single = rest.chunks(1).map(|entry| (ADD_ONE.as_str(), entry));
             let many = chunks.iter().map(|entries| (ADD_CHUNK.as_str(), entries.as_slice()));
@@ -105,15 +116,60 @@ impl Store {
                 }
                 open.run(insert).await?;
             }
-            let head = query("UPDATE audit_head SET seq = $1, hash = $2 WHERE chain = 1");
-            open.run(head.bind(seq).bind(&hash)).await?;
+            open.run(query(MOVE_HEAD).bind(seq).bind(&hash)).await?;
             open.commit().await
         })
         .await
     }
 
+    /// Adds the entry that `make` makes of the row before it, and returns that row's number and
+    /// hash. Nothing comes between the two.
+    ///
+    /// Errors: as [`Store::append_audit`].
+    pub async fn append_after_head(
+        &self,
+        make: impl Fn(AuditHead) -> AuditEntry,
+    ) -> Result<AuditHead, StoreError> {
+        repeated(|| async {
+            let (mut open, seq, hash) = self.begin_append().await?;
+            let head = AuditHead { seq: number(seq), hash };
+            let entry = make(head);
+            check(std::slice::from_ref(&entry))?;
+            let hash = link(&hash, seq + 1, &entry);
+            open.run(bind(query(&ADD_ONE), seq + 1, &entry, &hash)).await?;
+            open.run(query(MOVE_HEAD).bind(seq + 1).bind(&hash)).await?;
+            open.commit().await?;
+            Ok(head)
+        })
+        .await
+    }
+
+    /// A transaction that nobody else appends beside, and the head as it finds it.
+    async fn begin_append(&self) -> Result<(Transaction, i64, [u8; 32]), Failure> {
+        let mut open = self.audit.begin(Durability::Power).await?;
+        open.lock(query("SELECT seq FROM audit_head WHERE chain = 1 FOR UPDATE")).await?;
+        let head = open.row(query(HEAD)).await?;
+        let (seq, hash) = (head.integer("seq")?, head.array("hash")?);
+        Ok((open, seq, hash))
+    }
+
+    /// The newest row, if there is one.
+    pub async fn newest_audit_entry(&self) -> Result<Option<AuditEntry>, StoreError> {
+        let newest = query("SELECT * FROM audit ORDER BY seq DESC LIMIT 1");
+        self.audit.row(newest).await?.as_ref().map(read_entry).transpose()
+    }
+
     /// Recomputes the chain from the first row to the newest.
     pub async fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
+        self.verify_audit_with(|_, _| true).await
+    }
+
+    /// Recomputes the chain and shows each whole row, with the row before it, to `owns`; the
+    /// first that it disowns breaks the chain.
+    pub async fn verify_audit_with(
+        &self,
+        mut owns: impl FnMut(AuditHead, &AuditEntry) -> bool + Send,
+    ) -> Result<AuditVerdict, StoreError> {
         // The head first: rows added while this runs are not judged.
         let head = self.audit.row(query(HEAD)).await?.ok_or(StoreError::Missing)?;
         let (last, last_hash): (i64, [u8; 32]) = (head.integer("seq")?, head.array("hash")?);
@@ -131,9 +187,12 @@ impl Store {
                     return Ok(AuditVerdict::Broken(FirstBadRow::Missing(number(seq))));
                 }
                 // A row that does not even read back was not written by us.
-                let Some(found) = next_hash(&hash, seq, row) else {
+                let Some((found, entry)) = next(&hash, seq, row) else {
                     return Ok(AuditVerdict::Broken(FirstBadRow::Changed(number(seq))));
                 };
+                if !owns(AuditHead { seq: number(seq - 1), hash }, &entry) {
+                    return Ok(AuditVerdict::Broken(FirstBadRow::Disowned(number(seq))));
+                }
                 hash = found;
             }
         }
@@ -157,6 +216,7 @@ impl Store {
 }
 
 const HEAD: &str = "SELECT seq, hash FROM audit_head WHERE chain = 1";
+const MOVE_HEAD: &str = "UPDATE audit_head SET seq = $1, hash = $2 WHERE chain = 1";
 const COLUMNS: usize = 10;
 static ADD_ONE: LazyLock<String> = LazyLock::new(|| insert_text(1));
 static ADD_CHUNK: LazyLock<String> = LazyLock::new(|| insert_text(CHUNK));
@@ -232,11 +292,11 @@ fn link(previous: &[u8; 32], seq: i64, entry: &AuditEntry) -> [u8; 32] {
     hash
 }
 
-/// The hash of a stored row, when it is the one stored with it.
-fn next_hash(previous: &[u8; 32], seq: i64, row: &Row) -> Option<[u8; 32]> {
+/// A stored row and its hash, when it is the one stored with it.
+fn next(previous: &[u8; 32], seq: i64, row: &Row) -> Option<([u8; 32], AuditEntry)> {
     let entry = read_entry(row).ok()?;
     let hash = link(previous, seq, &entry);
-    (row.array("hash").ok()? == hash).then_some(hash)
+    (row.array("hash").ok()? == hash).then_some((hash, entry))
 }
 
 fn read_entry(row: &Row) -> Result<AuditEntry, StoreError> {

@@ -25,7 +25,9 @@ pub mod ephemeral;
 pub mod objects;
 pub mod remote;
 
-pub use audit::{AUDIT_BATCH_MAX, AUDIT_TEXT_MAX, AuditEntry, AuditVerdict, FirstBadRow};
+pub use audit::{
+    AUDIT_BATCH_MAX, AUDIT_TEXT_MAX, AuditEntry, AuditHead, AuditVerdict, FirstBadRow,
+};
 pub use error::StoreError;
 pub use keys::StoredKek;
 pub use out_folder::OutFolder;

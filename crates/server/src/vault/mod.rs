@@ -4,6 +4,7 @@
 
 mod audit_writer;
 mod bucket_output;
+mod checkpoint;
 mod folder_output;
 mod kek_cache;
 mod key_service;
@@ -19,6 +20,7 @@ mod thumbnails;
 mod token_key;
 
 pub use audit_writer::AuditError;
+pub use checkpoint::{AuditReport, Checkpoint, Checkpoints, NotCheckpoints, Unkept};
 pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
 pub use master_key::MasterKeyRefused;

@@ -1,5 +1,7 @@
 //! `keys`: the key hierarchy as an operator sees it. No command prints a key.
 
+mod audit;
+
 use super::{Failure, Place, block_on};
 use crate::screen::Answer;
 use anyhow::Context as _;
@@ -8,7 +10,7 @@ use model::{ContentId, KeyId, Scheme, Timestamp, TrackClass, WrappedKey};
 use serde::Serialize;
 use server::Home;
 use std::path::PathBuf;
-use store::{AuditVerdict, PAGE_MAX};
+use store::PAGE_MAX;
 
 /// What to do with keys.
 #[derive(Subcommand)]
@@ -19,8 +21,10 @@ pub enum Arguments {
     Show(Show),
     /// Take over raw keys from a JSON list.
     Import(Import),
-    /// Check the hash chain of the audit from its first row to its last.
-    VerifyAudit,
+    /// Check the hash chain of the audit from its first row to its last, and its checkpoints.
+    VerifyAudit(audit::Verify),
+    /// Print a signed checkpoint of the audit, to keep where this machine cannot reach it.
+    Checkpoint,
 }
 
 /// Arguments of `keys list`.
@@ -105,7 +109,8 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
             Arguments::List(list) => list_keys(&home, list, answer).await,
             Arguments::Show(show) => show_key(&home, &show.kid, answer).await,
             Arguments::Import(import) => import_keys(&home, &import, answer).await,
-            Arguments::VerifyAudit => verify_audit(&home, answer).await,
+            Arguments::VerifyAudit(verify) => audit::verify(&home, &verify, answer).await,
+            Arguments::Checkpoint => audit::checkpoint(&home, answer).await,
         }
     })
 }
@@ -157,19 +162,4 @@ async fn import_keys(home: &Home, import: &Import, answer: Answer) -> Result<(),
         format!("{} keys added, {} were there already", imported.added, imported.known)
     });
     Ok(())
-}
-
-async fn verify_audit(home: &Home, answer: Answer) -> Result<(), Failure> {
-    match home.store.verify_audit().await.map_err(Failure::environment)? {
-        AuditVerdict::Whole { rows } => {
-            let said = serde_json::json!({"is_whole": true, "rows": rows});
-            answer.print(&said, |_| format!("{rows} rows, chain whole"));
-            Ok(())
-        }
-        AuditVerdict::Broken(row) => {
-            let said = serde_json::json!({"is_whole": false, "why": row.to_string()});
-            answer.print(&said, |_| format!("chain broken: {row}"));
-            Err(Failure::Refused(anyhow::anyhow!("the audit chain is broken")))
-        }
-    }
 }
