@@ -20,6 +20,8 @@ pub struct Arguments {
 enum Role {
     /// Everything in one process.
     All,
+    /// Encrypted bytes and manifests only: neither the rows nor a key.
+    Edge,
 }
 
 /// Runs until the process is asked to end.
@@ -28,10 +30,12 @@ pub fn run(arguments: Arguments, place: &Place) -> Result<(), Failure> {
     if let Some(address) = arguments.listen {
         config.listen.address = address;
     }
-    match arguments.role {
-        Role::All => block_on(async {
-            let ready = |url: &str| println!("listening on {url}");
-            server::serve(&config, ready).await.map_err(Failure::environment)
-        }),
-    }
+    let ready = |url: &str| println!("listening on {url}");
+    block_on(async {
+        let ended = match arguments.role {
+            Role::All => server::serve(&config, ready).await,
+            Role::Edge => server::serve_edge(&config, ready).await,
+        };
+        ended.map_err(Failure::environment)
+    })
 }

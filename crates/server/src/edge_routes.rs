@@ -7,19 +7,17 @@
 use crate::http::caller::Caller;
 use crate::http::cookies;
 use crate::http::problem::Refusal;
-use crate::service::Service;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use edge::range::{parse_header, parse_spec};
-use edge::{ByteRange, DeliveryPath, EdgePass, PassRefused, signed_url};
+use edge::{ByteRange, DeliveryPath, EdgeKey, EdgePass, PassRefused, signed_url};
 use media::manifest::filter::{self, Filter, FilterError};
 use media::manifest::hls_path;
 use model::{ContentId, ObjectPath, PackagedEvent, Scheme};
 use std::fs::File;
 use std::io::{self, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::Arc;
 use store::objects::Folder;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
@@ -49,34 +47,49 @@ impl Object {
     }
 }
 
-/// Delivers what a URL names.
-///
-/// 1 take the path apart, 2 open the pass, 3 find the object or render the manifest, 4 answer
-/// "not modified" where it is so, 5 read the range, 6 answer.
-///
-/// Errors: [`Refusal::NotFound`], [`Refusal::Pass`], [`Refusal::Range`].
-pub async fn deliver(
-    service: &Arc<Service>,
-    caller: &Caller,
-    method: &Method,
-    uri: &Uri,
-) -> Result<Response, Refusal> {
-    let path = DeliveryPath::parse(uri.path()).map_err(|_| Refusal::NotFound)?;
-    let pass = path
-        .pass
-        .or_else(|| cookies::read(&caller.headers, cookies::PASS))
-        .ok_or(PassRefused::Invalid)?;
-    let pass = signed_url::open(&service.edge_key, pass, &path.content_id, caller.now)?;
-    let scheme = asked_scheme(uri)?;
-    let folder = Arc::clone(service);
-    let object = path.object;
-    let found = tokio::task::spawn_blocking(move || find(&folder.objects, &pass, &object, scheme));
-    let object = found.await.map_err(|error| Refusal::Internal(error.to_string()))??;
-    if is_known(&caller.headers, &object) {
-        return Ok((StatusCode::NOT_MODIFIED, object_headers(&object)).into_response());
+/// Packages, and the key of the passes to them.
+pub struct Delivery {
+    /// Signs and checks passes.
+    pub key: EdgeKey,
+    /// Packages.
+    pub objects: Folder,
+}
+
+impl Delivery {
+    /// From the secret of the passes and the folder of the packages.
+    #[must_use]
+    pub fn new(secret: &[u8; 32], objects: Folder) -> Self {
+        Self { key: EdgeKey::from_bytes(secret), objects }
     }
-    let range = asked_range(&caller.headers, path.range, &object)?;
-    answer(object, range, path.range.is_some(), method).await
+
+    /// Delivers what a URL names.
+    ///
+    /// 1 take the path apart, 2 open the pass, 3 find the object or render the manifest,
+    /// 4 answer "not modified" where it is so, 5 read the range, 6 answer.
+    ///
+    /// Errors: [`Refusal::NotFound`], [`Refusal::Pass`], [`Refusal::Range`].
+    pub async fn deliver(
+        &self,
+        caller: &Caller,
+        method: &Method,
+        uri: &Uri,
+    ) -> Result<Response, Refusal> {
+        let path = DeliveryPath::parse(uri.path()).map_err(|_| Refusal::NotFound)?;
+        let pass = path
+            .pass
+            .or_else(|| cookies::read(&caller.headers, cookies::PASS))
+            .ok_or(PassRefused::Invalid)?;
+        let pass = signed_url::open(&self.key, pass, &path.content_id, caller.now)?;
+        let scheme = asked_scheme(uri)?;
+        let (folder, object) = (self.objects.clone(), path.object);
+        let found = tokio::task::spawn_blocking(move || find(&folder, &pass, &object, scheme));
+        let object = found.await.map_err(|error| Refusal::Internal(error.to_string()))??;
+        if is_known(&caller.headers, &object) {
+            return Ok((StatusCode::NOT_MODIFIED, object_headers(&object)).into_response());
+        }
+        let range = asked_range(&caller.headers, path.range, &object)?;
+        answer(object, range, path.range.is_some(), method).await
+    }
 }
 
 /// The scheme that `?scheme=` chooses for an MPD.

@@ -2,9 +2,11 @@
 
 pub mod clock;
 pub mod config;
+pub mod edge_role;
 pub mod edge_routes;
 pub mod entropy;
 pub mod front;
+pub mod ground;
 pub mod health;
 pub mod home;
 pub mod http;
@@ -18,7 +20,7 @@ pub mod vault_link;
 
 pub use config::Config;
 pub use home::Home;
-pub use serve::serve;
+pub use serve::{serve, serve_edge};
 pub use service::Service;
 pub use vault::{AuditReport, Checkpoint};
 

@@ -54,6 +54,15 @@ pub fn load_or_make(
     if !path.try_exists().map_err(failed)? {
         make(&path, entropy).map_err(failed)?;
     }
+    load(folder, name)
+}
+
+/// Reads the secret `NAME.key`.
+///
+/// Errors: [`SecretError`]; also where there is none.
+pub fn load(folder: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    let path = folder.join(format!("{name}.key"));
+    let failed = |cause| SecretError::File { path: path.clone(), cause };
     let metadata = fs::symlink_metadata(&path).map_err(failed)?;
     if !metadata.is_file() || metadata.mode() & 0o077 != 0 {
         return Err(SecretError::Permissions(path));

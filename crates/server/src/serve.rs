@@ -1,10 +1,12 @@
 //! Running the service: listen, say so, drain on the wish to end.
 
 use crate::config::{Config, Listen};
+use crate::edge_role::EdgeRole;
 use crate::health;
 use crate::home::{Home, HomeError};
 use crate::http::router::router;
 use crate::service::Service;
+use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
@@ -69,33 +71,56 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     health::recorder();
     let service = Service::start(Home::open(config).await?).await?;
     sweep(&service).await;
+    tokio::spawn(raise_mark(Arc::clone(&service)));
+    tokio::spawn(watch_root_key(Arc::clone(&service)));
+    tokio::spawn(sign_audit(Arc::clone(&service)));
+    let ended = answer(config, router(Arc::clone(&service)), &config.url_file(), ready).await;
+    sign_audit_once(&service).await;
+    ended
+}
+
+/// Runs the edge alone, on the packages of the settings: neither rows nor keys are opened.
+///
+/// Writes its address to `DATA/run/edge-url` and hands it to `ready` once it answers.
+///
+/// Errors: [`ServeError`].
+pub async fn serve_edge(config: &Config, ready: impl FnOnce(&str)) -> Result<(), ServeError> {
+    health::recorder();
+    let routes = EdgeRole::open(config)?.router();
+    answer(config, routes, &config.url_file().with_file_name("edge-url"), ready).await
+}
+
+/// Answers on the listener of the settings until the process is asked to end; `url_file` says
+/// where, for as long.
+async fn answer(
+    config: &Config,
+    routes: Router,
+    url_file: &Path,
+    ready: impl FnOnce(&str),
+) -> Result<(), ServeError> {
     let acceptor = tls(&config.listen)?;
     let address = config.listen.address;
     let listener = listen(address).map_err(|cause| ServeError::Listen { address, cause })?;
     let bound = listener.local_addr().unwrap_or(address);
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{bound}");
-    announce(&config.url_file(), &url)?;
+    announce(url_file, &url)?;
     ready(&url);
     let handle = Handle::new();
     tokio::spawn(drain_when_asked(handle.clone()));
-    tokio::spawn(raise_mark(Arc::clone(&service)));
-    tokio::spawn(watch_root_key(Arc::clone(&service)));
-    tokio::spawn(sign_audit(Arc::clone(&service)));
-    let ended = run(listener, acceptor, Arc::clone(&service), handle).await;
-    sign_audit_once(&service).await;
+    let ended = run(listener, acceptor, routes, handle).await;
     // Best effort: a stale address only misleads until the next start.
-    drop(std::fs::remove_file(config.url_file()));
+    drop(std::fs::remove_file(url_file));
     ended.map_err(|cause| ServeError::Run { what: format!("serving on {url}"), cause })
 }
 
 async fn run(
     listener: TcpListener,
     acceptor: Option<RustlsAcceptor>,
-    service: Arc<Service>,
+    routes: Router,
     handle: Handle<SocketAddr>,
 ) -> io::Result<()> {
-    let routes = router(service).into_make_service_with_connect_info::<SocketAddr>();
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     let mut server = axum_server::from_tcp(listener)?.handle(handle);
     let mut http = server.http_builder().http1();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
@@ -115,7 +140,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Packages whose maker died, and replaced ones, leave at start.
 async fn sweep(service: &Arc<Service>) {
     let swept = Arc::clone(service);
-    match tokio::task::spawn_blocking(move || swept.objects.sweep()).await {
+    match tokio::task::spawn_blocking(move || swept.delivery.objects.sweep()).await {
         Ok(Ok(0)) => {}
         Ok(Ok(packages)) => tracing::info!(packages, "removed abandoned packages"),
         Ok(Err(error)) => tracing::warn!(%error, "package folder could not be swept"),
@@ -135,7 +160,7 @@ fn announce(path: &Path, url: &str) -> Result<(), ServeError> {
 async fn raise_mark(service: Arc<Service>) {
     loop {
         tokio::time::sleep(MARK_EVERY).await;
-        if let Err(error) = service.store.raise_boot_mark(service.clock.now()).await {
+        if let Err(error) = service.store.raise_boot_mark(service.ground.clock.now()).await {
             tracing::warn!(%error, "boot mark not raised");
         }
     }
@@ -145,7 +170,7 @@ async fn raise_mark(service: Arc<Service>) {
 async fn watch_root_key(service: Arc<Service>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        service.vault.look_at_root_key(service.clock.now()).await;
+        service.vault.look_at_root_key(service.ground.clock.now()).await;
     }
 }
 
@@ -159,7 +184,7 @@ async fn sign_audit(service: Arc<Service>) {
 }
 
 async fn sign_audit_once(service: &Service) {
-    match service.checkpoints.sign(service.clock.now()).await {
+    match service.checkpoints.sign(service.ground.clock.now()).await {
         Ok(Some(signed)) => {
             let checkpoint = serde_json::to_string(&signed).unwrap_or_default();
             tracing::info!(checkpoint, "the audit is signed");

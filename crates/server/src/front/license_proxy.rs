@@ -71,7 +71,7 @@ pub async fn license(
     let entitlement = entitle(&service.store, &question).await?;
     let session = take_slot(service, caller, &proof, &entitlement).await?;
     let terms = GrantTerms {
-        grant: service.entropy.with(GrantId::random),
+        grant: service.ground.entropy.with(GrantId::random),
         token: proof.token,
         session,
         account: proof.account.id,
@@ -82,11 +82,14 @@ pub async fn license(
         policy: *entitlement.policy(),
         credential_expires: proof.expires,
         challenge_sha256: challenge_hash(challenge),
-        issued: service.clock.now(),
+        issued: service.ground.clock.now(),
         decision: proof.decision,
         correlation: caller.correlation,
     };
-    let reply = service.vault.license(&terms, challenge, &service.clock, &service.entropy).await?;
+    let reply = service
+        .vault
+        .license(&terms, challenge, &service.ground.clock, &service.ground.entropy)
+        .await?;
     metrics::counter!("strongroom_licenses_total", "dialect" => dialect.name()).increment(1);
     Ok(reply)
 }

@@ -61,7 +61,7 @@ pub async fn playback_token(
     content_id: &ContentId,
 ) -> Result<Playback, Refusal> {
     let viewer = Viewer::acting(service, caller).await?;
-    let decision = service.entropy.with(DecisionId::random);
+    let decision = service.ground.entropy.with(DecisionId::random);
     let question = caller.asks(&viewer.account, content_id, decision);
     let entitlement = entitle(&service.store, &question).await?;
     let session = reserve(service, &viewer, &entitlement).await?;
@@ -138,7 +138,7 @@ async fn reserve(
     entitlement: &Entitlement,
 ) -> Result<PlaybackSessionId, Refusal> {
     let start = StartStream {
-        session: service.entropy.with(PlaybackSessionId::random),
+        session: service.ground.entropy.with(PlaybackSessionId::random),
         account: entitlement.account(),
         device: viewer.device(),
         content_id: entitlement.content_id().clone(),
@@ -157,7 +157,7 @@ async fn sign(
 ) -> Result<PlaybackToken, Refusal> {
     let issued = entitlement.decided();
     Ok(PlaybackToken {
-        id: service.entropy.with(TokenId::random),
+        id: service.ground.entropy.with(TokenId::random),
         account: entitlement.account(),
         device,
         session,
@@ -166,7 +166,7 @@ async fn sign(
         decision: entitlement.decision(),
         holds_slot: true,
         issued,
-        expires: service.config.license_url_ends(issued),
+        expires: service.ground.config.license_url_ends(issued),
     })
 }
 
@@ -197,9 +197,9 @@ fn sign_pass(service: &Service, entitlement: &Entitlement, session: PlaybackSess
         session,
         classes: entitlement.policy().clearkey_track_classes(),
         dialect: Dialect::ClearKey,
-        expires: entitlement.decided().plus_s(service.config.tokens.media_url_s),
+        expires: entitlement.decided().plus_s(service.ground.config.tokens.media_url_s),
     };
-    signed_url::sign(&service.edge_key, &pass)
+    signed_url::sign(&service.delivery.key, &pass)
 }
 
 /// The license URL that carries a playback token.

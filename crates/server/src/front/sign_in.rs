@@ -35,8 +35,8 @@ pub async fn sign_in(
     let (account, stored) = service.store.account_by_name(&name).await?.unzip();
     let fits = service.passwords.check(password, stored).await?;
     let account = account.filter(|_| fits).ok_or(Refusal::SignIn)?;
-    let sign_in = service.entropy.with(SignInId::random);
-    let expires = caller.now.plus_s(service.config.tokens.session_s);
+    let sign_in = service.ground.entropy.with(SignInId::random);
+    let expires = caller.now.plus_s(service.ground.config.tokens.session_s);
     service.store.insert_sign_in(sign_in, account.id, expires, caller.now).await?;
     let token = SessionToken { account: account.id, sign_in, issued: caller.now, expires };
     Ok(token.issue(&service.token_key))

@@ -40,7 +40,7 @@ impl Viewer {
     pub async fn acting(service: &Service, caller: &Caller) -> Result<Self, Refusal> {
         let has_bearer = bearer(caller)?.is_some();
         let viewer = Self::reading(service, caller).await?;
-        if has_bearer || caller.is_own_page(&service.config.cors.allowed_origins) {
+        if has_bearer || caller.is_own_page(&service.ground.config.cors.allowed_origins) {
             Ok(viewer)
         } else {
             Err(Refusal::CrossSite)

@@ -1,15 +1,14 @@
 //! Who calls and from where, as far as it can be believed.
 
 use crate::config::Listen;
+use crate::ground::Grounded;
 use crate::http::problem::Refusal;
-use crate::service::Service;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use model::{CorrelationId, Country, Timestamp};
 use playback::region::client_address;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -34,13 +33,11 @@ pub struct Caller {
     pub headers: HeaderMap,
 }
 
-impl FromRequestParts<Arc<Service>> for Caller {
+impl<S: Grounded> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        service: &Arc<Service>,
-    ) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let ground = state.ground();
         let ConnectInfo(peer) = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
@@ -51,13 +48,13 @@ impl FromRequestParts<Arc<Service>> for Caller {
             .get::<CorrelationId>()
             .copied()
             .ok_or_else(|| Refusal::Internal("no correlation id".to_owned()))?;
-        let address = viewer_address(&service.config.listen, peer.ip(), &parts.headers);
+        let address = viewer_address(&ground.config.listen, peer.ip(), &parts.headers);
         Ok(Self {
             correlation,
-            now: service.clock.now(),
+            now: ground.clock.now(),
             address,
-            country: service.regions.country(address),
-            origin: origin(&service.config.listen, parts)?,
+            country: ground.regions.country(address),
+            origin: origin(&ground.config.listen, parts)?,
             headers: parts.headers.clone(),
         })
     }

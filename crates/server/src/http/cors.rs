@@ -2,7 +2,7 @@
 //! because players attach credentials; preflights are cached; what a player needs to read is
 //! exposed).
 
-use crate::service::Service;
+use crate::ground::Ground;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -23,12 +23,12 @@ const VARY: HeaderValue = HeaderValue::from_static(
 /// Answers preflights and lets listed origins read answers. An origin that is not listed gets
 /// no header that would let its page read anything.
 pub async fn allow_listed(
-    State(service): State<Arc<Service>>,
+    State(ground): State<Arc<Ground>>,
     request: Request,
     next: Next,
 ) -> Response {
     let origin = request.headers().get(header::ORIGIN).filter(|origin| {
-        service
+        ground
             .config
             .cors
             .allowed_origins

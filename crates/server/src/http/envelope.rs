@@ -1,7 +1,7 @@
 //! What every answer is wrapped in: its correlation id, its problem document, its headers.
 
+use crate::ground::Ground;
 use crate::http::problem::{Problem, Refusal};
-use crate::service::Service;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
@@ -15,12 +15,8 @@ pub const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 /// Gives the request an id, writes the problem document of a refusal, logs it once.
 ///
 /// The path is not logged: it may hold a pass, and the query a token.
-pub async fn seal(
-    State(service): State<Arc<Service>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let correlation = service.entropy.with(CorrelationId::random);
+pub async fn seal(State(ground): State<Arc<Ground>>, mut request: Request, next: Next) -> Response {
+    let correlation = ground.entropy.with(CorrelationId::random);
     request.extensions_mut().insert(correlation);
     let method = request.method().clone();
     let mut response = next.run(request).await;
@@ -37,7 +33,7 @@ pub async fn seal(
         }
     }
     let is_tls =
-        service.config.listen.tls_certificate.is_some() || service.config.listen.behind_proxy;
+        ground.config.listen.tls_certificate.is_some() || ground.config.listen.behind_proxy;
     put_headers(response.headers_mut(), correlation, is_tls);
     response
 }

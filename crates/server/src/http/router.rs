@@ -1,6 +1,5 @@
 //! Every route and its handler: extract, call one flow, encode.
 
-use crate::edge_routes::deliver;
 use crate::front::catalog::{self, Catalog, Me};
 use crate::front::license_proxy::{self, Credential};
 use crate::front::playback_token::{self, Playback};
@@ -47,8 +46,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::Method)
-        .layer(from_fn_with_state(Arc::clone(&service), cors::allow_listed))
-        .layer(from_fn_with_state(Arc::clone(&service), envelope::seal))
+        .layer(from_fn_with_state(Arc::clone(&service.ground), cors::allow_listed))
+        .layer(from_fn_with_state(Arc::clone(&service.ground), envelope::seal))
         .with_state(service)
 }
 
@@ -58,7 +57,7 @@ async fn sign_in(
     Json(credentials): Json<Credentials>,
 ) -> Result<impl IntoResponse, Refusal> {
     let token = sign_in::sign_in(&service, &caller, credentials).await?;
-    let cookie = cookies::session(&token, service.config.tokens.session_s);
+    let cookie = cookies::session(&token, service.ground.config.tokens.session_s);
     Ok(([(header::SET_COOKIE, cookie)], Answer(json!({ "token": token }))))
 }
 
@@ -82,7 +81,7 @@ async fn playback_token(
 ) -> Result<impl IntoResponse, Refusal> {
     let content_id = ContentId::parse(&content_id).map_err(|_| Refusal::NotFound)?;
     let playback: Playback = playback_token::playback_token(&service, &caller, &content_id).await?;
-    let lives_s = service.config.tokens.media_url_s;
+    let lives_s = service.ground.config.tokens.media_url_s;
     let cookie = cookies::pass(&content_id, &playback.pass, lives_s);
     Ok(([(header::SET_COOKIE, cookie)], Answer(playback)))
 }
@@ -154,7 +153,7 @@ async fn media(
     method: Method,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    deliver(&service, &caller, &method, &uri).await
+    service.delivery.deliver(&caller, &method, &uri).await
 }
 
 async fn ready(State(service): Shared) -> Result<&'static str, Refusal> {

@@ -197,7 +197,7 @@ fn pass_for(house: &House, edit: impl FnOnce(&mut EdgePass)) -> String {
         expires: house.clock.now().plus_s(60),
     };
     edit(&mut pass);
-    signed_url::sign(&house.service.edge_key, &pass)
+    signed_url::sign(&house.service.delivery.key, &pass)
 }
 
 async fn fetch(house: &House, pass: &str, object: &str) -> Reply {

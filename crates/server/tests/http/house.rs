@@ -133,7 +133,7 @@ impl House {
 
     /// Adds an account on a plan.
     pub async fn account(&self, name: &str, plan: &str) -> AccountId {
-        let entropy = &self.service.entropy;
+        let entropy = &self.service.ground.entropy;
         let account = model::Account {
             id: entropy.with(AccountId::random),
             name: name.to_owned(),
