@@ -1,10 +1,6 @@
 //! The audit's signed checkpoints, as an operator meets them (R037).
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic, and so may what it starts"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/binary.rs"]
 mod binary;

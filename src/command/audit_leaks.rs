@@ -1,4 +1,7 @@
-//! `audit-leaks`: one search over what ships, for what must not (R001, R008).
+//! `audit-leaks`: one search over what ships, and over what runs, for what must not be there
+//! (R001, R008).
+
+mod memory;
 
 use super::{Failure, Place, block_on};
 use crate::screen::Answer;
@@ -16,8 +19,11 @@ pub struct Arguments {
     /// Key file whose keys to search for, beside those of the data folder.
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
+    /// Running process whose memory to search for content keys; may be given more than once.
+    #[arg(long = "process", value_name = "PID")]
+    processes: Vec<u32>,
     /// Files and folders to search; folders with all that is in them.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "processes", value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
 
@@ -35,16 +41,24 @@ struct Finding {
 #[derive(Serialize)]
 struct Report {
     files: usize,
+    processes: usize,
     secrets: usize,
     findings: Vec<Finding>,
 }
 
 /// Searches; findings are a refusal.
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
-    let (secrets, own_files) = block_on(known_secrets(&arguments, place))?;
-    let count = secrets.len();
-    let search = LeakSearch::new(secrets).map_err(Failure::environment)?;
-    let mut report = Report { files: 0, secrets: count, findings: vec![] };
+    let Known { content_keys, service_secrets, own_files } =
+        block_on(known_secrets(&arguments, place))?;
+    let secrets = content_keys.len() + service_secrets.len();
+    let mut report = Report { files: 0, processes: 0, secrets, findings: vec![] };
+    // A process holds the secrets of its role; a content key is what only the vault may hold.
+    let search = LeakSearch::new(content_keys.clone()).map_err(Failure::environment)?;
+    for pid in &arguments.processes {
+        scan_process(*pid, &search, &mut report).map_err(Failure::Environment)?;
+    }
+    let every = content_keys.into_iter().chain(service_secrets);
+    let search = LeakSearch::new(every).map_err(Failure::environment)?;
     for path in &arguments.paths {
         scan(path, &search, &own_files, &mut report).map_err(Failure::Environment)?;
     }
@@ -55,24 +69,28 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
     }
 }
 
-/// The secrets to look for, and the files in which the service itself keeps them.
-async fn known_secrets(
-    arguments: &Arguments,
-    place: &Place,
-) -> Result<(Vec<NamedSecret>, Vec<PathBuf>), Failure> {
-    let mut secrets = vec![];
+/// What to look for.
+#[derive(Default)]
+struct Known {
+    content_keys: Vec<NamedSecret>,
+    service_secrets: Vec<NamedSecret>,
+    /// The files in which the service itself keeps its secrets.
+    own_files: Vec<PathBuf>,
+}
+
+async fn known_secrets(arguments: &Arguments, place: &Place) -> Result<Known, Failure> {
+    let mut known = Known::default();
     if let Some(path) = &arguments.keys {
         let text = std::fs::read(path).map_err(Failure::environment)?;
         let imported = keys::key_file::parse(&text).map_err(Failure::environment)?;
-        secrets.extend(imported.iter().map(|key| {
+        known.content_keys.extend(imported.iter().map(|key| {
             NamedSecret::content_key(format!("content key {}", key.key.kid), &key.key.key)
         }));
     }
-    let mut own_files = vec![];
     if place.has_data()? {
         let home = place.home().await?;
         let content_keys = home.vault.every_content_key().await.map_err(Failure::environment)?;
-        secrets.extend(
+        known.content_keys.extend(
             content_keys
                 .iter()
                 .map(|key| NamedSecret::content_key(format!("content key {}", key.kid), &key.key)),
@@ -80,11 +98,25 @@ async fn known_secrets(
         for file in home.secret_files().map_err(Failure::environment)? {
             let secret = std::fs::read(&file).map_err(Failure::environment)?;
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            secrets.push(NamedSecret::service_secret(format!("service secret {name}"), &secret));
-            own_files.push(file);
+            let secret = NamedSecret::service_secret(format!("service secret {name}"), &secret);
+            known.service_secrets.push(secret);
+            known.own_files.push(file);
         }
     }
-    Ok((secrets, own_files))
+    Ok(known)
+}
+
+/// Searches the memory of a process.
+fn scan_process(pid: u32, search: &LeakSearch, report: &mut Report) -> anyhow::Result<()> {
+    let searched = memory::search(pid, search)?;
+    report.processes += 1;
+    report.findings.extend(searched.leaks.into_iter().map(|leak| Finding {
+        path: PathBuf::from(format!("/proc/{pid}/mem")),
+        offset_bytes: leak.offset_bytes,
+        what: leak.label,
+        form: leak.form.name(),
+    }));
+    Ok(())
 }
 
 /// Searches a file, or all files of a folder; never follows a link.
@@ -180,7 +212,8 @@ fn sentences(report: &Report) -> String {
             finding.form
         );
     }
-    text + &format!("{} files searched for {} secrets\n", report.files, report.secrets)
+    let Report { files, processes, secrets, .. } = report;
+    text + &format!("{files} files and {processes} processes searched for {secrets} secrets\n")
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use crate::binary::strongroom;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A running service; ends with the value.
 pub struct Service {
-    child: Child,
+    /// The process.
+    pub child: Child,
     /// Where it listens: `http://127.0.0.1:PORT`.
     pub url: String,
 }
@@ -17,9 +18,19 @@ impl Service {
     /// Starts `serve` on a free port, logging at debug level, and waits until it says that it
     /// is ready.
     pub fn start(data: &Path, log: &Path) -> Self {
+        Self::start_role("all", data, log)
+    }
+
+    /// Starts one role.
+    pub fn start_role(role: &str, data: &Path, log: &Path) -> Self {
+        Self::start_with(&mut strongroom(data), role, log)
+    }
+
+    /// Starts one role by a command whose settings are there already.
+    pub fn start_with(command: &mut Command, role: &str, log: &Path) -> Self {
         let errors = std::fs::File::create(log).expect("the log can be created");
-        let mut child = strongroom(data)
-            .args(["serve", "--listen", "127.0.0.1:0"])
+        let mut child = command
+            .args(["serve", "--role", role, "--listen", "127.0.0.1:0"])
             .env("STRONGROOM_LOG", "debug")
             .stdout(Stdio::piped())
             .stderr(errors)

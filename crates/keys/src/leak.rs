@@ -59,6 +59,7 @@ impl std::fmt::Debug for LeakSearch {
 }
 
 /// A secret to search for, under the name a report may show.
+#[derive(Clone)]
 pub struct NamedSecret {
     label: String,
     writings: Vec<(LeakForm, Vec<u8>)>,
