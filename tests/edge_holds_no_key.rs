@@ -43,8 +43,8 @@ fn an_edge_that_delivered_everything_holds_no_content_key() {
     let account: Value = serde_json::from_str(&account).unwrap();
     let password = account["password"].as_str().unwrap();
 
-    let whole = Service::start(&data, &folder.path().join("serve.log"));
-    let edge = Service::start_role("edge", &data, &folder.path().join("edge.log"));
+    let whole = Service::start(&mut strongroom(&data), &folder.path().join("serve.log"));
+    let edge = Service::start_role("edge", &mut strongroom(&data), &folder.path().join("edge.log"));
     let bearer = whole.sign_in("viewer", password);
     let token = whole.ask("GET", "/api/v1/playback/token/film", &[&bearer], b"").json();
     let mpd = token["manifest"]["dash"].as_str().unwrap().strip_prefix(&whole.url).unwrap();
@@ -76,7 +76,7 @@ fn a_key_planted_in_the_memory_of_an_edge_is_found() {
     done(strongroom(&data).args(["keys", "import"]).arg(&keys));
     // The environment of a process is part of its memory.
     let log = folder.path().join("edge.log");
-    let edge = Service::start_with(strongroom(&data).env("PLANTED", KEY), "edge", &log);
+    let edge = Service::start_role("edge", strongroom(&data).env("PLANTED", KEY), &log);
     let found = search(&data, edge.child.id());
     assert_eq!(found.status.code(), Some(1), "{}", said(&found));
     let report: Value = serde_json::from_slice(&found.stdout).unwrap();

@@ -30,7 +30,7 @@ fn a_deleted_key_row_is_missed_by_the_next_license() {
     let account = done(strongroom(&data).args(["--json", "account", "add", "viewer"]));
     let account: serde_json::Value = serde_json::from_str(&account).unwrap();
     let log = folder.path().join("serve.log");
-    let service = Service::start(&data, &log);
+    let service = Service::start(&mut strongroom(&data), &log);
     let bearer = service.sign_in("viewer", account["password"].as_str().unwrap());
 
     let kid = sound_key(&data);

@@ -34,7 +34,7 @@ fn an_imported_key_is_licensed_to_an_account_and_printed_by_no_command() {
     let account = done(strongroom(&data).args(["--json", "account", "add", "viewer"]));
     let account: serde_json::Value = serde_json::from_str(&account).unwrap();
 
-    let service = Service::start(&data, &folder.path().join("serve.log"));
+    let service = Service::start(&mut strongroom(&data), &folder.path().join("serve.log"));
     let bearer = service.sign_in("viewer", account["password"].as_str().unwrap());
     let titles = service.ask("GET", "/api/v1/titles", &[&bearer], b"").json();
     assert_eq!(titles["titles"][0]["state"], "external", "its media is elsewhere");

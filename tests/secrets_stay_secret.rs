@@ -40,7 +40,7 @@ fn a_key_is_found_in_clearkey_answers_and_nowhere_else() {
     let account = done(strongroom(&data).args(["--json", "account", "add", "viewer"]));
     let account: serde_json::Value = serde_json::from_str(&account).unwrap();
 
-    let service = Service::start(&data, &bodies.join("serve.log"));
+    let service = Service::start(&mut strongroom(&data), &bodies.join("serve.log"));
     watch_once(&service, account["password"].as_str().unwrap(), &bodies, &licenses);
     drop(service);
 

@@ -1,6 +1,5 @@
 //! The running service, asked as a player would.
 
-use crate::binary::strongroom;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -15,21 +14,16 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts `serve` on a free port, logging at debug level, and waits until it says that it
-    /// is ready.
-    pub fn start(data: &Path, log: &Path) -> Self {
-        Self::start_role("all", data, log)
+    /// Starts `serve` of this binary on a free port, logging at debug level, and waits until it
+    /// says that it is ready.
+    pub fn start(binary: &mut Command, log: &Path) -> Self {
+        Self::start_role("all", binary, log)
     }
 
     /// Starts one role.
-    pub fn start_role(role: &str, data: &Path, log: &Path) -> Self {
-        Self::start_with(&mut strongroom(data), role, log)
-    }
-
-    /// Starts one role by a command whose settings are there already.
-    pub fn start_with(command: &mut Command, role: &str, log: &Path) -> Self {
+    pub fn start_role(role: &str, binary: &mut Command, log: &Path) -> Self {
         let errors = std::fs::File::create(log).expect("the log can be created");
-        let mut child = command
+        let mut child = binary
             .args(["serve", "--role", role, "--listen", "127.0.0.1:0"])
             .env("STRONGROOM_LOG", "debug")
             .stdout(Stdio::piped())
