@@ -118,7 +118,8 @@ impl Home {
         seed_default_plan(&store).await?;
         let path = config.media_folder();
         let objects = Folder::open(&path).map_err(|cause| HomeError::Folder { path, cause })?;
-        let vault = Vault::open(config, store.clone(), Arc::clone(&grant_key), &entropy).await?;
+        let vault =
+            Vault::open(config, store.clone(), Arc::clone(&grant_key), &clock, &entropy).await?;
         let config = config.clone();
         let vault = Arc::new(vault);
         Ok(Self { config, clock, entropy, secrets, store, objects, checkpoints, vault, grant_key })

@@ -3,9 +3,12 @@
 use super::ConfigError;
 use serde::Deserialize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Deadlines that a token may have, milliseconds. A license waits 800 ms for its root key.
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 50..=800;
+
+const DEFAULT_DEADLINE_MS: u64 = 700;
 
 /// What holds the root key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -66,12 +69,19 @@ impl Default for Pkcs11 {
             pin_file: None,
             pin_env: None,
             create: false,
-            deadline_ms: 700,
+            deadline_ms: DEFAULT_DEADLINE_MS,
         }
     }
 }
 
 impl Keys {
+    /// Longest wait for the root key's back end, all tries together.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        let token = self.pkcs11.as_ref().filter(|_| self.backend == Backend::Pkcs11);
+        Duration::from_millis(token.map_or(DEFAULT_DEADLINE_MS, |token| token.deadline_ms))
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key, why| Err(ConfigError::Refused { key, why });
         let token = match (self.backend, &self.pkcs11) {

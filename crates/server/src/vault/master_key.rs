@@ -1,9 +1,12 @@
 //! The root key as the settings name it.
 
+use super::kms_guard::KmsGuard;
 #[cfg(feature = "hsm")]
 use super::token_key::{self, TokenRefused};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::keys::Backend;
+use crate::entropy::EntropySource;
 use keys::kms::{FileKms, Kms, MasterKeyError, Passphrase, Sealing};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,11 +42,20 @@ pub enum MasterKeyRefused {
     NoTokens,
 }
 
-/// Opens the root key that the settings choose; makes it where there is none and that is
-/// allowed.
+/// Opens the root key that the settings choose, behind its guard; makes it where there is none
+/// and that is allowed.
 ///
 /// Errors: [`MasterKeyRefused`].
-pub async fn open_or_make(config: &Config) -> Result<Arc<dyn Kms>, MasterKeyRefused> {
+pub async fn open_or_make(
+    config: &Config,
+    clock: &Clock,
+    entropy: &EntropySource,
+) -> Result<Arc<dyn Kms>, MasterKeyRefused> {
+    let kms = open_or_make_bare(config).await?;
+    Ok(Arc::new(KmsGuard::new(kms, config.keys.deadline(), clock.clone(), entropy.clone())))
+}
+
+async fn open_or_make_bare(config: &Config) -> Result<Arc<dyn Kms>, MasterKeyRefused> {
     match config.keys.backend {
         Backend::File => Ok(Arc::new(open_or_make_in_file(config).await?)),
         #[cfg(feature = "hsm")]

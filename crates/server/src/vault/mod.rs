@@ -8,6 +8,7 @@ mod checkpoint;
 mod folder_output;
 mod kek_cache;
 mod key_service;
+mod kms_guard;
 mod kms_watch;
 mod license;
 mod master_key;
@@ -33,6 +34,7 @@ pub use token_key::TokenRefused;
 use audit_writer::AuditWriter;
 use key_service::KeyService;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::EntropySource;
 use crate::secrets::{self, SecretError};
@@ -84,10 +86,11 @@ impl Vault {
         config: &Config,
         store: Store,
         grant_key: Arc<GrantKey>,
+        clock: &Clock,
         entropy: &EntropySource,
     ) -> Result<Self, VaultError> {
         let fingerprint = secrets::load_or_make(&config.secrets_folder(), "fingerprint", entropy)?;
-        let kms = master_key::open_or_make(config).await?;
+        let kms = master_key::open_or_make(config, clock, entropy).await?;
         tracing::info!(root_key = kms.name(), "the root key is open");
         Ok(Self::new(store, grant_key, kms, &fingerprint, entropy))
     }
