@@ -7,6 +7,8 @@
     reason = "a helper of tests may panic"
 )]
 
+#[path = "../support/binary.rs"]
+mod binary;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/protected_track.rs"]
@@ -17,6 +19,7 @@ mod clip;
 mod decrypting;
 mod h264_clips;
 mod hevc_clips;
+mod inspecting;
 mod keys;
 mod open_clips;
 mod packaged;

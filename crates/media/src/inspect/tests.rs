@@ -152,7 +152,7 @@ fn coverage_is_counted_with_and_without_the_init() {
         let track = &media.tracks[0];
         assert_eq!((track.samples, track.sample_bytes), (2, 150));
         assert_eq!((track.protected_samples, track.protected_bytes), (1, 96));
-        assert_eq!(track.protected_percent(), (64, 0));
+        assert_eq!(track.protected_percent.to_string(), "64.00");
     };
     check(&[init(Scheme::Cenc), fragment(8, GOOD, 1)].concat());
     check(&[init(Scheme::Cbcs), fragment(0, GOOD, 1)].concat());

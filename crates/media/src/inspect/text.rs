@@ -40,11 +40,14 @@ fn media_text(f: &mut Formatter<'_>, media: &MediaReport) -> Result {
         }
         write_kids(f, &track.kids)?;
         if track.samples > 0 {
-            let (percent, hundredths) = track.protected_percent();
             write!(
                 f,
-                ", {} of {} samples protected, {} of {} bytes ({percent}.{hundredths:02} %)",
-                track.protected_samples, track.samples, track.protected_bytes, track.sample_bytes
+                ", {} of {} samples protected, {} of {} bytes ({} %)",
+                track.protected_samples,
+                track.samples,
+                track.protected_bytes,
+                track.sample_bytes,
+                track.protected_percent
             )?;
         }
         writeln!(f)?;

@@ -3,8 +3,9 @@
 use super::fields::{BoxDetail, KeySettings};
 use crate::bmff::{BoxError, Fields, FourCc};
 use model::KeyId;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
 
 /// Most tracks of one file.
 const MAX_TRACKS: usize = 256;
@@ -36,6 +37,8 @@ pub struct TrackReport {
     pub protected_samples: u64,
     /// Bytes in protected parts; under a pattern only some of their blocks are encrypted.
     pub protected_bytes: u64,
+    /// The same of a hundred.
+    pub protected_percent: Percent,
     #[serde(skip)]
     entries: Vec<Option<KeySettings>>,
     /// Sample entry, counted from 1, and sample size where a fragment does not say them.
@@ -43,14 +46,26 @@ pub struct TrackReport {
     defaults: (u32, u32),
 }
 
-impl TrackReport {
-    /// Protected bytes of a hundred, in hundredths.
-    #[must_use]
-    pub fn protected_percent(&self) -> (u64, u64) {
-        let hundredths =
-            u128::from(self.protected_bytes) * 10_000 / u128::from(self.sample_bytes.max(1));
-        let hundredths = u64::try_from(hundredths).unwrap_or(u64::MAX);
-        (hundredths / 100, hundredths % 100)
+/// A share of a hundred, in whole hundredths, rounded down: 100 is said of nothing less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Percent(u64);
+
+impl Percent {
+    fn of(part: u64, whole: u64) -> Self {
+        let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
+        Self(u64::try_from(hundredths).unwrap_or(u64::MAX))
+    }
+}
+
+impl Display for Percent {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
+impl Serialize for Percent {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(self.0 as f64 / 100.0)
     }
 }
 
@@ -280,11 +295,16 @@ impl Tracks {
         let settings = fragment.entry.checked_sub(1).and_then(|at| track.entries.get(at));
         let settings = settings.and_then(Option::as_ref).filter(|settings| settings.is_protected);
         let is_constant = settings.is_some_and(|settings| settings.iv_size == 0);
+        let takes_blocks = match track.scheme.as_deref() {
+            Some(scheme) => matches!(scheme, "cbcs" | "cbc1"),
+            // A media segment does not say it; only `cbcs` has constant IVs.
+            None => is_constant,
+        };
         let protected = match &fragment.senc {
-            Some(senc) => protected_bytes(senc, settings, &fragment.sizes),
+            Some(senc) => protected_bytes(senc, settings, takes_blocks, &fragment.sizes),
             // Whole samples under a constant IV need no `senc`.
             None if is_constant => {
-                Ok(fragment.sizes.iter().map(|size| whole(*size, true)).collect())
+                Ok(fragment.sizes.iter().map(|size| whole(*size, takes_blocks)).collect())
             }
             None if settings.is_some() => Err("no `senc` for encrypted samples".to_owned()),
             None => return None,
@@ -309,13 +329,17 @@ impl Tracks {
     }
 
     pub(super) fn reports(self) -> Vec<TrackReport> {
-        self.tracks.into_values().collect()
+        let measured = |mut track: TrackReport| {
+            track.protected_percent = Percent::of(track.protected_bytes, track.sample_bytes);
+            track
+        };
+        self.tracks.into_values().map(measured).collect()
     }
 }
 
-/// What of a whole protected sample is encrypted: in `cbcs` only whole blocks.
-fn whole(size: u32, is_constant: bool) -> u64 {
-    u64::from(if is_constant { size & !15 } else { size })
+/// What of a whole protected sample is encrypted: in CBC only whole blocks.
+fn whole(size: u32, takes_blocks: bool) -> u64 {
+    u64::from(if takes_blocks { size & !15 } else { size })
 }
 
 /// Protected bytes of each sample, by a `senc` body (ISO/IEC 23001-7, 7.2).
@@ -324,6 +348,7 @@ fn whole(size: u32, is_constant: bool) -> u64 {
 fn protected_bytes(
     senc: &[u8],
     settings: Option<&KeySettings>,
+    takes_blocks: bool,
     sizes: &[u32],
 ) -> Result<Vec<u64>, String> {
     let lengths: &[u8] = match settings {
@@ -337,7 +362,7 @@ fn protected_bytes(
         return Err(format!("`senc` tells of {told} samples where the fragment has {there}"));
     }
     let of_sample = |(at, (entry, size)): (usize, (&Option<Sums>, &u32))| match entry {
-        None => Ok(whole(*size, iv_size == 0)),
+        None => Ok(whole(*size, takes_blocks || iv_size == 0)),
         Some(sums) if sums.clear + sums.protected == u64::from(*size) => Ok(sums.protected),
         Some(sums) => Err(format!(
             "`senc` covers {} bytes of sample {}, which has {size}",
