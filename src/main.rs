@@ -6,8 +6,15 @@ mod screen;
 
 use clap::Parser as _;
 use command::Command;
+use std::alloc::System;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes memory when it is given back. Our own types wipe themselves; a license that leaves by a
+/// connection also lies in buffers of libraries, which do not.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let line = command::Line::parse();

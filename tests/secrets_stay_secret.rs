@@ -42,6 +42,10 @@ fn a_key_is_found_in_clearkey_answers_and_nowhere_else() {
 
     let service = Service::start(&mut strongroom(&data), &bodies.join("serve.log"));
     watch_once(&service, account["password"].as_str().unwrap(), &bodies, &licenses);
+    // Keys were unwrapped, written into answers and sent; what held them is wiped by now.
+    let pid = service.child.id().to_string();
+    let memory = strongroom(&data).args(["audit-leaks", "--process", &pid]).output().unwrap();
+    assert_eq!(memory.status.code(), Some(0), "{}", said(&memory));
     drop(service);
 
     let search =
