@@ -263,6 +263,20 @@ async fn a_manifest_shows_one_scheme_and_the_classes_of_the_session() {
     above.assert_refused(404, "not_found");
 }
 
+/// R012: one encrypted set serves every system of a scheme.
+#[tokio::test]
+async fn every_system_gets_the_same_segments() {
+    let house = packaged().await;
+    for object in ["cbcs/video-360p/1.m4s", "cenc/video-360p/1.m4s"] {
+        for dialect in Dialect::ALL {
+            let pass = pass_for(&house, |pass| pass.dialect = dialect);
+            let segment = fetch(&house, &pass, object).await;
+            segment.assert_granted();
+            assert_eq!(segment.body, media_bytes(), "{object} as {dialect:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn key_frames_are_listed_for_the_classes_of_the_session() {
     let house = packaged().await;

@@ -3,6 +3,7 @@
 mod key_service;
 mod license;
 mod packaging;
+mod unique_keys;
 
 use super::Vault;
 use crate::entropy::EntropySource;
