@@ -1,9 +1,13 @@
 //! What a wrapped key is bound to: the AAD of its AES-GCM seal (R035).
 //!
 //! The store is not trusted. A row whose facts were changed, or whose ciphertext was taken
-//! from another row, no longer opens.
+//! from another row, no longer opens. Of a row's facts two are left out: the fingerprint, which
+//! is recomputed when the key is opened, and the state, which must change while the KMS is away;
+//! whoever can write the state back can put back the whole old row, which no seal prevents.
 
-use model::{CategoryName, ContentId, KekVersion, KeyId, Scheme, TrackClass, WrappedKey};
+use model::{
+    CategoryName, ContentId, KekVersion, KeyId, Scheme, Timestamp, TrackClass, WrappedKey,
+};
 
 /// The facts a wrapped CEK is bound to.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,12 @@ pub struct KeyContext<'a> {
     pub period: Option<u32>,
     /// Version of the KEK.
     pub kek_version: KekVersion,
+    /// Version of the KEK that wrapped it first.
+    pub first_kek_version: KekVersion,
+    /// The IV that belongs to the key.
+    pub iv: Option<&'a [u8; 16]>,
+    /// When the key was made.
+    pub created: Timestamp,
 }
 
 impl<'a> KeyContext<'a> {
@@ -39,13 +49,16 @@ impl<'a> KeyContext<'a> {
             track_class: row.track_class,
             period: None,
             kek_version: row.kek_version,
+            first_kek_version: row.first_kek_version,
+            iv: row.iv.as_ref(),
+            created: row.created,
         }
     }
 
     /// Shape: a label, then each field in the order above as presence byte, length (4 bytes,
     /// big-endian) and bytes; so no two contexts have the same bytes.
     pub(crate) fn aad(&self) -> Vec<u8> {
-        let mut aad = b"strongroom cek 1".to_vec();
+        let mut aad = b"strongroom cek 2".to_vec();
         let period = self.period.map(u32::to_be_bytes);
         put(&mut aad, Some(self.tenant.as_bytes()));
         put(&mut aad, Some(self.category.as_str().as_bytes()));
@@ -55,6 +68,9 @@ impl<'a> KeyContext<'a> {
         put(&mut aad, self.track_class.map(|class| class.name().as_bytes()));
         put(&mut aad, period.as_ref().map(|period| period.as_slice()));
         put(&mut aad, Some(&self.kek_version.0.to_be_bytes()));
+        put(&mut aad, Some(&self.first_kek_version.0.to_be_bytes()));
+        put(&mut aad, self.iv.map(|iv| iv.as_slice()));
+        put(&mut aad, Some(&self.created.0.to_be_bytes()));
         aad
     }
 }

@@ -90,7 +90,7 @@ pub struct UnwrapError;
 mod tests {
     use super::*;
     use crate::SystemEntropy;
-    use model::{CategoryName, ContentId, KekVersion, KeyId, Scheme, TrackClass};
+    use model::{CategoryName, ContentId, KekVersion, KeyId, Scheme, Timestamp, TrackClass};
 
     struct Names {
         category: CategoryName,
@@ -114,6 +114,9 @@ mod tests {
             track_class: Some(TrackClass::Hd),
             period: None,
             kek_version: KekVersion(1),
+            first_kek_version: KekVersion(1),
+            iv: Some(&[3; 16]),
+            created: Timestamp(1),
         }
     }
 
@@ -147,6 +150,10 @@ mod tests {
             KeyContext { track_class: None, ..context(&own) },
             KeyContext { period: Some(0), ..context(&own) },
             KeyContext { kek_version: KekVersion(2), ..context(&own) },
+            KeyContext { first_kek_version: KekVersion(2), ..context(&own) },
+            KeyContext { iv: Some(&[4; 16]), ..context(&own) },
+            KeyContext { iv: None, ..context(&own) },
+            KeyContext { created: Timestamp(2), ..context(&own) },
         ];
         for other in others {
             assert_eq!(kek.unwrap(&wrapped, &other).unwrap_err(), UnwrapError, "{other:?}");

@@ -36,4 +36,4 @@ pub use scheme::Scheme;
 pub use time::Timestamp;
 pub use title::{Country, PlanAccess, RegionRule, Title, TitleState};
 pub use track::{TrackClass, TrackClasses};
-pub use wrapped_key::{KekVersion, KeyState, WrappedKey};
+pub use wrapped_key::{KekState, KekVersion, KeyState, WrappedKey};

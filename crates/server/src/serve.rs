@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,12 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     sweep(&service).await;
     tokio::spawn(raise_mark(Arc::clone(&service)));
     tokio::spawn(watch_root_key(Arc::clone(&service)));
+    if let Some(keys_per_s) = NonZeroU32::new(config.keys.rewrap_keys_per_s) {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move {
+            service.vault.rewrap_for_ever(keys_per_s, &service.ground.clock).await;
+        });
+    }
     tokio::spawn(sign_audit(Arc::clone(&service)));
     let ended = answer(config, router(Arc::clone(&service)), &config.url_file(), ready).await;
     sign_audit_once(&service).await;

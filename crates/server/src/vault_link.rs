@@ -10,6 +10,7 @@ use crate::vault::Vault;
 use model::{SecurityLevel, Timestamp, TrackClasses};
 use playback::GrantKey;
 use playback::grant::{GrantTerms, seal};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// A license and what may be said about it.
@@ -50,6 +51,9 @@ pub enum LicenseRefused {
     /// A key's row is missing.
     #[error("a key row is missing")]
     CekNotFound,
+    /// Every key that was asked for and may be had is compromised.
+    #[error("the keys are compromised")]
+    KeyCompromised,
     /// The root key cannot be reached.
     #[error("the KMS is not available")]
     KmsUnavailable,
@@ -80,6 +84,11 @@ impl VaultLink {
     /// Has the vault look at its root key.
     pub async fn look_at_root_key(&self, now: Timestamp) {
         self.vault.look_at_root_key(now).await;
+    }
+
+    /// Has the vault move keys to their newest KEK, until the process ends.
+    pub async fn rewrap_for_ever(&self, keys_per_s: NonZeroU32, clock: &Clock) {
+        self.vault.rewrap_for_ever(keys_per_s, clock).await;
     }
 
     /// Seals the terms and hands them over with the challenge they were made for.

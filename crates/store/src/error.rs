@@ -13,6 +13,9 @@ pub enum StoreError {
     /// The row that was named, or that this one refers to, is not there.
     #[error("the row referred to is not there")]
     Missing,
+    /// A key was to be wrapped by a KEK that is retired or compromised.
+    #[error("the KEK wraps nothing any more")]
+    Retired,
     /// A value that no row may hold.
     #[error("cannot be stored: {0}")]
     Invalid(&'static str),

@@ -14,12 +14,14 @@ mod out_folder;
 mod outbox;
 mod query;
 mod resume;
+mod rotation;
 mod schema;
 mod settings;
 mod sign_ins;
 mod spool;
 mod streams;
 mod titles;
+mod work_items;
 
 pub mod ephemeral;
 pub mod objects;
@@ -32,8 +34,10 @@ pub use error::StoreError;
 pub use keys::StoredKek;
 pub use out_folder::OutFolder;
 pub use outbox::OutboxRow;
+pub use rotation::{Destroyed, REWRAP_MAX, Rewrapped};
 pub use spool::Spool;
 pub use streams::{StartStream, StreamRow};
+pub use work_items::WorkItem;
 
 use database::Database;
 use std::path::Path;

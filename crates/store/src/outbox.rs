@@ -3,6 +3,7 @@
 use crate::database::{Durability, repeated};
 use crate::query::{Row, query};
 use crate::titles::{document, update_state};
+use crate::work_items::finish_repackaging;
 use crate::{PAGE_MAX, Store, StoreError};
 use model::{PackageId, PackagedEvent, Timestamp, TitleState};
 
@@ -47,6 +48,7 @@ impl Store {
             .bind(text.clone())
             .bind(now);
             open.run(insert).await?;
+            finish_repackaging(&mut open, event, now).await?;
             open.commit().await
         })
         .await

@@ -15,12 +15,20 @@ pub(crate) struct Migration {
 }
 
 /// Accounts, catalog, keys, streams, outbox.
-pub(crate) const ROWS: &[Migration] = &[Migration {
-    name: "rows/0001_first",
-    common: include_str!("../../../migrations/rows/0001_first.sql"),
-    sqlite: "",
-    postgres: "",
-}];
+pub(crate) const ROWS: &[Migration] = &[
+    Migration {
+        name: "rows/0001_first",
+        common: include_str!("../../../migrations/rows/0001_first.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
+        name: "rows/0002_rotation",
+        common: include_str!("../../../migrations/rows/0002_rotation.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+];
 
 /// The audit.
 pub(crate) const AUDIT: &[Migration] = &[Migration {

@@ -22,7 +22,7 @@ pub enum Backend {
 }
 
 /// Root key.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keys {
     /// What holds it.
@@ -35,6 +35,22 @@ pub struct Keys {
     pub allow_file_in_production: bool,
     /// The token of the back end `pkcs11`.
     pub pkcs11: Option<Pkcs11>,
+    /// Most keys a second that a running service moves to the newest KEK; 0: none, they wait
+    /// for `keys rewrap`.
+    pub rewrap_keys_per_s: u32,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            backend: Backend::default(),
+            master_file: None,
+            passphrase_file: None,
+            allow_file_in_production: false,
+            pkcs11: None,
+            rewrap_keys_per_s: 500,
+        }
+    }
 }
 
 /// A token and the root key in it.

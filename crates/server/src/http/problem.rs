@@ -206,8 +206,11 @@ const fn denial_status(denial: Denial) -> StatusCode {
 const fn license_parts(refused: LicenseRefused) -> (&'static str, StatusCode, &'static str) {
     use StatusCode as S;
     match refused {
-        LicenseRefused::Grant | LicenseRefused::Integrity => {
+        LicenseRefused::Grant => {
             ("internal", S::INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
+        }
+        LicenseRefused::Integrity => {
+            ("key_integrity", S::INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
         }
         LicenseRefused::Malformed => {
             ("malformed_request", S::BAD_REQUEST, "The player's request was not understood.")
@@ -224,7 +227,8 @@ const fn license_parts(refused: LicenseRefused) -> (&'static str, StatusCode, &'
         LicenseRefused::TokenReplayed => {
             ("token_replayed", S::UNAUTHORIZED, "This address was used before. Please try again.")
         }
-        LicenseRefused::CekNotFound => {
+        // To the viewer a key that nobody may have is one that is not there.
+        LicenseRefused::CekNotFound | LicenseRefused::KeyCompromised => {
             ("cek_not_found", S::NOT_FOUND, "This title cannot be played at the moment.")
         }
         LicenseRefused::KmsUnavailable => {

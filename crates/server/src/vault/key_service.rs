@@ -8,8 +8,8 @@ use keys::key_file::ImportedKey;
 use keys::kms::{Kms, KmsError};
 use keys::{ContentKey, FingerprintKey, Kek, KekContext, KeyContext, PackagingKey, PackagingKeys};
 use model::{
-    CategoryName, ContentId, KekVersion, KeyId, KeyState, Scheme, Timestamp, Title, TrackClass,
-    TrackClasses, WrappedKey,
+    CategoryName, ContentId, KekState, KekVersion, KeyId, KeyState, Scheme, Timestamp, Title,
+    TrackClass, TrackClasses, WrappedKey,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use store::{AuditEntry, Store, StoreError, StoredKek};
 use tokio::sync::Mutex;
 
 /// The one service whose keys these are; part of what each key is bound to.
-const TENANT: &str = "default";
+pub(super) const TENANT: &str = "default";
 /// Longest wait for the KMS: callers are told within a second (R173).
 const KMS_TIMEOUT: Duration = Duration::from_millis(800);
 
@@ -36,6 +36,18 @@ pub enum KeyServiceError {
     /// A KEK that rows name is not stored.
     #[error("a key's KEK is missing")]
     KekMissing,
+    /// No key was ever made in this category.
+    #[error("there is no category {0} with keys")]
+    CategoryUnknown(CategoryName),
+    /// The category's KEK has no such version.
+    #[error("category {0} has no KEK version {n}", n = .1.0)]
+    VersionUnknown(CategoryName, KekVersion),
+    /// Keys hang from the KEK, or it is in use.
+    #[error("KEK version {n} of {0} is still in use: rotate, rewrap, then destroy", n = .1.0)]
+    StillInUse(CategoryName, KekVersion),
+    /// No such key.
+    #[error("there is no key {0}")]
+    KidUnknown(KeyId),
     /// The KID belongs to another key, title or use.
     #[error("key {0} is known as another key, or for another title, class or scheme")]
     KidTaken(KeyId),
@@ -62,15 +74,15 @@ impl From<KmsError> for KeyServiceError {
 
 /// Makes, wraps, keeps and opens content keys.
 pub struct KeyService {
-    store: Store,
+    pub(super) store: Store,
     kms: Arc<dyn Kms>,
     fingerprints: FingerprintKey,
-    entropy: EntropySource,
-    audit: AuditWriter,
+    pub(super) entropy: EntropySource,
+    pub(super) audit: AuditWriter,
     opened: KekCache,
     watch: KmsWatch,
     /// Held while keys are made, so that requests for the same title make one set.
-    making: Mutex<()>,
+    pub(super) making: Mutex<()>,
 }
 
 /// What an import did.
@@ -173,8 +185,20 @@ impl KeyService {
         now: Timestamp,
     ) -> Result<ContentKey, KeyServiceError> {
         let kek = self.open_kek(&row.category, row.kek_version, now).await?;
-        kek.unwrap(&row.wrapped, &KeyContext::of_row(TENANT, row))
-            .map_err(|keys::UnwrapError| KeyServiceError::Integrity)
+        self.open_under(&kek, row)
+    }
+
+    /// Opens a key under its opened KEK. The fingerprint is the one fact of a row that its seal
+    /// does not hold, so it is compared.
+    pub(super) fn open_under(
+        &self,
+        kek: &Kek,
+        row: &WrappedKey,
+    ) -> Result<ContentKey, KeyServiceError> {
+        let key = kek
+            .unwrap(&row.wrapped, &KeyContext::of_row(TENANT, row))
+            .map_err(|keys::UnwrapError| KeyServiceError::Integrity)?;
+        self.is_key_of(row, &key).then_some(key).ok_or(KeyServiceError::Integrity)
     }
 
     /// Whether `key` is the key of this row.
@@ -239,6 +263,7 @@ impl KeyService {
             scheme: key.scheme,
             category: title.category.clone(),
             kek_version,
+            first_kek_version: kek_version,
             wrapped: vec![],
             iv: key.iv,
             fingerprint: key.key.fingerprint(&self.fingerprints),
@@ -273,40 +298,52 @@ impl KeyService {
 
     /// The KEK that wraps a category's new keys; made when there is none, or only a
     /// compromised one.
-    async fn newest_kek(
+    pub(super) async fn newest_kek(
         &self,
         category: &CategoryName,
         now: Timestamp,
     ) -> Result<(KekVersion, Arc<Kek>), KeyServiceError> {
-        let newest = self.store.newest_kek(category).await?;
-        let next = match newest {
-            Some(kek) if kek.state == KeyState::Active => {
-                return Ok((kek.version, self.open_kek(category, kek.version, now).await?));
-            }
-            Some(kek) => KekVersion(kek.version.0.saturating_add(1)),
-            None => KekVersion(1),
+        let version = match self.store.newest_kek(category).await? {
+            Some(kek) if kek.state == KekState::Active => kek.version,
+            Some(kek) => self.make_kek_after(category, kek.version, now).await?,
+            None => self.make_kek_after(category, KekVersion(0), now).await?,
         };
+        Ok((version, self.open_kek(category, version, now).await?))
+    }
+
+    /// Makes the version that follows `last`. Of several processes at once one makes it, and
+    /// all get that one.
+    pub(super) async fn make_kek_after(
+        &self,
+        category: &CategoryName,
+        last: KekVersion,
+        now: Timestamp,
+    ) -> Result<KekVersion, KeyServiceError> {
+        let version = KekVersion(last.0.saturating_add(1));
         let kek = self.entropy.with(Kek::generate);
-        let context = KekContext { tenant: TENANT, category, version: next };
+        let context = KekContext { tenant: TENANT, category, version };
         let wrapped = within(self.kms.wrap(&kek, &context)).await?;
         let stored = StoredKek {
             category: category.clone(),
-            version: next,
+            version,
             wrapped,
-            state: KeyState::Active,
+            state: KekState::Active,
             created: now,
         };
-        let detail = format!("category {category} version {} kms {}", next.0, self.kms.name());
-        self.audit.append(vec![vault_entry("kek.generated", detail, now)]).await?;
+        let detail = format!("category {category} version {} kms {}", version.0, self.kms.name());
+        self.audit.append(vec![vault_entry("kek.generated", detail.clone(), now)]).await?;
         match self.store.insert_kek(&stored).await {
+            Ok(()) => {}
             // Another process was first: its KEK is the one to use, this one was never used.
-            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(StoreError::Conflict) => {
+                self.audit.append(vec![vault_entry("kek.discarded", detail, now)]).await?;
+            }
             Err(error) => return Err(error.into()),
         }
-        Ok((next, self.open_kek(category, next, now).await?))
+        Ok(version)
     }
 
-    async fn open_kek(
+    pub(super) async fn open_kek(
         &self,
         category: &CategoryName,
         version: KekVersion,
@@ -336,7 +373,9 @@ impl KeyService {
         now: Timestamp,
     ) -> Result<Kek, KeyServiceError> {
         let version = *version;
-        let stored = self.store.kek(category, version).await?.ok_or(KeyServiceError::KekMissing)?;
+        let stored = self.store.kek(category, version).await?;
+        let stored = stored.filter(|kek| !kek.wrapped.is_empty());
+        let stored = stored.ok_or(KeyServiceError::KekMissing)?;
         let context = KekContext { tenant: TENANT, category, version };
         #[expect(clippy::disallowed_methods, reason = "the vault opens KEKs to open its CEKs")]
         let opening = self.kms.unwrap(&stored.wrapped, &context);
@@ -367,7 +406,7 @@ fn is_same(known: &WrappedKey, row: &WrappedKey) -> bool {
     public(known) == public(row) && known.fingerprint == row.fingerprint
 }
 
-fn entry(
+pub(super) fn entry(
     action: &'static str,
     content_id: &ContentId,
     kid: Option<KeyId>,
@@ -377,7 +416,7 @@ fn entry(
     AuditEntry { content_id: Some(content_id.clone()), kid, ..vault_entry(action, detail, now) }
 }
 
-fn vault_entry(action: &'static str, detail: String, now: Timestamp) -> AuditEntry {
+pub(super) fn vault_entry(action: &'static str, detail: String, now: Timestamp) -> AuditEntry {
     AuditEntry {
         at: now,
         actor: "vault".to_owned(),

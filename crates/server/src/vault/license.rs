@@ -45,7 +45,8 @@ impl Vault {
         // 5 Of the rows asked for, keep those that the level may have.
         let (level, allowed) = (SecurityLevel::L3, terms.policy.clearkey_track_classes());
         let mut rows = self.rows_of(terms, parsed.kids()).await?;
-        rows.retain(|row| row.state == KeyState::Active && may_have(allowed, row));
+        rows.retain(|row| may_have(allowed, row));
+        withhold_compromised(&mut rows)?;
         // 6 Claim each KID of the playback token.
         let claims = self.claim(terms, &rows, now)?;
         // 7 Open the keys.
@@ -146,6 +147,18 @@ impl Vault {
     }
 }
 
+/// A compromised key is withheld, like one above the level, so that other tracks still play.
+/// When nothing else was asked for, the title cannot be played and the viewer is told so.
+fn withhold_compromised(rows: &mut Vec<WrappedKey>) -> Result<(), LicenseRefused> {
+    let asked = rows.len();
+    rows.retain(|row| row.state == KeyState::Active);
+    if rows.is_empty() && asked > 0 {
+        metrics::counter!("strongroom_compromised_keys_refused_total").increment(1);
+        return Err(LicenseRefused::KeyCompromised);
+    }
+    Ok(())
+}
+
 /// The classes a key opens: an imported one without a class may open any.
 fn classes_of(row: &WrappedKey) -> TrackClasses {
     row.track_class
@@ -183,7 +196,7 @@ fn audit_entry(
     }
 }
 
-fn count_alert(alert: &'static str) {
+pub(super) fn count_alert(alert: &'static str) {
     metrics::counter!("strongroom_alerts_total", "alert" => alert).increment(1);
 }
 
@@ -205,6 +218,10 @@ impl From<&KeyServiceError> for LicenseRefused {
             KeyServiceError::Store(StoreError::Corrupt(_))
             | KeyServiceError::Integrity
             | KeyServiceError::KekMissing
+            | KeyServiceError::CategoryUnknown(_)
+            | KeyServiceError::VersionUnknown(..)
+            | KeyServiceError::StillInUse(..)
+            | KeyServiceError::KidUnknown(_)
             | KeyServiceError::KidTaken(_)
             | KeyServiceError::KeyReused(_) => Self::Integrity,
             KeyServiceError::Store(_) => Self::StoreUnavailable,

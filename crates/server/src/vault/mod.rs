@@ -13,6 +13,8 @@ mod kms_watch;
 mod license;
 mod master_key;
 mod packaging;
+mod rewrap;
+mod rotation;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
 pub use master_key::MasterKeyRefused;
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
+pub use rewrap::{KekStatus, RewrapReport};
 pub use source::{FileInput, Source};
 pub use thumbnails::ThumbnailError;
 #[cfg(feature = "hsm")]

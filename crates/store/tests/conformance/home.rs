@@ -2,9 +2,9 @@
 
 use crate::postgres;
 use model::{
-    Account, AccountId, CategoryName, ContentId, KekVersion, KeyId, KeyState, PackageId, Plan,
-    PlanAccess, PlanName, RegionRule, Subscription, Timestamp, Title, TitlePolicy, TitleState,
-    WrappedKey,
+    Account, AccountId, CategoryName, ContentId, KekState, KekVersion, KeyId, KeyState, PackageId,
+    Plan, PlanAccess, PlanName, RegionRule, Subscription, Timestamp, Title, TitlePolicy,
+    TitleState, WrappedKey,
 };
 use sqlx::{Connection as _, Executor as _};
 use store::{Store, StoredKek};
@@ -112,7 +112,7 @@ pub fn kek(version: u32) -> StoredKek {
         category: category("film"),
         version: KekVersion(version),
         wrapped: version.to_be_bytes().repeat(15),
-        state: KeyState::Active,
+        state: KekState::Active,
         created: NOW,
     }
 }
@@ -125,6 +125,7 @@ pub fn key(number: u8) -> WrappedKey {
         scheme: Some(model::Scheme::Cbcs),
         category: category("film"),
         kek_version: KekVersion(1),
+        first_kek_version: KekVersion(1),
         wrapped: vec![number; 45],
         iv: Some([number; 16]),
         fingerprint: [number; 32],

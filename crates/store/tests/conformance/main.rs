@@ -11,6 +11,8 @@ mod postgres;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod streams;
@@ -52,6 +54,13 @@ on_both_databases! {
     rows::the_boot_mark_never_falls,
     rows::text_with_a_nul_is_refused,
     rows::the_end_of_time_is_a_time,
+    rotation::a_key_moves_once_and_only_as_it_was_read,
+    rotation::keys_under_a_kek_come_in_pages,
+    rotation::parallel_rewraps_move_each_key_once,
+    rotation::a_kek_ends_when_nothing_hangs_from_it,
+    rotation::no_key_arrives_under_a_retired_kek,
+    rotation::a_compromised_kek_exposes_every_key_it_ever_wrapped,
+    rotation::a_title_waits_to_be_packaged_until_a_clean_package,
     streams::twenty_parallel_starts_on_two_slots_grant_two,
     streams::two_hundred_parallel_starts_grant_exactly_the_plan,
     streams::parallel_starts_of_one_device_and_title_share_a_slot,

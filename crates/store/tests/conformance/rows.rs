@@ -191,7 +191,7 @@ pub async fn a_resume_point_is_replaced(home: &Home) {
     assert!(matches!(refused, Err(StoreError::Missing)), "{refused:?}");
 }
 
-fn event(number: u8, name: &str) -> PackagedEvent {
+pub fn event(number: u8, name: &str) -> PackagedEvent {
     PackagedEvent {
         event: PackagedEvent::EVENT.to_owned(),
         version: PackagedEvent::VERSION,

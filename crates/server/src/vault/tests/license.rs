@@ -263,7 +263,7 @@ async fn rewritten_rows_give_no_license() {
 }
 
 #[tokio::test]
-async fn a_compromised_key_leaves_in_no_license() {
+async fn a_compromised_key_leaves_in_no_license_and_alone_is_not_found() {
     let house = house().await;
     let marked = house
         .rewritten(|rows| {
@@ -276,6 +276,10 @@ async fn a_compromised_key_leaves_in_no_license() {
         .await;
     let reply = ask(&marked, &marked.vault(), &challenge(&[AUDIO, SD], 0)).await;
     assert_eq!(carried(&reply), [AUDIO]);
+    let alone = ask(&marked, &marked.vault(), &challenge(&[SD], 0)).await;
+    assert_refused(alone, LicenseRefused::KeyCompromised);
+    let above = ask(&marked, &marked.vault(), &challenge(&[HD], 0)).await;
+    assert!(carried(&above).is_empty(), "withheld by its level, as before");
 }
 
 #[tokio::test]
