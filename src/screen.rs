@@ -43,6 +43,18 @@ pub fn byte_bar(what: &str, total_bytes: u64) -> ProgressBar {
     bar
 }
 
+/// A bar over a number of things; silent when standard error is not a terminal.
+pub fn count_bar(what: &str, total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    bar.set_style(
+        ProgressStyle::with_template("{prefix:>10} [{bar:32}] {pos}/{len}  {per_sec}  {eta}")
+            .expect("the template is a constant")
+            .progress_chars("=> "),
+    );
+    bar.set_prefix(what.to_owned());
+    bar
+}
+
 /// A bar over a length of media, in milliseconds; 0 is a length that is not known.
 pub fn time_bar(what: &str, total_ms: u64) -> ProgressBar {
     let total_ms = Some(total_ms).filter(|total| *total > 0);

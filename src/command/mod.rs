@@ -53,7 +53,7 @@ pub enum Command {
     Inspect(inspect::Arguments),
     /// Run the service.
     Serve(serve::Arguments),
-    /// List, show, import keys; verify the audit chain. Never prints a key.
+    /// List, show, import, rotate, rewrap and block keys; verify the audit. Never prints a key.
     #[command(subcommand)]
     Keys(keys::Arguments),
     /// Add and change accounts.
