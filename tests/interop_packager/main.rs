@@ -21,6 +21,7 @@ mod h264_clips;
 mod hevc_clips;
 mod inspecting;
 mod keys;
+mod ladder_codecs;
 mod open_clips;
 mod packaged;
 mod storing;
