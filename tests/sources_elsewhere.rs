@@ -67,6 +67,37 @@ fn a_package_is_the_same_wherever_its_source_was() {
 }
 
 #[test]
+fn thumbnails_are_the_same_wherever_their_source_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let Some(clip) = clip(folder.path(), "320x180", 8, "-b:v 2M -minrate 2M") else { return };
+    let bytes = std::fs::read(&clip).unwrap();
+    let make = |name: &str| {
+        let mut command = package(folder.path());
+        command.arg("--thumbnails=160x90@2").arg("--out").arg(at(name));
+        command
+    };
+    done(make("file").arg(&clip));
+    let expected = files(&at("file"));
+    assert!(expected.contains_key("images/thumbs-160/1.jpg"), "{:?}", expected.keys());
+    let server = WebServer::start(bytes.clone(), Manner::Good);
+    done(make("web").arg(server.url("/film.mp4")));
+    assert!(files(&at("web")) == expected, "HTTP");
+
+    // Behind what tells the tracks, the source goes away while it is fetched for ffmpeg.
+    let server = WebServer::start(bytes.clone(), Manner::CutsAfter(bytes.len() * 3 / 4));
+    let refused = make("cut").arg(server.url("/film.mp4")).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("/film.mp4") && !at("cut").exists(), "{}", said(&refused));
+
+    let Some(bucket) = Bucket::start(folder.path()) else { return };
+    std::fs::copy(&clip, bucket.folder().join("film.mp4")).unwrap();
+    let mut command = make("bucket");
+    done(bucket.furnish(command.arg("s3://films/film.mp4")));
+    assert!(files(&at("bucket")) == expected, "S3");
+}
+
+#[test]
 fn a_file_is_inspected_wherever_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let Some(clip) = clip(folder.path(), "320x180", 2, "") else { return };

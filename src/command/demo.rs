@@ -17,7 +17,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 use server::Home;
 use server::operator::OperatorError;
-use server::vault::Job;
+use server::vault::{Job, Thumbnails};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
@@ -191,7 +191,11 @@ async fn bring_title(
         clear_lead_s: 0,
         descriptions: Vec::new(),
         ad_cues_ms: Vec::new(),
-        thumbnails: content::has_ffmpeg().then(TilesWanted::default),
+        thumbnails: content::has_ffmpeg().then(|| Thumbnails {
+            wanted: TilesWanted::default(),
+            spool: home.config.spool(),
+            patience: home.config.patience(),
+        }),
     };
     package_title(home, job).await.map(drop)
 }

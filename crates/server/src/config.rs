@@ -4,12 +4,14 @@
 
 pub mod keys;
 
+use crate::vault::Patience;
 use ipnet::IpNet;
 use keys::Keys;
 use model::Timestamp;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How strict the service is about its surroundings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
@@ -120,11 +122,19 @@ pub struct S3 {
 }
 
 /// What packaging uses.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Packaging {
     /// Folder for nameless temporary files; absent: the system's (`TMPDIR`).
     pub temporary: Option<PathBuf>,
+    /// How long ffmpeg may make no progress. The first picture of a large ladder takes minutes.
+    pub stalled_seconds: u32,
+}
+
+impl Default for Packaging {
+    fn default() -> Self {
+        Self { temporary: None, stalled_seconds: 300 }
+    }
 }
 
 impl Default for Config {
@@ -250,6 +260,9 @@ impl Config {
         if !(60..=30 * 86_400).contains(&self.tokens.session_s) {
             return refuse("tokens.session_s", "a sign-in lives a minute to 30 days");
         }
+        if !(1..=86_400).contains(&self.packaging.stalled_seconds) {
+            return refuse("packaging.stalled_seconds", "ffmpeg is waited for 1 second to a day");
+        }
         if self.listen.tls_certificate.is_some() != self.listen.tls_private_key.is_some() {
             return refuse("listen.tls_certificate", "a certificate and its key go together");
         }
@@ -317,6 +330,12 @@ impl Config {
     #[must_use]
     pub fn spool(&self) -> store::Spool {
         store::Spool::new(self.packaging.temporary.clone().unwrap_or_else(std::env::temp_dir))
+    }
+
+    /// How long another program may make no progress.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        Patience(Duration::from_secs(u64::from(self.packaging.stalled_seconds)))
     }
 
     /// Where the running service writes its address.

@@ -56,9 +56,9 @@ pub struct Arguments {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "auto",
-        value_parser = Thumbnails::parse
+        value_parser = Pictures::parse
     )]
-    pub(super) thumbnails: Option<Thumbnails>,
+    pub(super) thumbnails: Option<Pictures>,
     /// A part of the title begins here, at the next key frame, so that an advertisement can stand
     /// before it: a period in DASH, a date range in HLS. Seconds, such as 312.5.
     #[arg(long, value_name = "SECONDS", value_parser = milliseconds)]
@@ -136,14 +136,14 @@ pub(super) enum LadderCodec {
 
 /// Which thumbnails are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Thumbnails {
+pub(super) enum Pictures {
     /// None.
     Off,
     /// These.
     On(TilesWanted),
 }
 
-impl Thumbnails {
+impl Pictures {
     fn parse(text: &str) -> Result<Self, String> {
         const FORM: &str = "expected WIDTHxHEIGHT@SECONDS, such as 160x90@10, or auto, or off";
         match text {

@@ -6,7 +6,9 @@
 
 use super::arguments::LadderCodec;
 use crate::command::Failure;
-use crate::command::source::{Container, Ffmpeg, Job, Reading, Sources, VideoStream, open};
+use crate::command::source::{
+    Container, Ffmpeg, Job, Reading, Sources, VideoStream, blame_ffmpeg, open,
+};
 use crate::screen::time_bar;
 use anyhow::{Context as _, anyhow};
 use server::vault::Source;
@@ -104,11 +106,12 @@ pub fn encode(
 ) -> Result<Source, Failure> {
     let name = source.name();
     let refuse = |what: anyhow::Error| Failure::Refused(what.context(name.clone()));
-    let ffmpeg = Ffmpeg::find()?;
+    let blame = |what: anyhow::Error| blame_ffmpeg(what.context(name.clone()));
+    let ffmpeg = Ffmpeg::find(sources.patience())?;
     let container = Container::of(&mut *open(source)?)
         .ok_or_else(|| refuse(anyhow!("not MP4, MOV, MPEG-TS, Matroska, WebM, AVI or FLV")))?;
     let input = sources.local(source)?;
-    let reading = ffmpeg.read(&input, container).map_err(refuse)?;
+    let reading = ffmpeg.read(&input, container).map_err(blame)?;
     let video = reading.video.first().ok_or_else(|| refuse(anyhow!("it has no picture")))?;
     let sizes = ladder.sizes(video).map_err(|what| refuse(anyhow!(what)))?;
     let rate = frame_rate(video);
@@ -117,7 +120,7 @@ pub fn encode(
     let file = file.map_err(Failure::Environment)?;
     let bar = time_bar("encoding", reading.duration_ms);
     let job = Job { input: &input, container, from_ms: 0, output: &output, into: Some(&file) };
-    ffmpeg.run(&job, |done_ms| bar.set_position(done_ms)).map_err(refuse)?;
+    ffmpeg.run(&job, |done_ms| bar.set_position(done_ms)).map_err(blame)?;
     bar.finish_and_clear();
     let encoded = Source::Spooled { name: name.clone(), file: Arc::new(file) };
     sources.check_length(&encoded, reading.duration_ms)?;

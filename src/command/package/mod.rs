@@ -7,11 +7,11 @@ mod meter;
 
 pub use arguments::Arguments;
 
-use super::source::Sources;
+use super::source::{Sources, blame_io};
 use super::{Failure, Place, runtime};
 use crate::screen::Answer;
 use anyhow::{Context as _, anyhow};
-use arguments::Thumbnails;
+use arguments::Pictures;
 use keys::PackagingKeys;
 use media::package::TrackDescription;
 use meter::Meter;
@@ -19,7 +19,7 @@ use model::{ContentId, PackagedEvent};
 use server::Home;
 use server::clock::Clock;
 use server::vault::{
-    Job, OnProgress, PackagingError, Source, Target, ThumbnailError, package_with,
+    Job, OnProgress, PackagingError, Source, Target, ThumbnailError, Thumbnails, package_with,
 };
 use std::path::Path;
 
@@ -40,7 +40,11 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         clear_lead_s: arguments.clear_lead,
         descriptions,
         ad_cues_ms: arguments.ad_cue.clone(),
-        thumbnails: arguments.thumbnails.and_then(Thumbnails::wanted),
+        thumbnails: arguments.thumbnails.and_then(Pictures::wanted).map(|wanted| Thumbnails {
+            wanted,
+            spool: sources.spool().clone(),
+            patience: sources.patience(),
+        }),
     };
     let meter = Meter::default();
     let progress = meter.on_progress("packaging");
@@ -110,14 +114,13 @@ async fn publish(
 /// What the sources are to blame for is a refusal; the rest is our surroundings.
 fn blame(error: PackagingError) -> Failure {
     match error {
+        PackagingError::Thumbnails(ThumbnailError::Source { name, cause }) => blame_io(name, cause),
         PackagingError::Package(_)
         | PackagingError::Keys(_)
         | PackagingError::Thumbnails(
             ThumbnailError::Refused(_) | ThumbnailError::Failed(_) | ThumbnailError::Pictures(_),
         ) => Failure::refused(error),
-        PackagingError::Thumbnails(
-            ThumbnailError::NoFfmpeg | ThumbnailError::Run(_) | ThumbnailError::Elsewhere(_),
-        )
+        PackagingError::Thumbnails(ThumbnailError::NoFfmpeg | ThumbnailError::Run(_))
         | PackagingError::Open { .. }
         | PackagingError::Target { .. }
         | PackagingError::Store(_)

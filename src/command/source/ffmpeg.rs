@@ -8,11 +8,14 @@ use super::Container;
 use crate::command::{Failure, bound};
 use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
+use server::vault::{Patience, Stalled};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 /// Lines of an error that are kept, the last ones, and how much of each.
@@ -25,6 +28,14 @@ const MAX_DESCRIPTION: u64 = 4 << 20;
 pub struct Ffmpeg {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
+    patience: Patience,
+}
+
+/// A source is to blame for what ffmpeg says of it, our surroundings for an ffmpeg that says
+/// nothing more.
+pub fn blame_ffmpeg(error: anyhow::Error) -> Failure {
+    let is_stalled = error.downcast_ref().is_some_and(Stalled::caused);
+    if is_stalled { Failure::Environment(error) } else { Failure::Refused(error) }
 }
 
 /// One run over a source, into MP4 fragments or into nothing.
@@ -78,7 +89,7 @@ pub struct AudioStream {
 
 impl Ffmpeg {
     /// Looks for both along the search path. Errors: exit 2 with the remedy.
-    pub fn find() -> Result<Self, Failure> {
+    pub fn find(patience: Patience) -> Result<Self, Failure> {
         let look = |name: &str| {
             let folders = std::env::var_os("PATH").unwrap_or_default();
             let mut paths = std::env::split_paths(&folders).map(|folder| folder.join(name));
@@ -89,7 +100,7 @@ impl Ffmpeg {
                 ))
             })
         };
-        Ok(Self { ffmpeg: look("ffmpeg")?, ffprobe: look("ffprobe")? })
+        Ok(Self { ffmpeg: look("ffmpeg")?, ffprobe: look("ffprobe")?, patience })
     }
 
     /// What a source holds.
@@ -99,14 +110,20 @@ impl Ffmpeg {
         command.args(["-protocol_whitelist", "file,pipe", "-show_format", "-show_streams"]);
         command.arg(STANDARD_INPUT).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("ffprobe")?;
-        let mut text = Vec::new();
         let out = child.stdout.take().context("ffprobe has an output")?;
         let errors = child.stderr.take().context("ffprobe has errors")?;
         // Side by side, so that neither waits for the other.
-        let said = std::thread::spawn(move || follow(errors, |_| ()));
-        out.take(MAX_DESCRIPTION).read_to_end(&mut text)?;
+        let said = thread::spawn(move || follow(errors, |_| ()));
+        let text = thread::spawn(move || {
+            let mut text = Vec::new();
+            out.take(MAX_DESCRIPTION).read_to_end(&mut text).map(|_| text)
+        });
+        // All of it is said at the end: there is no progress to hear of.
+        let (_, heard) = mpsc::channel();
+        let status = self.patience.wait(&mut child, &heard, |_| ()).context("ffprobe")?;
+        let text = text.join().unwrap_or_else(|_| Ok(Vec::new()))?;
         let said = said.join().unwrap_or_else(|_| Ok(String::new()))?;
-        if !child.wait()?.success() {
+        if !status.success() {
             bail!("ffprobe: {said}");
         }
         let described: Described = serde_json::from_slice(&text).context("ffprobe's answer")?;
@@ -132,8 +149,13 @@ impl Ffmpeg {
             command.args(["-f", "null", "pipe:1"]).stdout(Stdio::null());
         }
         let mut child = command.spawn().context("ffmpeg")?;
-        let said = follow(child.stderr.take().context("ffmpeg has errors")?, progress)?;
-        let status = child.wait()?;
+        let errors = child.stderr.take().context("ffmpeg has errors")?;
+        let (tell, heard) = mpsc::channel();
+        // Nobody listens any more where it was ended.
+        let tell = move |done_ms| _ = tell.send(done_ms);
+        let said = thread::spawn(move || follow(errors, tell));
+        let status = self.patience.wait(&mut child, &heard, progress).context("ffmpeg")?;
+        let said = said.join().unwrap_or_else(|_| Ok(String::new()))?;
         match said.is_empty() {
             true if status.success() => Ok(()),
             true => bail!("ffmpeg ended with {status}"),

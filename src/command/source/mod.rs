@@ -7,16 +7,16 @@ mod location;
 mod remux;
 
 pub use container::Container;
-pub use ffmpeg::{Ffmpeg, Job, Reading, VideoStream};
+pub use ffmpeg::{Ffmpeg, Job, Reading, VideoStream, blame_ffmpeg};
 pub use location::Location;
 
 use super::{Failure, Place};
 use anyhow::{Context as _, anyhow};
 use media::package::probe;
 use media::{Input, NamedInput};
-use server::vault::Source;
+use server::vault::{Patience, Source};
 use std::fs::File;
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Seek as _};
 use std::sync::Arc;
 use store::Spool;
 use store::remote::{Client, RemoteError, RemoteObject};
@@ -24,20 +24,20 @@ use tokio::runtime::Handle;
 
 /// How much shorter than declared the media may be: what `media` grants an MP4 file.
 const SLACK_MS: u64 = 1000;
-/// Bytes that are copied into a temporary file at once: what one request brings at most.
-const PIECE: usize = 4 << 20;
 
 /// Opens locations.
 pub struct Sources {
     client: Client,
     spool: Spool,
+    patience: Patience,
 }
 
 impl Sources {
     /// Opens by the settings of `place`; traffic runs on `runtime`.
     pub fn new(place: &Place, runtime: Handle) -> Result<Self, Failure> {
         let config = place.config()?;
-        Ok(Self { client: Client::new(config.remote(), runtime), spool: config.spool() })
+        let client = Client::new(config.remote(), runtime);
+        Ok(Self { client, spool: config.spool(), patience: config.patience() })
     }
 
     /// What reaches other places.
@@ -48,6 +48,11 @@ impl Sources {
     /// Where temporary files are made.
     pub const fn spool(&self) -> &Spool {
         &self.spool
+    }
+
+    /// How long another program may make no progress.
+    pub const fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// Finds a source; standard input is read to its end.
@@ -87,21 +92,7 @@ impl Sources {
 
     /// The source as a file that another program can read: one that is elsewhere is fetched.
     pub fn local(&self, source: &Source) -> Result<File, Failure> {
-        let name = source.name();
-        let about = || format!("cannot open {name}");
-        match source {
-            Source::File(path) => {
-                File::open(path).with_context(about).map_err(Failure::Environment)
-            }
-            Source::Spooled { file, .. } => {
-                file.try_clone().with_context(about).map_err(Failure::Environment)
-            }
-            Source::Remote(_) => {
-                let mut input = open(source)?;
-                let kept = self.keep(name.clone(), |file| copy(&mut *input, file))?;
-                self.local(&kept)
-            }
-        }
+        source.local(&self.spool).map_err(|error| blame_io(source.name(), error))
     }
 
     /// Whether what ffmpeg made is as long as its source declares; how long it is.
@@ -132,29 +123,20 @@ impl Sources {
         });
         match filled {
             Ok(file) => Ok(Source::Spooled { name, file }),
-            Err(error) if error.get_ref().is_some_and(|cause| cause.is::<RemoteError>()) => {
-                Err(Failure::Refused(anyhow::Error::new(error).context(name)))
-            }
-            Err(error) => Err(Failure::Environment(anyhow::Error::new(error).context(name))),
+            Err(error) => Err(blame_io(name, error)),
         }
     }
+}
+
+/// Bytes that a place does not give are a refusal; the rest is our surroundings.
+pub fn blame_io(name: String, error: io::Error) -> Failure {
+    let is_remote = error.get_ref().is_some_and(|cause| cause.is::<RemoteError>());
+    let error = anyhow::Error::new(error).context(name);
+    if is_remote { Failure::Refused(error) } else { Failure::Environment(error) }
 }
 
 /// Opens a source for reading.
 pub fn open(source: &Source) -> Result<Box<dyn Input>, Failure> {
     let about = || format!("cannot open {}", source.name());
     source.open().with_context(about).map_err(Failure::Environment)
-}
-
-fn copy(input: &mut dyn Input, file: &mut File) -> io::Result<u64> {
-    let (mut at, len) = (0, input.len());
-    let mut piece = vec![0; PIECE];
-    while at < len {
-        let there = usize::try_from(len - at).unwrap_or(PIECE).min(PIECE);
-        let piece = piece.get_mut(..there).unwrap_or_default();
-        input.read_at(at, piece)?;
-        file.write_all(piece)?;
-        at += there as u64;
-    }
-    Ok(len)
 }

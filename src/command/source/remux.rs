@@ -3,7 +3,7 @@
 //! What ffmpeg would pass over in silence is looked for here: a stream that ends before its
 //! container says so, a transport stream that ends inside a packet, and any word of an error.
 
-use super::ffmpeg::{Ffmpeg, Job};
+use super::ffmpeg::{Ffmpeg, Job, blame_ffmpeg};
 use super::{Container, Sources, open};
 use crate::command::Failure;
 use crate::screen::time_bar;
@@ -20,7 +20,8 @@ const TAIL_MS: u64 = 5000;
 pub fn remux(source: &Source, container: Container, sources: &Sources) -> Result<Source, Failure> {
     let name = source.name();
     let refuse = |what: anyhow::Error| Failure::Refused(what.context(name.clone()));
-    let ffmpeg = Ffmpeg::find()?;
+    let blame = |what: anyhow::Error| blame_ffmpeg(what.context(name.clone()));
+    let ffmpeg = Ffmpeg::find(sources.patience())?;
     if let Container::MpegTs { stride } = container {
         let surplus = open(source)?.len() % stride;
         if surplus != 0 {
@@ -29,7 +30,7 @@ pub fn remux(source: &Source, container: Container, sources: &Sources) -> Result
         }
     }
     let input = sources.local(source)?;
-    let reading = ffmpeg.read(&input, container).map_err(refuse)?;
+    let reading = ffmpeg.read(&input, container).map_err(blame)?;
     if container == Container::Avi && reading.video.iter().any(|video| video.reorders) {
         let what = "AVI keeps no presentation times, which B-frames need; make it an MP4 or MKV";
         return Err(refuse(anyhow!(what)));
@@ -47,7 +48,7 @@ pub fn remux(source: &Source, container: Container, sources: &Sources) -> Result
     let file = file.map_err(Failure::Environment)?;
     let bar = time_bar("remuxing", reading.duration_ms);
     let job = Job { input: &input, container, from_ms: 0, output: &output, into: Some(&file) };
-    ffmpeg.run(&job, |done_ms| bar.set_position(done_ms)).map_err(refuse)?;
+    ffmpeg.run(&job, |done_ms| bar.set_position(done_ms)).map_err(blame)?;
     bar.finish_and_clear();
     let file = Arc::new(file);
     let remuxed = Source::Spooled { name: name.clone(), file: Arc::clone(&file) };
@@ -58,7 +59,7 @@ pub fn remux(source: &Source, container: Container, sources: &Sources) -> Result
         let (container, output) = (Container::Mp4, ["-map".to_owned(), "0:V?".to_owned()]);
         let from_ms = found_ms.saturating_sub(TAIL_MS);
         let job = Job { input: &file, container, from_ms, output: &output, into: None };
-        ffmpeg.run(&job, |_| ()).context("its end cannot be decoded").map_err(refuse)?;
+        ffmpeg.run(&job, |_| ()).context("its end cannot be decoded").map_err(blame)?;
     }
     Ok(remuxed)
 }

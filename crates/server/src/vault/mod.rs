@@ -21,6 +21,7 @@ mod tests;
 mod thumbnails;
 #[cfg(feature = "hsm")]
 mod token_key;
+mod tool;
 
 pub use audit_writer::AuditError;
 pub use checkpoint::{AuditReport, Checkpoint, Checkpoints, NotCheckpoints, Unkept};
@@ -30,9 +31,10 @@ pub use master_key::MasterKeyRefused;
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
 pub use rewrap::{KekStatus, RewrapReport};
 pub use source::{FileInput, Source};
-pub use thumbnails::ThumbnailError;
+pub use thumbnails::{ThumbnailError, Thumbnails};
 #[cfg(feature = "hsm")]
 pub use token_key::TokenRefused;
+pub use tool::{Patience, Stalled};
 
 use audit_writer::AuditWriter;
 use key_service::KeyService;

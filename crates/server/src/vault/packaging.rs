@@ -7,11 +7,10 @@ use super::bucket_output::BucketOutput;
 use super::folder_output::FolderOutput;
 use super::key_service::KeyServiceError;
 use super::source::Source;
-use super::thumbnails::{self, ThumbnailError};
+use super::thumbnails::{self, ThumbnailError, Thumbnails};
 use crate::clock::Clock;
 use keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
-use media::images::TilesWanted;
 use media::package::{
     Layout, Output, PackageError, Plan, Probe, Progress, TrackDescription, package, probe,
 };
@@ -37,7 +36,7 @@ pub struct Job {
     /// The clear sources.
     pub inputs: Vec<Source>,
     /// Thumbnails, where they are wanted.
-    pub thumbnails: Option<TilesWanted>,
+    pub thumbnails: Option<Thumbnails>,
     /// Whether the key frames of the smallest rendition become a track for fast play.
     pub has_trick_track: bool,
     /// Seconds from the start that are left clear, as far as whole segments go.
@@ -266,7 +265,7 @@ fn write(
     }
     with_inputs(job, |inputs| {
         let mut plan = plan.clone();
-        if let Some(wanted) = job.thumbnails {
+        if let Some(wanted) = &job.thumbnails {
             plan.images = Some(thumbnails::make(wanted, &probe(inputs)?, &job.inputs)?);
         }
         Ok(package(inputs, &plan, keys, out, &mut SystemEntropy, &mut progress)?)

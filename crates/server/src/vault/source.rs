@@ -4,11 +4,15 @@
 
 use media::Input;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store::Spool;
 use store::remote::{RemoteObject, RemoteReader};
+
+/// Bytes that are copied into a temporary file at once: what one request brings at most.
+const PIECE: usize = 4 << 20;
 
 /// A source of a job.
 #[derive(Clone, Debug)]
@@ -43,6 +47,24 @@ impl Source {
         }
     }
 
+    /// The source as a file that another program can read: one that is elsewhere is fetched into
+    /// a file without a name. On a thread that may block.
+    ///
+    /// Errors: of the disk; of the place.
+    pub fn local(&self, spool: &Spool) -> io::Result<File> {
+        match self {
+            Self::File(path) => File::open(path),
+            Self::Spooled { file, .. } => file.try_clone(),
+            Self::Remote(object) => {
+                let mut file = spool.file()?;
+                copy(&mut RemoteInput(object.reader()), &mut file)
+                    .map_err(|error| spool.explain(error))?;
+                file.rewind()?;
+                Ok(file)
+            }
+        }
+    }
+
     /// Opens it for reading, on a thread that may block.
     ///
     /// Errors: of the disk; [`io::ErrorKind::InvalidInput`] for what is no regular file.
@@ -53,6 +75,19 @@ impl Source {
             Self::Remote(object) => Box::new(RemoteInput(object.reader())),
         })
     }
+}
+
+fn copy(input: &mut dyn Input, file: &mut File) -> io::Result<()> {
+    let (mut at, len) = (0, input.len());
+    let mut piece = vec![0; PIECE];
+    while at < len {
+        let there = usize::try_from(len - at).unwrap_or(PIECE).min(PIECE);
+        let piece = piece.get_mut(..there).unwrap_or_default();
+        input.read_at(at, piece)?;
+        file.write_all(piece)?;
+        at += there as u64;
+    }
+    Ok(())
 }
 
 /// A file as a source.
