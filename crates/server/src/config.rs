@@ -129,11 +129,13 @@ pub struct Packaging {
     pub temporary: Option<PathBuf>,
     /// How long ffmpeg may make no progress. The first picture of a large ladder takes minutes.
     pub stalled_seconds: u32,
+    /// Allows `package --clear-lead` in production, where it is refused.
+    pub allow_clear_lead_in_production: bool,
 }
 
 impl Default for Packaging {
     fn default() -> Self {
-        Self { temporary: None, stalled_seconds: 300 }
+        Self { temporary: None, stalled_seconds: 300, allow_clear_lead_in_production: false }
     }
 }
 
@@ -336,6 +338,15 @@ impl Config {
     #[must_use]
     pub fn patience(&self) -> Patience {
         Patience(Duration::from_secs(u64::from(self.packaging.stalled_seconds)))
+    }
+
+    /// Whether the first seconds of a title may be left clear.
+    #[must_use]
+    pub fn allows_clear_lead(&self) -> bool {
+        match self.mode {
+            Mode::Development => true,
+            Mode::Production => self.packaging.allow_clear_lead_in_production,
+        }
     }
 
     /// Where the running service writes its address.

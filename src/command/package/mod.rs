@@ -27,6 +27,12 @@ use std::path::Path;
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
     let content_id =
         ContentId::parse(&arguments.content).context("--content").map_err(Failure::Environment)?;
+    if arguments.clear_lead > 0 && !place.config()?.allows_clear_lead() {
+        return Err(Failure::Environment(anyhow!(
+            "--clear-lead: in production nothing of a title is left clear, unless \
+             packaging.allow_clear_lead_in_production = true says that you know"
+        )));
+    }
     let runtime = runtime()?;
     let sources = Sources::new(place, runtime.handle().clone())?;
     let descriptions = descriptions(&arguments)?;
