@@ -1,6 +1,6 @@
-//! Python packages that tests compare with: pycpix, signxml, and what they need.
+//! Python packages that tests compare with (pycpix, signxml) or ask (moto), and what they need.
 //!
-//! They lie in their own folder beside the other peers, and only one test looks there. Unlike
+//! Each set lies in a folder of its own beside the other peers, where one test looks. Unlike
 //! the wheels of `wheel.rs` they are pinned by version and not by content: several have one
 //! wheel for each processor and Python.
 
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::{place, step};
 
-/// Everything, dependencies included. pycpix needs `pkg_resources`, which setuptools dropped
+/// For CPIX, dependencies included. pycpix needs `pkg_resources`, which setuptools dropped
 /// in version 81.
 const PACKAGES: &[&str] = &[
     "certifi==2026.10.19.post1",
@@ -32,24 +32,59 @@ const PACKAGES: &[&str] = &[
     "urllib3==2.8.0",
 ];
 
-/// Brings the packages into `target/peers/python`.
+/// moto, which stands for AWS KMS, as a server: what that service needs of it, and no more.
+const MOTO: &[&str] = &[
+    "Flask==3.1.3",
+    "Jinja2==3.1.6",
+    "MarkupSafe==3.0.4",
+    "PyYAML==6.0.4",
+    "Werkzeug==3.1.9",
+    "blinker==1.9.0",
+    "boto3==1.44.8",
+    "botocore==1.44.8",
+    "certifi==2026.10.19.post1",
+    "cffi==2.1.1",
+    "charset-normalizer==3.5.3",
+    "click==8.5.1",
+    "cryptography==50.0.2",
+    "flask-cors==6.0.5",
+    "idna==3.20",
+    "itsdangerous==2.2.0",
+    "jmespath==1.1.0",
+    "moto==5.2.5",
+    "pycparser==3.12",
+    "python-dateutil==2.9.0.post0",
+    "requests==2.34.2",
+    "responses==0.26.3",
+    "s3transfer==0.19.3",
+    "six==1.17.0",
+    "urllib3==2.8.0",
+    "xmltodict==1.0.4",
+];
+
+/// Brings the packages into `target/peers/python` and `target/peers/moto`.
 pub fn bring() -> Result<()> {
-    let folder = place::peers().join("python");
+    bring_into("python", PACKAGES, "that CPIX documents are compared with")?;
+    bring_into("moto", MOTO, "of the server that stands for AWS KMS")
+}
+
+fn bring_into(name: &str, packages: &[&str], purpose: &str) -> Result<()> {
+    let folder = place::peers().join(name);
     if folder.exists() {
         return Ok(());
     }
     // Installed aside: the folder's presence says that all of them are there.
-    let aside = place::peers().join("python.new");
+    let aside = place::peers().join(format!("{name}.new"));
     if aside.exists() {
         fs::remove_dir_all(&aside)?;
     }
     step::run(
-        "fetch the Python packages that CPIX documents are compared with",
+        &format!("fetch the Python packages {purpose}"),
         Command::new("python3")
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--no-deps", "--only-binary=:all:", "--target"])
             .arg(&aside)
-            .args(PACKAGES),
+            .args(packages),
         "look at the network and at pip's settings (`python3 -m pip config list`)",
     )?;
     fs::rename(&aside, &folder).context("keep the Python packages")

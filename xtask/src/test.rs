@@ -34,6 +34,7 @@ fn everything(is_long: bool) -> Result<Tally> {
     machine::bring(&[machine::DEMO, machine::TEST].concat())?;
     bring_toolchain()?;
     wheel::bring_peers()?;
+    wheel::bring_openbao()?;
     s3::bring()?;
     python::bring()?;
     web::build()?;

