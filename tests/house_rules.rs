@@ -156,6 +156,9 @@ fn a_server_that_reaches_out_is_found() {
         assert_eq!(broken(rule, &[("src/command/source/mod.rs", line)]), NONE);
     }
     assert_eq!(broken(rule, &[(server, "use store::remote::Client;")]), NONE);
+    let line = "fn f() { reqwest::get(url); }";
+    assert_eq!(broken(rule, &[(server, line)]), ["crates/server/src/vault/license.rs:1"]);
+    assert_eq!(broken(rule, &[("crates/keys/src/kms/vault/mod.rs", line)]), NONE);
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn names(mention: &Mention, room: &str) -> bool {
 const REACHING_OUT: &[&str] = &["Client::new", "RemoteObject::open"];
 
 /// No server fetches a URL: only what opens the sources of a command makes a client, or finds
-/// an object with one.
+/// an object with one. The root key's KMS is the one that a server asks over HTTP.
 pub fn only_commands_reach_out(tree: &Tree) -> Vec<Finding> {
     let may = |path: &str| {
         path.starts_with("crates/store/src/remote/") || path.starts_with("src/command/source/")
@@ -241,6 +241,11 @@ pub fn only_commands_reach_out(tree: &Tree) -> Vec<Finding> {
         for mention in mentions(path, text) {
             let is_call =
                 |end: &str| mention.path == end || mention.path.ends_with(&format!("::{end}"));
+            let is_of_kms = path.starts_with("crates/keys/src/kms/");
+            if mention.root() == Some("reqwest") && !is_of_kms {
+                let what = format!("{} outside the root key's back ends", mention.path);
+                findings.push(Finding::new(path, mention.line, what));
+            }
             if REACHING_OUT.iter().any(|end| is_call(end)) {
                 let what = format!("{} outside the sources of a command", mention.path);
                 findings.push(Finding::new(path, mention.line, what));

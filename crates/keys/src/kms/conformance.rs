@@ -15,12 +15,18 @@ const PARALLEL: u32 = 64;
 pub(super) trait Bench {
     /// Opens the root key, made on first use.
     async fn open(&self, name: &str) -> Arc<dyn Kms>;
+
+    /// What it says to bytes that are not of its root key. A stand-in may say it in other words
+    /// than what it stands for.
+    fn refusals(&self) -> &[KmsError] {
+        &[KmsError::Integrity]
+    }
 }
 
 /// Asks everything.
 pub(super) async fn keeps_its_promises(bench: &impl Bench) {
     opens_in_its_own_context_only(&*bench.open("root").await).await;
-    refuses_every_changed_byte(&*bench.open("root").await).await;
+    refuses_every_changed_byte(bench).await;
     hides_the_kek(&*bench.open("root").await).await;
     refuses_another_root_key(bench).await;
     is_the_same_when_opened_again(bench).await;
@@ -60,7 +66,8 @@ async fn opens_in_its_own_context_only(kms: &dyn Kms) {
     assert!(opened(kms, &wrapped, &context).await.is_ok(), "a refusal breaks nothing");
 }
 
-async fn refuses_every_changed_byte(kms: &dyn Kms) {
+async fn refuses_every_changed_byte(bench: &impl Bench) {
+    let kms = &*bench.open("root").await;
     let film = film();
     let kek = Kek::generate(&mut SystemEntropy);
     let wrapped = kms.wrap(&kek, &context(&film)).await.unwrap();
@@ -69,7 +76,7 @@ async fn refuses_every_changed_byte(kms: &dyn Kms) {
         changed[at] ^= 1;
         for bad in [changed.as_slice(), &wrapped[..at]] {
             let refused = opened(kms, bad, &context(&film)).await.unwrap_err();
-            assert_eq!(refused, KmsError::Integrity, "byte {at} of {}", bad.len());
+            assert!(bench.refusals().contains(&refused), "byte {at} of {}: {refused}", bad.len());
         }
     }
     let longer = [wrapped.as_slice(), &[0]].concat();
@@ -92,8 +99,8 @@ async fn refuses_another_root_key(bench: &impl Bench) {
     let film = film();
     let kek = Kek::generate(&mut SystemEntropy);
     let wrapped = own.wrap(&kek, &context(&film)).await.unwrap();
-    let refused = opened(&*other, &wrapped, &context(&film)).await;
-    assert_eq!(refused.unwrap_err(), KmsError::Integrity);
+    let refused = opened(&*other, &wrapped, &context(&film)).await.unwrap_err();
+    assert!(bench.refusals().contains(&refused), "{refused}");
 }
 
 async fn is_the_same_when_opened_again(bench: &impl Bench) {

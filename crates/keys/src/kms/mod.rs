@@ -1,18 +1,34 @@
 //! Where KEKs are wrapped under the root key (MEK): the port, and the back ends we ship.
 
+#[cfg(feature = "aws-kms")]
+mod aws;
 #[cfg(test)]
 mod conformance;
 mod file;
+#[cfg(feature = "google-kms")]
+mod google;
 #[cfg(feature = "hsm")]
 mod pkcs11;
+#[cfg(feature = "remote-kms")]
+mod remote;
+#[cfg(feature = "vault")]
+mod vault;
 
 use crate::context::KekContext;
 use crate::kek::Kek;
 use std::pin::Pin;
 
+#[cfg(feature = "aws-kms")]
+pub use aws::{AwsKms, AwsSettings};
 pub use file::{FileKms, MasterKeyError, Passphrase, Sealing};
+#[cfg(feature = "google-kms")]
+pub use google::{GoogleKms, GoogleSettings, Now};
 #[cfg(feature = "hsm")]
 pub use pkcs11::{Pkcs11Kms, Pkcs11Refused, Pkcs11Settings, TokenPin, TokenPlace};
+#[cfg(feature = "remote-kms")]
+pub use remote::RemoteRefused;
+#[cfg(feature = "vault")]
+pub use vault::{VaultKms, VaultSettings, VaultToken};
 
 /// What a KMS call returns: an answer that may take a network to come.
 pub type KmsFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KmsError>> + Send + 'a>>;

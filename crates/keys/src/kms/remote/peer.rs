@@ -1,0 +1,53 @@
+//! Servers that stand for a KMS in tests, run as processes of their own.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take until it listens.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// A process that ends with the value.
+pub(in crate::kms) struct Peer {
+    child: Child,
+    /// Host and port.
+    pub(in crate::kms) address: String,
+}
+
+impl Peer {
+    /// Starts the server that `command` makes for a free port, and waits until it listens.
+    pub(in crate::kms) fn start(command: impl FnOnce(u16) -> Command) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let child = command(port).stdin(Stdio::null()).spawn().unwrap();
+        let peer = Self { child, address };
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(&peer.address).is_err() {
+            assert!(begun.elapsed() < READY_WITHIN, "no server at {}", peer.address);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        peer
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A tool under `$STRONGROOM_PEERS`, then `target/peers`. Missing: skipped with a loud word, a
+/// failure in CI.
+pub(in crate::kms) fn find(name: &str) -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers");
+    let tool = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from).join(name);
+    if tool.exists() {
+        return Some(tool);
+    }
+    let missing = format!("no {}", tool.display());
+    assert!(std::env::var_os("CI").is_none(), "{missing}");
+    eprintln!("SKIPPED: {missing}");
+    None
+}
