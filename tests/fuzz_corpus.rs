@@ -7,6 +7,8 @@ use std::path::Path;
 
 #[path = "../fuzz/entries/av1.rs"]
 mod av1_entry;
+#[path = "../fuzz/entries/cdm.rs"]
+mod cdm_entry;
 #[path = "../fuzz/entries/cpix.rs"]
 mod cpix_entry;
 #[path = "../fuzz/entries/edge.rs"]
@@ -89,6 +91,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn av1() {
     replay("av1", av1_entry::run);
+}
+
+#[test]
+fn cdm() {
+    replay("cdm", cdm_entry::run);
 }
 
 #[test]

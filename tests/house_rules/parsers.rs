@@ -6,10 +6,11 @@ use crate::mentions::{tokens, without_tests};
 use crate::tree::{Finding, Tree};
 
 /// Rooms whose parsers meet bytes and text from outside.
-const ROOMS: &[&str] = &["model", "keys", "media", "dialect", "playback", "edge"];
+const ROOMS: &[&str] = &["model", "keys", "media", "dialect", "playback", "edge", "cdm"];
 
 /// Sources (a file, or a folder with all below it) and the fuzz target that enters them.
 pub const COVER: &[(&str, &str)] = &[
+    ("crates/cdm/src/", "cdm"),
     ("crates/dialect/src/clearkey.rs", "clearkey"),
     ("crates/dialect/src/cpix/", "cpix"),
     ("crates/edge/src/", "edge"),

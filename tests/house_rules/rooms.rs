@@ -21,6 +21,7 @@ const ROOMS: &[Room] = &[
     Room { name: "keys", may_use: &["model"], is_pure: false },
     pure("playback", &["model"]),
     pure("edge", &["model"]),
+    pure("cdm", &["model", "keys", "media", "dialect"]),
     pure("media", &["model", "keys"]),
     pure("dialect", &["model", "keys"]),
     Room { name: "store", may_use: &["model", "playback"], is_pure: false },

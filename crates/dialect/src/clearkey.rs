@@ -168,6 +168,14 @@ impl Challenge {
     }
 }
 
+/// Writes the request of a client that wants these keys (EME, 9.1.3).
+#[must_use]
+pub fn request(kids: &[KeyId], session_type: SessionType) -> Vec<u8> {
+    let kids: Vec<String> = kids.iter().map(|kid| kid.to_base64url()).collect();
+    let request = serde_json::json!({ "kids": kids, "type": session_type.name() });
+    request.to_string().into_bytes()
+}
+
 /// A written license: keys in the clear. Wiped on drop, never printed.
 pub struct License(Zeroizing<Vec<u8>>);
 
@@ -266,8 +274,7 @@ mod tests {
     }
 
     fn request(kids: &[KeyId]) -> Vec<u8> {
-        let kids: Vec<String> = kids.iter().map(|kid| kid.to_base64url()).collect();
-        serde_json::to_vec(&serde_json::json!({"kids": kids, "type": "temporary"})).unwrap()
+        super::request(kids, SessionType::Temporary)
     }
 
     fn challenge(kids: &[KeyId]) -> Challenge {
