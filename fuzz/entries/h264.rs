@@ -9,7 +9,7 @@ pub fn run(bytes: &[u8]) {
     while let Some((length, tail)) = rest.split_first_chunk() {
         let length = usize::from(u16::from_be_bytes(*length)).min(tail.len());
         let (nal, next) = tail.split_at(length);
-        if let Ok(Nal::Slice { header_len }) = Nal::parse(nal, &mut sets) {
+        if let Ok(Nal::Slice { header_len }) = sets.read(nal) {
             assert!(header_len <= nal.len());
         }
         rest = next;

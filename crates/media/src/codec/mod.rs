@@ -16,6 +16,7 @@ pub mod hevc;
 mod nal;
 mod nal_bits;
 mod opus;
+mod parameter_sets;
 mod sound_entry;
 pub mod vp9;
 

@@ -1,6 +1,7 @@
 //! `avcC`: the decoder configuration (ISO/IEC 14496-15:2022, 5.3.3.1).
 
-use super::{Nal, ParameterSets};
+use super::ParameterSets;
+use super::parameters::{read_pps, read_sps};
 use crate::bmff::Fields;
 use crate::codec::Run;
 use crate::codec::nal::each_nal;
@@ -31,11 +32,11 @@ impl AvcConfig {
         let mut sets = ParameterSets::default();
         for _ in 0..fields.u8()? & 0x1f {
             let len = usize::from(fields.u16()?);
-            sets.add_sps(fields.take(len)?)?;
+            sets.put_sequence(read_sps(fields.take(len)?)?);
         }
         for _ in 0..fields.u8()? {
             let len = usize::from(fields.u16()?);
-            sets.add_pps(fields.take(len)?)?;
+            sets.put_picture(read_pps(fields.take(len)?)?);
         }
         Ok(Self { profile, length_size, sets })
     }
@@ -47,9 +48,6 @@ impl AvcConfig {
         runs: &mut Vec<Run>,
     ) -> Result<(), What> {
         let Self { length_size, sets, .. } = self;
-        each_nal(sample, *length_size, runs, |nal| match Nal::parse(nal, sets)? {
-            Nal::Slice { header_len } => Ok(header_len),
-            Nal::Other => Ok(nal.len()),
-        })
+        each_nal(sample, *length_size, runs, |nal| sets.read(nal))
     }
 }

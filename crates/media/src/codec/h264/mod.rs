@@ -11,36 +11,29 @@ pub use config::AvcConfig;
 pub use parameters::ParameterSets;
 
 use super::CodecError;
+pub use super::nal::Nal;
 
-/// What kind of NAL unit it is, as far as encryption cares (7.4.1, table 7-1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nal {
-    /// A coded slice; the number of bytes from the NAL header to the end of the slice header.
-    Slice {
-        /// Bytes to leave in the clear.
-        header_len: usize,
-    },
-    /// Parameter set, SEI, delimiter, filler: no picture content, stays clear.
-    Other,
-}
-
-impl Nal {
-    /// Reads a NAL unit without its length field; parameter sets are remembered in `sets`.
+impl ParameterSets {
+    /// Reads a NAL unit without its length field (7.4.1, table 7-1); parameter sets are
+    /// remembered.
     ///
     /// Errors: [`CodecError`]; also for partitioned, auxiliary and layered slices, which carry
     /// picture content that would stay clear if they were passed over.
-    pub fn parse(nal: &[u8], sets: &mut ParameterSets) -> Result<Self, CodecError> {
+    pub fn read(&mut self, nal: &[u8]) -> Result<Nal, CodecError> {
         let header = *nal.first().ok_or(CodecError::Truncated("a NAL unit"))?;
         if header & 0x80 != 0 {
             return Err(CodecError::Value("forbidden_zero_bit"));
         }
         match header & 0x1f {
-            1 | 5 => slice::header_len(nal, sets).map(|header_len| Self::Slice { header_len }),
-            kind @ (2..=4 | 19..=21) => Err(CodecError::UnitType("NAL units", kind)),
-            7 => sets.add_sps(nal).map(|()| Self::Other),
-            8 => sets.add_pps(nal).map(|()| Self::Other),
-            _ => Ok(Self::Other),
+            1 | 5 => {
+                return slice::header_len(nal, self).map(|header_len| Nal::Slice { header_len });
+            }
+            kind @ (2..=4 | 19..=21) => return Err(CodecError::UnitType("NAL units", kind)),
+            7 => self.put_sequence(parameters::read_sps(nal)?),
+            8 => self.put_picture(parameters::read_pps(nal)?),
+            _ => {}
         }
+        Ok(Nal::Other)
     }
 }
 

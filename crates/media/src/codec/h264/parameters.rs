@@ -2,6 +2,7 @@
 
 use crate::codec::CodecError;
 use crate::codec::nal_bits::NalBits;
+use crate::codec::parameter_sets::{self, PictureSet, SequenceSet, cropped};
 
 const MAX_SPS: u32 = 31;
 const MAX_PPS: u32 = 255;
@@ -11,23 +12,19 @@ const MAX_SIDE: u32 = 1055;
 pub(super) const MAX_REF_INDEX: u32 = 31;
 
 /// The parameter sets that a stream has sent so far.
-#[derive(Clone, Debug, Default)]
-pub struct ParameterSets {
-    sps: Vec<Option<Sps>>,
-    pps: Vec<Option<Pps>>,
-}
+pub type ParameterSets = parameter_sets::ParameterSets<Sps, Pps>;
 
 /// Sequence parameter set (7.3.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sps {
-    pub separate_colour_planes: bool,
-    pub has_chroma: bool,
-    pub frame_num_bits: u32,
-    pub order_count: OrderCount,
-    pub frame_mbs_only: bool,
-    pub map_units: u64,
+pub struct Sps {
+    pub(super) separate_colour_planes: bool,
+    pub(super) has_chroma: bool,
+    pub(super) frame_num_bits: u32,
+    pub(super) order_count: OrderCount,
+    pub(super) frame_mbs_only: bool,
+    pub(super) map_units: u64,
     /// Pixels across and down, after cropping.
-    pub picture: (u32, u32),
+    pub(super) picture: (u32, u32),
 }
 
 /// `pic_order_cnt_type` with what a slice header needs of it.
@@ -40,68 +37,37 @@ pub(super) enum OrderCount {
 
 /// Picture parameter set (7.3.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pps {
-    pub sps: u32,
-    pub is_cabac: bool,
-    pub has_bottom_field_order: bool,
+pub struct Pps {
+    pub(super) sps: u32,
+    pub(super) is_cabac: bool,
+    pub(super) has_bottom_field_order: bool,
     /// `slice_group_change_rate`, of the slice group types that change.
-    pub slice_group_change_rate: Option<u64>,
-    pub default_refs: [u32; 2],
-    pub weighted_prediction: bool,
-    pub weighted_biprediction: bool,
-    pub has_deblocking_control: bool,
-    pub has_redundant_count: bool,
+    pub(super) slice_group_change_rate: Option<u64>,
+    pub(super) default_refs: [u32; 2],
+    pub(super) weighted_prediction: bool,
+    pub(super) weighted_biprediction: bool,
+    pub(super) has_deblocking_control: bool,
+    pub(super) has_redundant_count: bool,
 }
 
-impl ParameterSets {
-    /// Remembers a sequence parameter set, NAL header included.
-    pub fn add_sps(&mut self, nal: &[u8]) -> Result<(), CodecError> {
-        let (id, sps) = read_sps(nal)?;
-        put(&mut self.sps, id, sps);
-        Ok(())
-    }
-
-    /// Remembers a picture parameter set, NAL header included.
-    pub fn add_pps(&mut self, nal: &[u8]) -> Result<(), CodecError> {
-        let (id, pps) = read_pps(nal)?;
-        put(&mut self.pps, id, pps);
-        Ok(())
-    }
-
-    /// Width and height of the largest picture that a sequence parameter set announces.
-    #[must_use]
-    pub fn largest_picture(&self) -> Option<(u32, u32)> {
-        let pictures = self.sps.iter().flatten().map(|sps| sps.picture);
-        pictures.reduce(|(w, h), (width, height)| (w.max(width), h.max(height)))
-    }
-
-    /// The sets that a slice with `pic_parameter_set_id` uses.
-    pub(super) fn active(&self, pps: u32) -> Result<(&Sps, &Pps), CodecError> {
-        let found = get(&self.pps, pps).ok_or(CodecError::MissingSet("PPS", pps))?;
-        let sps = get(&self.sps, found.sps).ok_or(CodecError::MissingSet("SPS", found.sps))?;
-        Ok((sps, found))
+impl SequenceSet for Sps {
+    fn shown(&self) -> (u32, u32) {
+        self.picture
     }
 }
 
-fn put<T: Clone>(sets: &mut Vec<Option<T>>, id: u32, set: T) {
-    let id = id as usize;
-    if sets.len() <= id {
-        sets.resize(id + 1, None);
+impl PictureSet for Pps {
+    fn sequence(&self) -> u32 {
+        self.sps
     }
-    if let Some(slot) = sets.get_mut(id) {
-        *slot = Some(set);
-    }
-}
-
-fn get<T>(sets: &[Option<T>], id: u32) -> Option<&T> {
-    sets.get(id as usize)?.as_ref()
 }
 
 fn payload(nal: &[u8]) -> NalBits<'_> {
     NalBits::new(nal.get(1..).unwrap_or_default())
 }
 
-fn read_sps(nal: &[u8]) -> Result<(u32, Sps), CodecError> {
+/// Reads a sequence parameter set, NAL header included; with its id.
+pub(super) fn read_sps(nal: &[u8]) -> Result<(u32, Sps), CodecError> {
     let mut bits = payload(nal);
     let profile = bits.bits(8)?;
     bits.bits(16)?; // constraint flags and level
@@ -135,8 +101,10 @@ fn read_sps(nal: &[u8]) -> Result<(u32, Sps), CodecError> {
         let chroma = if separate_colour_planes { 0 } else { chroma_format };
         let unit = (if matches!(chroma, 1 | 2) { 2 } else { 1 }, if chroma == 1 { 2 } else { 1 });
         let [left, right, top, bottom] = [bits.ue(), bits.ue(), bits.ue(), bits.ue()];
-        picture.0 = cropped(picture.0, left?, right?, unit.0)?;
-        picture.1 = cropped(picture.1, top?, bottom?, unit.1 * fields)?;
+        // 7.4.2.1.1, equations 7-19 to 7-22: offsets count in units of chroma samples.
+        let width = cropped(picture.0, left?, right?, unit.0);
+        let height = cropped(picture.1, top?, bottom?, unit.1 * fields);
+        picture = width.zip(height).ok_or(CodecError::Value("the cropping rectangle"))?;
     }
     let sps = Sps {
         separate_colour_planes,
@@ -148,15 +116,6 @@ fn read_sps(nal: &[u8]) -> Result<(u32, Sps), CodecError> {
         picture,
     };
     Ok((id, sps))
-}
-
-/// 7.4.2.1.1, equations 7-19 to 7-22: offsets count in units of chroma samples.
-fn cropped(side: u32, before: u32, behind: u32, unit: u32) -> Result<u32, CodecError> {
-    let units = before.checked_add(behind).and_then(|units| units.checked_mul(unit));
-    units
-        .and_then(|cut| side.checked_sub(cut))
-        .filter(|left| *left > 0)
-        .ok_or(CodecError::Value("the cropping rectangle"))
 }
 
 fn read_order_count(bits: &mut NalBits<'_>) -> Result<OrderCount, CodecError> {
@@ -194,7 +153,8 @@ fn skip_scaling_lists(bits: &mut NalBits<'_>, count: usize) -> Result<(), CodecE
     Ok(())
 }
 
-fn read_pps(nal: &[u8]) -> Result<(u32, Pps), CodecError> {
+/// Reads a picture parameter set, NAL header included; with its id.
+pub(super) fn read_pps(nal: &[u8]) -> Result<(u32, Pps), CodecError> {
     let mut bits = payload(nal);
     let id = bits.ue_up_to(MAX_PPS, "pic_parameter_set_id")?;
     let sps = bits.ue_up_to(MAX_SPS, "seq_parameter_set_id")?;

@@ -364,18 +364,18 @@ proptest! {
         content in proptest::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..9),
     ) {
         let mut sets = ParameterSets::default();
-        prop_assert_eq!(Nal::parse(&sps(&shape), &mut sets), Ok(Nal::Other));
-        prop_assert_eq!(Nal::parse(&pps(&shape), &mut sets), Ok(Nal::Other));
+        prop_assert_eq!(sets.read(&sps(&shape)), Ok(Nal::Other));
+        prop_assert_eq!(sets.read(&pps(&shape)), Ok(Nal::Other));
         let fields = if shape.frame_mbs_only { 1 } else { 2 };
         prop_assert_eq!(
             sets.largest_picture(),
             Some((WIDTH_MBS * 16, HEIGHT_UNITS * 16 * fields))
         );
         let (nal, header_len) = slice(&shape, &content);
-        prop_assert_eq!(Nal::parse(&nal, &mut sets), Ok(Nal::Slice { header_len }));
+        prop_assert_eq!(sets.read(&nal), Ok(Nal::Slice { header_len }));
         // Cut anywhere inside, the header is refused.
         for len in 0..header_len {
-            prop_assert_eq!(Nal::parse(&nal[..len], &mut sets), Err(CodecError::Truncated("a NAL unit")));
+            prop_assert_eq!(sets.read(&nal[..len]), Err(CodecError::Truncated("a NAL unit")));
         }
     }
 
@@ -383,7 +383,7 @@ proptest! {
     fn no_bytes_make_it_panic(nals: Vec<Vec<u8>>) {
         let mut sets = ParameterSets::default();
         for nal in nals {
-            if let Ok(Nal::Slice { header_len }) = Nal::parse(&nal, &mut sets) {
+            if let Ok(Nal::Slice { header_len }) = sets.read(&nal) {
                 prop_assert!(header_len <= nal.len());
             }
         }
@@ -398,27 +398,24 @@ fn cropping_decides_the_picture() {
         0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00, 0xca, 0x3c, 0x60, 0xc6, 0x58,
     ];
     let mut sets = ParameterSets::default();
-    sets.add_sps(&nal).unwrap();
+    sets.read(&nal).unwrap();
     assert_eq!(sets.largest_picture(), Some((1920, 1080)));
 }
 
 #[test]
 fn content_that_would_stay_clear_is_refused() {
     for kind in [2, 3, 4, 19, 20, 21] {
-        let parsed = Nal::parse(&[kind, 0x80], &mut ParameterSets::default());
+        let parsed = ParameterSets::default().read(&[kind, 0x80]);
         assert_eq!(parsed, Err(CodecError::UnitType("NAL units", kind)));
     }
-    assert!(Nal::parse(&[0x80 | 9, 0x10], &mut ParameterSets::default()).is_err());
-    assert_eq!(
-        Nal::parse(&[], &mut ParameterSets::default()),
-        Err(CodecError::Truncated("a NAL unit"))
-    );
-    assert_eq!(Nal::parse(&[9, 0x10], &mut ParameterSets::default()), Ok(Nal::Other));
+    assert!(ParameterSets::default().read(&[0x80 | 9, 0x10]).is_err());
+    assert_eq!(ParameterSets::default().read(&[]), Err(CodecError::Truncated("a NAL unit")));
+    assert_eq!(ParameterSets::default().read(&[9, 0x10]), Ok(Nal::Other));
 }
 
 #[test]
 fn a_slice_without_its_sets_is_refused() {
     // first_mb 0, type 7, PPS 0
-    let parsed = Nal::parse(&[0x65, 0b1000_1000, 0b1000_0000], &mut ParameterSets::default());
+    let parsed = ParameterSets::default().read(&[0x65, 0b1000_1000, 0b1000_0000]);
     assert_eq!(parsed, Err(CodecError::MissingSet("PPS", 0)));
 }

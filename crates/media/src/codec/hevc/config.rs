@@ -63,7 +63,7 @@ impl HevcConfig {
                 let len = usize::from(fields.u16()?);
                 let nal = fields.take(len)?;
                 let is_of_kind = nal.first().is_some_and(|first| first >> 1 & 0x3f == kind);
-                if !is_of_kind || Nal::parse(nal, &mut sets)? != Nal::Other {
+                if !is_of_kind || sets.read(nal)? != Nal::Other {
                     return Err(WHAT.into());
                 }
             }
@@ -78,10 +78,7 @@ impl HevcConfig {
         runs: &mut Vec<Run>,
     ) -> Result<(), What> {
         let Self { length_size, sets, .. } = self;
-        each_nal(sample, *length_size, runs, |nal| match Nal::parse(nal, sets)? {
-            Nal::Slice { header_len } => Ok(header_len),
-            Nal::Other => Ok(nal.len()),
-        })
+        each_nal(sample, *length_size, runs, |nal| sets.read(nal))
     }
 }
 

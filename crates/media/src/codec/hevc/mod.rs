@@ -17,32 +17,21 @@ pub use config::HevcConfig;
 pub use parameters::ParameterSets;
 
 use super::CodecError;
+pub use super::nal::Nal;
+use picture::Pps;
+use sequence::Sps;
 
 /// Bytes of a NAL unit's header.
 const HEADER: usize = 2;
 
-/// What kind of NAL unit it is, as far as encryption cares (7.4.2.2, table 7-1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nal {
-    /// A coded slice segment; the number of bytes from the NAL header to the end of the slice
-    /// segment header, alignment included.
-    Slice {
-        /// Bytes to leave in the clear.
-        header_len: usize,
-    },
-    /// Parameter set, SEI, delimiter, filler, Dolby Vision metadata: no picture content, stays
-    /// clear.
-    Other,
-}
-
-impl Nal {
-    /// Reads a NAL unit without its length field; parameter sets are remembered in `sets`, those
-    /// of enhancement layers excepted.
+impl ParameterSets {
+    /// Reads a NAL unit without its length field (7.4.2.2, table 7-1); parameter sets are
+    /// remembered, those of enhancement layers excepted.
     ///
     /// Errors: [`CodecError`]; also for slices of reserved types and enhancement layers and for
     /// units that wrap others, which carry picture content that would stay clear if they were
     /// passed over.
-    pub fn parse(nal: &[u8], sets: &mut ParameterSets) -> Result<Self, CodecError> {
+    pub fn read(&mut self, nal: &[u8]) -> Result<Nal, CodecError> {
         let [first, second] =
             *nal.first_chunk::<HEADER>().ok_or(CodecError::Truncated("a NAL unit"))?;
         if first & 0x80 != 0 {
@@ -53,19 +42,23 @@ impl Nal {
         }
         let is_base_layer = first & 1 == 0 && second >> 3 == 0;
         match first >> 1 {
-            0..=31 if !is_base_layer => Err(CodecError::Unsupported("an enhancement layer")),
+            0..=31 if !is_base_layer => {
+                return Err(CodecError::Unsupported("an enhancement layer"));
+            }
             kind @ (0..=9 | 16..=21) => {
-                slice::header_len(nal, kind, sets).map(|header_len| Self::Slice { header_len })
+                let header_len = slice::header_len(nal, kind, self)?;
+                return Ok(Nal::Slice { header_len });
             }
             // Reserved slices; aggregators and extractors (ISO/IEC 14496-15:2022, A.4 and A.5);
             // the pictures of Dolby Vision's second layer.
             kind @ (10..=15 | 22..=31 | 48 | 49 | 63) => {
-                Err(CodecError::UnitType("NAL units", kind))
+                return Err(CodecError::UnitType("NAL units", kind));
             }
-            33 if is_base_layer => sets.add_sps(nal).map(|()| Self::Other),
-            34 if is_base_layer => sets.add_pps(nal).map(|()| Self::Other),
-            _ => Ok(Self::Other),
+            33 if is_base_layer => self.put_sequence(Sps::parse(nal)?),
+            34 if is_base_layer => self.put_picture(Pps::parse(nal)?),
+            _ => {}
         }
+        Ok(Nal::Other)
     }
 }
 

@@ -15,24 +15,24 @@ const MAX_TILES: u32 = 4095;
 
 /// Picture parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pps {
-    pub sps: u32,
-    pub has_dependent_slices: bool,
-    pub has_output_flag: bool,
-    pub extra_header_bits: u32,
-    pub has_cabac_init: bool,
-    pub default_refs: [u32; 2],
-    pub has_chroma_qp_offsets: bool,
-    pub weighted_prediction: bool,
-    pub weighted_biprediction: bool,
+pub struct Pps {
+    pub(super) sps: u32,
+    pub(super) has_dependent_slices: bool,
+    pub(super) has_output_flag: bool,
+    pub(super) extra_header_bits: u32,
+    pub(super) has_cabac_init: bool,
+    pub(super) default_refs: [u32; 2],
+    pub(super) has_chroma_qp_offsets: bool,
+    pub(super) weighted_prediction: bool,
+    pub(super) weighted_biprediction: bool,
     /// Tiles across and down, where the picture has tiles.
-    pub tiles: Option<(u32, u32)>,
-    pub has_wavefronts: bool,
-    pub filters_across_slices: bool,
-    pub deblocking: Deblocking,
-    pub has_list_modification: bool,
-    pub has_header_extension: bool,
-    pub extension: Extension,
+    pub(super) tiles: Option<(u32, u32)>,
+    pub(super) has_wavefronts: bool,
+    pub(super) filters_across_slices: bool,
+    pub(super) deblocking: Deblocking,
+    pub(super) has_list_modification: bool,
+    pub(super) has_header_extension: bool,
+    pub(super) extension: Extension,
 }
 
 /// What slices inherit of the deblocking filter.

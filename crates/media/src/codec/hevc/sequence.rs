@@ -5,6 +5,7 @@ use super::reference_set::{Place, ReferenceSet};
 use super::usability::{skip_profile, skip_scaling_lists, skip_vui};
 use crate::codec::CodecError;
 use crate::codec::nal_bits::NalBits;
+use crate::codec::parameter_sets::cropped;
 
 /// Largest `sps_seq_parameter_set_id`.
 pub(super) const MAX_SPS: u32 = 15;
@@ -19,24 +20,24 @@ const MAX_PALETTE: u32 = 128;
 
 /// Sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sps {
-    pub separate_colour_planes: bool,
+pub struct Sps {
+    pub(super) separate_colour_planes: bool,
     /// `ChromaArrayType` is not 0.
-    pub has_chroma: bool,
+    pub(super) has_chroma: bool,
     /// Bits of `slice_pic_order_cnt_lsb`.
-    pub order_count_bits: u32,
+    pub(super) order_count_bits: u32,
     /// Coding tree blocks across and down.
-    pub blocks: (u32, u32),
-    pub has_sample_offset: bool,
-    pub short_term: Vec<ReferenceSet>,
+    pub(super) blocks: (u32, u32),
+    pub(super) has_sample_offset: bool,
+    pub(super) short_term: Vec<ReferenceSet>,
     /// Of each long-term picture of the SPS whether the current picture uses it; `None` where
     /// the stream has no long-term pictures.
-    pub long_term: Option<Vec<bool>>,
-    pub has_temporal_vectors: bool,
+    pub(super) long_term: Option<Vec<bool>>,
+    pub(super) has_temporal_vectors: bool,
     /// `motion_vector_resolution_control_idc` is 2: each slice says which.
-    pub slices_choose_resolution: bool,
+    pub(super) slices_choose_resolution: bool,
     /// Pixels across and down in the conformance window.
-    pub picture: (u32, u32),
+    pub(super) picture: (u32, u32),
 }
 
 /// What its extension needs of the set before.
@@ -116,15 +117,9 @@ fn read_window(
     }
     let unit_across = if matches!(chroma_format, 1 | 2) { 2 } else { 1 };
     let unit_down = if chroma_format == 1 { 2 } else { 1 };
-    Ok((cropped(width, left, right, unit_across)?, cropped(height, top, bottom, unit_down)?))
-}
-
-fn cropped(side: u32, before: u32, behind: u32, unit: u32) -> Result<u32, CodecError> {
-    let units = before.checked_add(behind).and_then(|units| units.checked_mul(unit));
-    units
-        .and_then(|cut| side.checked_sub(cut))
-        .filter(|left| *left > 0)
-        .ok_or(CodecError::Value("the conformance window"))
+    let width = cropped(width, left, right, unit_across);
+    let height = cropped(height, top, bottom, unit_down);
+    width.zip(height).ok_or(CodecError::Value("the conformance window"))
 }
 
 /// Pixels on one side of a coding tree block; the fields up to the transform hierarchies.

@@ -18,15 +18,15 @@ proptest! {
         content in proptest::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..9),
     ) {
         let mut sets = ParameterSets::default();
-        prop_assert_eq!(Nal::parse(&write::sps(&shape), &mut sets), Ok(Nal::Other));
-        prop_assert_eq!(Nal::parse(&write::pps(&shape), &mut sets), Ok(Nal::Other));
+        prop_assert_eq!(sets.read(&write::sps(&shape)), Ok(Nal::Other));
+        prop_assert_eq!(sets.read(&write::pps(&shape)), Ok(Nal::Other));
         prop_assert_eq!(sets.largest_picture(), Some(shape.window()));
         let (nal, header_len) = write::slice(&shape, &content);
-        prop_assert_eq!(Nal::parse(&nal, &mut sets), Ok(Nal::Slice { header_len }));
+        prop_assert_eq!(sets.read(&nal), Ok(Nal::Slice { header_len }));
         // Cut anywhere inside, the header is refused.
         for len in 0..header_len {
             prop_assert_eq!(
-                Nal::parse(&nal[..len], &mut sets),
+                sets.read(&nal[..len]),
                 Err(CodecError::Truncated("a NAL unit"))
             );
         }
@@ -36,7 +36,7 @@ proptest! {
     fn no_bytes_make_it_panic(nals: Vec<Vec<u8>>) {
         let mut sets = ParameterSets::default();
         for nal in nals {
-            if let Ok(Nal::Slice { header_len }) = Nal::parse(&nal, &mut sets) {
+            if let Ok(Nal::Slice { header_len }) = sets.read(&nal) {
                 prop_assert!(header_len <= nal.len());
             }
         }
@@ -56,7 +56,7 @@ proptest! {
         }
         let mut sets = ParameterSets::default();
         for nal in &nals {
-            if let Ok(Nal::Slice { header_len }) = Nal::parse(nal, &mut sets) {
+            if let Ok(Nal::Slice { header_len }) = sets.read(nal) {
                 prop_assert!(header_len <= nal.len());
             }
         }
@@ -84,29 +84,29 @@ fn the_shapes_reach_every_branch() {
 #[test]
 fn content_that_would_stay_clear_is_refused() {
     for kind in (10..=15).chain(22..=31).chain([48, 49, 63]) {
-        let parsed = Nal::parse(&[kind << 1, 1, 0x80], &mut ParameterSets::default());
+        let parsed = ParameterSets::default().read(&[kind << 1, 1, 0x80]);
         assert_eq!(parsed, Err(CodecError::UnitType("NAL units", kind)));
     }
     for (first, second) in [(1 << 1 | 1, 1), (19 << 1, 1 << 3 | 1), (0, 0x3f << 3 | 1)] {
-        let parsed = Nal::parse(&[first, second, 0x80], &mut ParameterSets::default());
+        let parsed = ParameterSets::default().read(&[first, second, 0x80]);
         assert_eq!(parsed, Err(CodecError::Unsupported("an enhancement layer")));
     }
-    assert!(Nal::parse(&[0x80 | 35 << 1, 1, 0x50], &mut ParameterSets::default()).is_err());
-    assert!(Nal::parse(&[35 << 1, 0, 0x50], &mut ParameterSets::default()).is_err());
+    assert!(ParameterSets::default().read(&[0x80 | 35 << 1, 1, 0x50]).is_err());
+    assert!(ParameterSets::default().read(&[35 << 1, 0, 0x50]).is_err());
     for nal in [&[][..], &[2]] {
-        let parsed = Nal::parse(nal, &mut ParameterSets::default());
+        let parsed = ParameterSets::default().read(nal);
         assert_eq!(parsed, Err(CodecError::Truncated("a NAL unit")));
     }
     // Delimiter, SEI, Dolby Vision metadata, the set of an enhancement layer.
     for nal in [&[35 << 1, 1, 0x50][..], &[39 << 1, 1], &[62 << 1, 1, 0x19], &[34 << 1, 9, 0xff]] {
-        assert_eq!(Nal::parse(nal, &mut ParameterSets::default()), Ok(Nal::Other));
+        assert_eq!(ParameterSets::default().read(nal), Ok(Nal::Other));
     }
 }
 
 #[test]
 fn a_slice_without_its_sets_is_refused() {
     // First of its picture, no_output_of_prior_pics_flag, PPS 0.
-    let parsed = Nal::parse(&[19 << 1, 1, 0b1010_0000, 0x80], &mut ParameterSets::default());
+    let parsed = ParameterSets::default().read(&[19 << 1, 1, 0b1010_0000, 0x80]);
     assert_eq!(parsed, Err(CodecError::MissingSet("PPS", 0)));
 }
 
@@ -114,13 +114,13 @@ fn a_slice_without_its_sets_is_refused() {
 fn a_header_that_does_not_end_in_its_alignment_is_refused() {
     for shape in shapes(200) {
         let mut sets = ParameterSets::default();
-        sets.add_sps(&write::sps(&shape)).unwrap();
-        sets.add_pps(&write::pps(&shape)).unwrap();
+        sets.read(&write::sps(&shape)).unwrap();
+        sets.read(&write::pps(&shape)).unwrap();
         let (mut nal, header_len) = write::slice(&shape, &[0xff; 4]);
         // The lowest one of the last byte is the mark: without it no header ends here.
         let last = nal[header_len - 1];
         nal[header_len - 1] = last & (last - 1) | if last & 1 == 1 { 0 } else { 1 };
-        let parsed = Nal::parse(&nal, &mut sets);
+        let parsed = sets.read(&nal);
         assert_ne!(parsed, Ok(Nal::Slice { header_len }), "{shape:?}");
     }
 }
