@@ -13,6 +13,9 @@ interface PlayerError {
 const BAD_HTTP_STATUS = 1001;
 const DECODE_FAILED = 3016;
 const NO_PLAYABLE_VARIANT = 4012;
+const NO_DECODABLE_VARIANT = 4032;
+/** The page asked for H.264 before, and that was to be had: so it is this title's codec. */
+const NO_KEY_SYSTEM_FOR_CODEC = 6001;
 
 /** Shaka's categories. */
 const NETWORK = 1;
@@ -37,6 +40,9 @@ export function sentenceFor(category: number, code: number): string {
   }
   if (code === NO_PLAYABLE_VARIANT) {
     return "No quality of this title may be played on this device.";
+  }
+  if (code === NO_DECODABLE_VARIANT || code === NO_KEY_SYSTEM_FOR_CODEC) {
+    return "This browser cannot decode the video of this title. Try another browser or device.";
   }
   switch (category) {
     case NETWORK:
