@@ -1,4 +1,5 @@
 // Bundles the pages into dist/ and runs the tests: `node build.mjs pages|unit|e2e|screenshot`.
+// `node build.mjs e2e players` runs the tests of one file.
 //
 // The server embeds dist/ and serves its files below /assets/, so every page names its script
 // and style by that path. Tests are bundled too, because Node 18 does not read TypeScript.
@@ -63,7 +64,10 @@ async function run(files, flags) {
 
 async function testsIn(folder) {
   const names = await readdir(join(WEB, folder));
-  return names.filter((name) => name.endsWith(".test.ts")).map((name) => `${folder}/${name}`).sort();
+  const wanted = process.argv[3];
+  const isTest = (name) =>
+    wanted === undefined ? name.endsWith(".test.ts") : name === `${wanted}.test.ts`;
+  return names.filter(isTest).map((name) => `${folder}/${name}`).sort();
 }
 
 const task = process.argv[2];

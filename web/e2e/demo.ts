@@ -106,6 +106,10 @@ export async function withPage(
   try {
     await use(page);
   } finally {
+    // What the page does from now on is not looked at. One that is left frees its stream slot;
+    // one that is closed says nothing.
+    page.removeAllListeners("pageerror");
+    await page.goto("about:blank").catch(() => undefined);
     await context.close();
   }
   if (faults.length > 0) throw new Error(`the page's scripts failed: ${faults.join("; ")}`);

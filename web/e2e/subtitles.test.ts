@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { account, beginAtStart, closeBrowser, firstTitle, openAs, watchPath, withPage } from "./demo";
-import { assertCue } from "./subtitles";
+import { assertSubtitle } from "./subtitles";
 
 after(closeBrowser);
 
@@ -17,9 +17,9 @@ for (const scheme of ["cbcs", "cenc"] as const) {
       assert.deepEqual(await menu.locator("option").allTextContents(), ["Off", "English", "Deutsch"]);
       assert.equal(await menu.inputValue(), "off");
       await menu.selectOption("en");
-      await assertCue(page, 3.4, "You are watching a short film", 2.8);
+      await assertSubtitle(page, "You are watching a short film", 2.8);
       await menu.selectOption("de");
-      await assertCue(page, 3.4, "Sie sehen einen kurzen Film", 2.8);
+      await assertSubtitle(page, "Sie sehen einen kurzen Film", 2.8);
       await menu.selectOption("off");
       const areOff = () =>
         [...(document.querySelector("video")?.textTracks ?? [])].every(

@@ -1,39 +1,40 @@
-// Subtitles as the browser holds them, whoever the player is: cues of the video's text tracks.
+// Subtitles as the viewer sees them: active cues of the browser's text tracks, or text that the
+// player itself lays over the video (`#subtitles` of its page).
 
 import type { Page } from "playwright-core";
+import { playFor } from "./picture";
 
-/** Has the browser show the subtitles of a language, for players that follow its choice. */
-export async function showSubtitles(page: Page, language: string): Promise<void> {
-  await page.evaluate((wanted) => {
-    for (const track of document.querySelector("video")?.textTracks ?? []) {
-      if (track.language === wanted) track.mode = "showing";
-    }
-  }, language);
+/** Seeks to one place: a paused video shows a cue that arrives late only after the next one. */
+const SEEKS = 8;
+const SHOWN_WITHIN_MS = 4_000;
+
+/** Plays on for a moment; then `text` is shown from `sinceS` on, and not before. */
+export async function assertSubtitle(page: Page, text: string, sinceS: number): Promise<void> {
+  // Shaka Player loads no more subtitles if it is paused and moved while the first ones come.
+  await page.evaluate(() => document.querySelector("video")?.play());
+  await playFor(page, 0.7);
+  await assertShown(page, sinceS + 0.4, text, true);
+  await assertShown(page, sinceS - 0.4, text, false);
 }
 
-/** Waits for a cue that says `text` and begins at `sinceS`, and that it is shown at `atS`. */
-export async function assertCue(
-  page: Page,
-  atS: number,
-  text: string,
-  sinceS: number,
-): Promise<void> {
-  const isThere = (wanted: { list: "cues" | "activeCues"; text: string; sinceS: number }) => {
-    const tracks = [...(document.querySelector("video")?.textTracks ?? [])];
-    const cues = tracks.flatMap((track) => [...(track[wanted.list] ?? [])]);
-    return cues.some(
-      (cue) =>
-        cue instanceof VTTCue &&
-        cue.text.includes(wanted.text) &&
-        Math.abs(cue.startTime - wanted.sinceS) < 0.1,
-    );
-  };
-  await page.waitForFunction(isThere, { list: "cues", text, sinceS } as const);
-  await page.evaluate((seconds) => {
-    const video = document.querySelector("video");
-    if (video === null) throw new Error("no video element");
-    video.pause();
-    video.currentTime = seconds;
-  }, atS);
-  await page.waitForFunction(isThere, { list: "activeCues", text, sinceS } as const);
+async function assertShown(page: Page, atS: number, text: string, isDue: boolean): Promise<void> {
+  for (let i = 0; i < SEEKS; i += 1) {
+    await page.evaluate((seconds) => {
+      const video = document.querySelector("video");
+      if (video === null) throw new Error("no video element");
+      video.pause();
+      video.currentTime = seconds;
+    }, atS + i / 100);
+    const isMet = ({ text, isDue }: { text: string; isDue: boolean }) => {
+      const video = document.querySelector("video");
+      const tracks = [...(video?.textTracks ?? [])].filter(({ mode }) => mode !== "disabled");
+      const cues = tracks.flatMap((track) => [...(track.activeCues ?? [])]);
+      const texts = cues.map((cue) => (cue instanceof VTTCue ? cue.text : ""));
+      texts.push(document.getElementById("subtitles")?.innerText ?? "");
+      return video?.seeking === false && texts.some((shown) => shown.includes(text)) === isDue;
+    };
+    const waited = page.waitForFunction(isMet, { text, isDue }, { timeout: SHOWN_WITHIN_MS });
+    if (await waited.then(() => true, () => false)) return;
+  }
+  throw new Error(`at ${atS} s “${text}” is ${isDue ? "not " : ""}shown`);
 }

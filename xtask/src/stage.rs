@@ -48,6 +48,11 @@ impl Stage {
         self.folder.join("demo.json")
     }
 
+    /// The demo's data folder.
+    pub fn data(&self) -> PathBuf {
+        data_in(&self.folder)
+    }
+
     /// Ends the demo as Ctrl-C does. Errors: it did not end, or not cleanly.
     pub fn close(mut self) -> Result<()> {
         let pid = self.demo.id().to_string();
@@ -84,10 +89,14 @@ fn demo_command(folder: &Path) -> Result<Command> {
     let port = place::free_port()?.to_string();
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "INT", "--"]).arg(place::strongroom());
-    demo::direct(&mut command, &folder.join("data"));
+    demo::direct(&mut command, &data_in(folder));
     command.args(["--json", "--no-open", "--port", &port]);
     command.current_dir(place::root()).stdin(Stdio::null()).stdout(Stdio::piped());
     Ok(command)
+}
+
+fn data_in(folder: &Path) -> PathBuf {
+    folder.join("data")
 }
 
 fn pass_on(output: ChildStdout, lines: &mpsc::Sender<String>) {

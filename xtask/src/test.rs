@@ -110,6 +110,8 @@ impl House {
         let stage = Stage::open().context("start the demo for the browser tests")?;
         let mut tests = self.furnish(npm("e2e"));
         tests.env("STRONGROOM_DEMO", stage.description());
+        // Some tests package titles of their own beside the demo's.
+        tests.env("STRONGROOM_BINARY", place::strongroom()).env("STRONGROOM_DATA", stage.data());
         let mut tally = runner::run("browser tests", Kind::Node, &mut tests);
         if let Err(error) = stage.close() {
             eprintln!("error: {error:#}");

@@ -1,15 +1,48 @@
 import RxPlayer from "rx-player";
-import { offer, video } from "./ticket";
+import { offer, offerTracks, ofLanguage, overlay, video } from "./ticket";
 
 offer((ticket, scheme) => {
   const player = new RxPlayer({ videoElement: video() });
-  // rx-player keeps its tracks to itself until one is chosen.
-  const subtitles = () => player.getAvailableTextTracks().map(({ language }) => language);
-  Object.assign(window, { subtitles });
+  player.addEventListener("error", ({ message }) => console.error(`rx-player: ${message}`));
+  // A choice is of one period, and the next ones are there only some time before they play.
+  let [audio, subtitles] = ["", ""];
+  const apply = () => {
+    for (const { id: periodId } of player.getAvailablePeriods()) {
+      if (audio !== "") {
+        const { id: trackId } = ofLanguage(player.getAvailableAudioTracks(periodId), audio);
+        player.setAudioTrack({ trackId, periodId });
+      }
+      if (subtitles !== "") {
+        const { id: trackId } = ofLanguage(player.getAvailableTextTracks(periodId), subtitles);
+        player.setTextTrack({ trackId, periodId });
+      }
+    }
+  };
+  player.addEventListener("newAvailablePeriods", apply);
+  offerTracks({
+    audio: () => player.getAvailableAudioTracks().map(({ language }) => language),
+    chooseAudio: (language) => {
+      audio = language;
+      apply();
+    },
+    subtitles: () => player.getAvailableTextTracks().map(({ language }) => language),
+    chooseSubtitles: (language) => {
+      subtitles = language;
+      apply();
+    },
+    thumbnailWidth: async (time) => {
+      const container = document.createElement("div");
+      await player.renderThumbnail({ container, time });
+      const picture = container.querySelector("canvas, img");
+      return picture === null ? null : Number(picture.getAttribute("width"));
+    },
+  });
   player.loadVideo({
     url: `${ticket.manifest.dash}?scheme=${scheme}`,
     transport: "dash",
     autoPlay: true,
+    textTrackMode: "html",
+    textTrackElement: overlay(),
     keySystems: [
       {
         type: "org.w3.clearkey",

@@ -1,8 +1,19 @@
 // What a player's page is given: the answer of `GET /api/v1/playback/token/{contentId}`.
 
 export interface TokenAnswer {
+  readonly session_id: string;
   readonly license: { readonly clearkey: string };
   readonly manifest: { readonly dash: string; readonly hls: string };
+}
+
+/** The tracks beside the picture, by their languages. */
+export interface Tracks {
+  audio(): string[];
+  chooseAudio(language: string): void;
+  subtitles(): string[];
+  chooseSubtitles(language: string): void;
+  /** Columns of the thumbnail of a time; `null` without one. */
+  thumbnailWidth(seconds: number): Promise<number | null>;
 }
 
 export type Start = (ticket: TokenAnswer, scheme: string) => void;
@@ -14,7 +25,29 @@ export function video(): HTMLVideoElement {
   return found;
 }
 
+/** Where a player lays subtitles over the video that are no cues of the browser. */
+export function overlay(): HTMLDivElement {
+  const found = document.querySelector<HTMLDivElement>("#subtitles");
+  if (found === null) throw new Error("no overlay");
+  return found;
+}
+
 /** Makes the page's player callable by the test. */
 export function offer(start: Start): void {
   Object.assign(window, { start });
+}
+
+/** Makes the player's tracks callable by the test. */
+export function offerTracks(tracks: Tracks): void {
+  Object.assign(window, { tracks });
+}
+
+/** The first of a player's tracks in a language. */
+export function ofLanguage<T extends { lang?: string | null; language?: string }>(
+  tracks: readonly T[],
+  language: string,
+): T {
+  const found = tracks.find((track) => (track.language ?? track.lang) === language);
+  if (found === undefined) throw new Error(`no track in ${language}`);
+  return found;
 }
