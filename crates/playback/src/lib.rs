@@ -11,9 +11,11 @@ mod kid_list;
 pub mod lease;
 pub mod region;
 pub mod token;
+pub mod vault_token;
 
 pub use denial::Denial;
 pub use entitlement::Entitlement;
 pub use grant::{GrantKey, LicenseGrant};
 pub use kid_list::MAX_KIDS;
 pub use token::{PlaybackToken, SessionToken, TokenKey, TokenRefused};
+pub use vault_token::{ContentLimit, Scope, Scopes, VaultToken, VaultTokenKey};

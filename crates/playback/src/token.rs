@@ -25,7 +25,7 @@ pub const PLAYBACK_S: u64 = 30;
 /// Longest life of a license URL.
 pub const MAX_PLAYBACK_S: u64 = 120;
 
-const ISSUER: &str = "strongroom";
+pub(crate) const ISSUER: &str = "strongroom";
 
 /// The key that signs and checks tokens.
 pub struct TokenKey {
@@ -237,7 +237,7 @@ impl PlaybackToken {
 }
 
 /// The two names that tell one kind of token from the other.
-trait Kind: Serialize + DeserializeOwned {
+pub(crate) trait Kind: Serialize + DeserializeOwned {
     const TYPE: &'static str;
     const AUDIENCE: &'static str;
 
@@ -246,11 +246,11 @@ trait Kind: Serialize + DeserializeOwned {
     }
 }
 
-fn sign<C: Kind>(key: &TokenKey, claims: &C) -> String {
+pub(crate) fn sign<C: Kind>(key: &TokenKey, claims: &C) -> String {
     encode(&C::header(), claims, &key.signing).expect("HS256 signs any JSON object")
 }
 
-fn read<C: Kind>(key: &TokenKey, text: &str) -> Result<C, TokenRefused> {
+pub(crate) fn read<C: Kind>(key: &TokenKey, text: &str) -> Result<C, TokenRefused> {
     if text.len() > MAX_TOKEN_BYTES {
         return Err(TokenRefused::Invalid);
     }
@@ -265,20 +265,20 @@ fn read<C: Kind>(key: &TokenKey, text: &str) -> Result<C, TokenRefused> {
     if token.header == C::header() { Ok(token.claims) } else { Err(TokenRefused::Invalid) }
 }
 
-fn seconds(since_epoch: u64) -> Result<Timestamp, TokenRefused> {
+pub(crate) fn seconds(since_epoch: u64) -> Result<Timestamp, TokenRefused> {
     since_epoch.checked_mul(1000).map(Timestamp).ok_or(TokenRefused::Invalid)
 }
 
 /// From when to when a token says it counts.
-struct Span {
-    issued: Timestamp,
-    expires: Timestamp,
+pub(crate) struct Span {
+    pub issued: Timestamp,
+    pub expires: Timestamp,
 }
 
 impl Span {
     /// A token of ours never lives longer than its kind may and never starts in the future; one
     /// that says so was not made by this code with this clock.
-    fn check(&self, longest_s: u64, now: Timestamp) -> Result<(), TokenRefused> {
+    pub fn check(&self, longest_s: u64, now: Timestamp) -> Result<(), TokenRefused> {
         if self.issued > now || self.expires > self.issued.plus_s(longest_s) {
             return Err(TokenRefused::Invalid);
         }
