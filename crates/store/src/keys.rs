@@ -2,7 +2,7 @@
 
 use crate::database::{Durability, Transaction, repeated};
 use crate::error::Failure;
-use crate::query::{Row, query};
+use crate::query::{Query, Row, query};
 use crate::{Store, StoreError};
 use model::{
     CategoryName, ContentId, KekState, KekVersion, KeyId, KeyState, Scheme, Timestamp, TrackClass,
@@ -53,20 +53,8 @@ impl Store {
                 "INSERT INTO content_keys (kid, content_id, track_class, scheme, category, \
                  kek_version, first_kek_version, wrapped, iv, fingerprint, state, created_at) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-            )
-            .bind(key.kid.as_bytes())
-            .bind(&key.content_id)
-            .bind(key.track_class.map(TrackClass::name))
-            .bind(key.scheme.map(Scheme::name))
-            .bind(key.category.as_str())
-            .bind(key.kek_version.0)
-            .bind(key.first_kek_version.0)
-            .bind(key.wrapped.as_slice())
-            .bind(key.iv)
-            .bind(&key.fingerprint)
-            .bind(key.state.name())
-            .bind(key.created);
-            open.run(insert).await?;
+            );
+            open.run(bind_key(insert, key)).await?;
             open.commit().await
         })
         .await
@@ -162,6 +150,23 @@ pub(crate) async fn must_be_active(
         KekState::Active => Ok(()),
         KekState::Retired | KekState::Compromised => Err(StoreError::Retired.into()),
     }
+}
+
+/// The columns of a key, in the order in which every statement that adds one names them.
+pub(crate) fn bind_key(insert: Query, key: &WrappedKey) -> Query {
+    insert
+        .bind(key.kid.as_bytes())
+        .bind(&key.content_id)
+        .bind(key.track_class.map(TrackClass::name))
+        .bind(key.scheme.map(Scheme::name))
+        .bind(key.category.as_str())
+        .bind(key.kek_version.0)
+        .bind(key.first_kek_version.0)
+        .bind(key.wrapped.as_slice())
+        .bind(key.iv)
+        .bind(&key.fingerprint)
+        .bind(key.state.name())
+        .bind(key.created)
 }
 
 fn read_key(row: &Row) -> Result<WrappedKey, StoreError> {

@@ -6,6 +6,7 @@
 //! function of `playback`.
 
 mod accounts;
+mod asked_keys;
 mod audit;
 mod database;
 mod error;
@@ -27,6 +28,7 @@ pub mod ephemeral;
 pub mod objects;
 pub mod remote;
 
+pub use asked_keys::AskedFor;
 pub use audit::{
     AUDIT_BATCH_MAX, AUDIT_TEXT_MAX, AuditEntry, AuditHead, AuditVerdict, FirstBadRow,
 };

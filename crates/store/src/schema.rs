@@ -28,6 +28,12 @@ pub(crate) const ROWS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "rows/0003_asked_keys",
+        common: include_str!("../../../migrations/rows/0003_asked_keys.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The audit.
