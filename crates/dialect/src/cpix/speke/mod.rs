@@ -142,6 +142,8 @@ pub struct AskedKey {
     pub periods: Vec<KeyPeriod>,
     /// The DRM systems that signal it.
     pub systems: Vec<SystemId>,
+    /// The IV that the encryptor chose for all samples, where it did.
+    pub explicit_iv: Option<[u8; 16]>,
 }
 
 /// A request that keeps its contract. Only [`Self::check`] makes one; it is answered once.
@@ -190,6 +192,12 @@ impl Request {
         self.version
     }
 
+    /// Whether it names recipients: then the answer's keys are encrypted for them.
+    #[must_use]
+    pub fn has_recipients(&self) -> bool {
+        !self.document.parts().deliveries.is_empty()
+    }
+
     /// The keys, in the request's order.
     #[must_use]
     pub fn asked(&self) -> &[AskedKey] {
@@ -208,7 +216,7 @@ fn check_v1(parts: &Parts) -> Result<Vec<AskedKey>, ContractError> {
                 Some(scheme) => Some(check_scheme(key.kid, scheme)?),
             };
             let classes = TrackClasses::up_to(model::TrackClass::Uhd);
-            Ok(vec![asked(parts, key.kid, classes, scheme, parts.periods.clone())])
+            Ok(vec![asked(parts, key, classes, scheme, parts.periods.clone())])
         }
         _ => Err(ContractError::SeveralKeys),
     }
@@ -237,20 +245,21 @@ fn check_v2(parts: &Parts, version: Version) -> Result<Vec<AskedKey>, ContractEr
         let (track_type, filters) =
             rules.get(&key.kid).ok_or(ContractError::RulesOfKey(key.kid))?;
         let periods = filters.periods.iter().filter_map(|id| periods.get(id).copied().cloned());
-        all.push(asked(parts, key.kid, track_type.classes(), Some(scheme), periods.collect()));
+        all.push(asked(parts, key, track_type.classes(), Some(scheme), periods.collect()));
     }
     Ok(all)
 }
 
 fn asked(
     parts: &Parts,
-    kid: KeyId,
+    key: &KeyEntry,
     classes: TrackClasses,
     scheme: Option<Scheme>,
     periods: Vec<KeyPeriod>,
 ) -> AskedKey {
-    let systems = parts.systems.iter().filter(|system| system.kid == kid);
-    AskedKey { kid, classes, scheme, periods, systems: systems.map(|one| one.system).collect() }
+    let systems = parts.systems.iter().filter(|system| system.kid == key.kid);
+    let systems = systems.map(|one| one.system).collect();
+    AskedKey { kid: key.kid, classes, scheme, periods, systems, explicit_iv: key.explicit_iv }
 }
 
 fn check_is_asked(key: &KeyEntry) -> Result<(), ContractError> {
