@@ -3,6 +3,7 @@
 //! Exit codes: 0 yes or done, 1 no or a failed check, 2 wrong use or environment.
 
 mod account;
+mod admin_token;
 mod audit_leaks;
 mod bench;
 mod bound;
@@ -67,6 +68,8 @@ pub enum Command {
     Title(title::Arguments),
     /// Print a license URL as the running service would mint it.
     LicenseUrl(license_url::Arguments),
+    /// Print a token for the vault's routes: key exchange and operation.
+    AdminToken(admin_token::Arguments),
     /// Search files for content keys, service secrets and tokens that never expire.
     AuditLeaks(audit_leaks::Arguments),
     /// Measure packaging and licensing against named yardsticks.
@@ -117,6 +120,7 @@ impl Command {
             Self::Plan(arguments) => plan::run(arguments, &place, answer),
             Self::Title(arguments) => title::run(arguments, &place, answer),
             Self::LicenseUrl(arguments) => license_url::run(arguments, &place, answer),
+            Self::AdminToken(arguments) => admin_token::run(arguments, &place, answer),
             Self::AuditLeaks(arguments) => audit_leaks::run(arguments, &place, answer),
             Self::Bench(arguments) => bench::run(arguments, answer),
             Self::Openapi => shell::openapi(),

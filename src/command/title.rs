@@ -43,6 +43,10 @@ pub struct Add {
     /// Countries it may be watched in; everywhere when absent.
     #[arg(long, value_delimiter = ',', value_name = "XX,…")]
     regions: Vec<String>,
+    /// Its media is packaged and served elsewhere, under keys of this vault; licenses come from
+    /// here.
+    #[arg(long)]
+    external: bool,
 }
 
 /// Arguments of `title publish`.
@@ -59,7 +63,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         match arguments {
             Arguments::Add(add) => {
                 let title = title_of(&add).map_err(Failure::Environment)?;
-                put(&home, title, answer).await
+                put(&home, title, add.external, answer).await
             }
             Arguments::Publish(publish) => publish_folder(&home, &publish.folder, answer).await,
             Arguments::List => list(&home, answer).await,
@@ -93,11 +97,19 @@ fn title_of(add: &Add) -> anyhow::Result<Title> {
 
 /// Stores a title; one that is there keeps its state, and its category, which its keys are
 /// bound to.
-async fn put(home: &Home, mut title: Title, answer: Answer) -> Result<(), Failure> {
+async fn put(
+    home: &Home,
+    mut title: Title,
+    is_external: bool,
+    answer: Answer,
+) -> Result<(), Failure> {
     let known = home.store.title(&title.content_id).await.map_err(Failure::environment)?;
     if let Some(known) = known {
         title.state = known.state;
         title.category = known.category;
+    }
+    if is_external && title.state == TitleState::Draft {
+        title.state = TitleState::External;
     }
     home.store.put_title(&title).await.map_err(Failure::environment)?;
     print_title(&title, answer);

@@ -3,6 +3,7 @@
 //! Everything works without a file: the defaults are the embedded stores in the data folder.
 
 pub mod keys;
+pub mod vault;
 
 use crate::vault::Patience;
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use vault::Vault;
 
 /// How strict the service is about its surroundings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
@@ -39,6 +41,8 @@ pub struct Config {
     pub store: Store,
     /// Root key.
     pub keys: Keys,
+    /// Key exchange with encryptors.
+    pub vault: Vault,
     /// Lives of what viewers hold.
     pub tokens: Tokens,
     /// Where viewers are.
@@ -147,6 +151,7 @@ impl Default for Config {
             listen: Listen::default(),
             store: Store::default(),
             keys: Keys::default(),
+            vault: Vault::default(),
             tokens: Tokens::default(),
             region: Region::default(),
             cors: Cors::default(),
@@ -209,8 +214,8 @@ pub enum ConfigError {
 const SUBSECTIONS: [(&str, &str); 1] = [("keys", "pkcs11")];
 
 /// Sections of the settings, each with keys of its own.
-const SECTIONS: [&str; 8] =
-    ["listen", "store", "keys", "tokens", "region", "cors", "s3", "packaging"];
+const SECTIONS: [&str; 9] =
+    ["listen", "store", "keys", "vault", "tokens", "region", "cors", "s3", "packaging"];
 
 impl Config {
     /// Reads the settings of this process: the file, then the `STRONGROOM_*` variables, then
@@ -278,6 +283,10 @@ impl Config {
             return refuse("listen.public_origin", "scheme, host and port: https://tv.example");
         }
         self.keys.check()?;
+        self.vault.check()?;
+        if self.vault.address == Some(self.listen.address) && self.listen.address.port() != 0 {
+            return refuse("vault.address", "viewers listen there; give the vault an address");
+        }
         match self.mode {
             Mode::Development => Ok(()),
             Mode::Production => self.check_production(),
@@ -291,7 +300,21 @@ impl Config {
                 why: "production needs TLS: give a certificate, or say behind_proxy = true",
             });
         }
+        self.vault.check_production()?;
         self.keys.check_production()
+    }
+
+    /// Whether the vault's routes answer beside the viewers': only in development, and only
+    /// where they have no listener of their own.
+    #[must_use]
+    pub fn shares_listener(&self) -> bool {
+        self.mode == Mode::Development && self.vault.address.is_none()
+    }
+
+    /// Whether keys leave the vault only encrypted for a recipient.
+    #[must_use]
+    pub fn demands_recipients(&self) -> bool {
+        self.vault.demands_recipients(self.mode)
     }
 
     /// `sqlite://` or `postgres://` URL of the rows.
@@ -347,6 +370,12 @@ impl Config {
             Mode::Development => true,
             Mode::Production => self.packaging.allow_clear_lead_in_production,
         }
+    }
+
+    /// Where the running service writes the address of the vault's own listener.
+    #[must_use]
+    pub fn vault_url_file(&self) -> PathBuf {
+        self.data.join("run").join("vault-url")
     }
 
     /// Where the running service writes its address.

@@ -15,6 +15,7 @@ pub mod regions;
 pub mod secrets;
 pub mod serve;
 pub mod service;
+pub mod tls;
 pub mod vault;
 pub mod vault_link;
 

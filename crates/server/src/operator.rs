@@ -6,9 +6,10 @@ use crate::home::Home;
 use crate::http::problem::Refusal;
 use model::{
     Account, AccountId, ContentId, DecisionId, DeviceId, Dialect, PlanName, PlaybackSessionId,
-    Subscription, TokenId,
+    Subscription, Timestamp, TokenId,
 };
-use playback::{Denial, PlaybackToken};
+use playback::vault_token::{MAX_CONTENT, MAX_VAULT_TOKEN_S};
+use playback::{ContentLimit, Denial, PlaybackToken, Scopes, VaultToken};
 use std::io;
 use store::StoreError;
 
@@ -107,6 +108,29 @@ impl Home {
             issued: now,
             expires: self.config.license_url_ends(now),
         })
+    }
+
+    /// Makes a token for the vault's routes, good for `hours` from now.
+    ///
+    /// Errors: [`OperatorError::Unusable`] where no vault would take it.
+    pub fn mint_vault_token(
+        &self,
+        scopes: Scopes,
+        content: ContentLimit,
+        hours: u32,
+    ) -> Result<(VaultToken, String), OperatorError> {
+        let issued = Timestamp(self.clock.now().as_s() * 1000);
+        let lives_s = u64::from(hours) * 3600;
+        if !(1..=MAX_VAULT_TOKEN_S).contains(&lives_s) {
+            return Err(OperatorError::Unusable("a token lives 1 to 8784 hours (366 days)"));
+        }
+        if matches!(&content, ContentLimit::Only(titles) if titles.len() > MAX_CONTENT) {
+            return Err(OperatorError::Unusable("a token names at most 50 titles"));
+        }
+        let id = self.entropy.with(TokenId::random);
+        let token = VaultToken { id, scopes, content, issued, expires: issued.plus_s(lives_s) };
+        let text = self.vault.issue_token(&token);
+        Ok((token, text))
     }
 
     /// The license URL that carries a playback token, at the address of the running service.

@@ -1,17 +1,16 @@
 //! Running the service: listen, say so, drain on the wish to end.
 
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Mode};
 use crate::edge_role::EdgeRole;
 use crate::health;
 use crate::home::{Home, HomeError};
 use crate::http::router::router;
 use crate::service::Service;
+use crate::tls::{self, TlsAcceptor};
+use crate::vault::{Vault, exchange};
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
@@ -70,8 +69,13 @@ pub enum ServeError {
 /// Errors: [`ServeError`].
 pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), ServeError> {
     health::recorder();
-    let service = Service::start(Home::open(config).await?).await?;
+    let home = Home::open(config).await?;
+    let vault = Arc::clone(&home.vault);
+    let service = Service::start(home).await?;
     sweep(&service).await;
+    let own = vaults_own(config, &service, &vault)?;
+    let beside = if config.shares_listener() { exchange::routes(vault) } else { Router::new() };
+    let viewers = Listening::of_viewers(config, router(Arc::clone(&service), beside))?;
     tokio::spawn(raise_mark(Arc::clone(&service)));
     tokio::spawn(watch_root_key(Arc::clone(&service)));
     if let Some(keys_per_s) = NonZeroU32::new(config.keys.rewrap_keys_per_s) {
@@ -81,7 +85,8 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
         });
     }
     tokio::spawn(sign_audit(Arc::clone(&service)));
-    let ended = answer(config, router(Arc::clone(&service)), &config.url_file(), ready).await;
+    warn_of_clear_keys(config);
+    let ended = answer(viewers, own, ready).await;
     sign_audit_once(&service).await;
     ended
 }
@@ -93,48 +98,106 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
 /// Errors: [`ServeError`].
 pub async fn serve_edge(config: &Config, ready: impl FnOnce(&str)) -> Result<(), ServeError> {
     health::recorder();
-    let routes = EdgeRole::open(config)?.router();
-    answer(config, routes, &config.url_file().with_file_name("edge-url"), ready).await
+    let mut edge = Listening::of_viewers(config, EdgeRole::open(config)?.router())?;
+    edge.url_file.set_file_name("edge-url");
+    answer(edge, None, ready).await
 }
 
-/// Answers on the listener of the settings until the process is asked to end; `url_file` says
-/// where, for as long.
+/// Answers until the process is asked to end; `ready` hears of the first listener.
 async fn answer(
-    config: &Config,
-    routes: Router,
-    url_file: &Path,
+    first: Listening,
+    second: Option<Listening>,
     ready: impl FnOnce(&str),
 ) -> Result<(), ServeError> {
-    let acceptor = tls(&config.listen)?;
-    let address = config.listen.address;
-    let listener = listen(address).map_err(|cause| ServeError::Listen { address, cause })?;
-    let bound = listener.local_addr().unwrap_or(address);
-    let scheme = if acceptor.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{bound}");
-    announce(url_file, &url)?;
-    ready(&url);
-    let handle = Handle::new();
-    tokio::spawn(drain_when_asked(handle.clone()));
-    let ended = run(listener, acceptor, routes, handle).await;
-    // Best effort: a stale address only misleads until the next start.
-    drop(std::fs::remove_file(url_file));
-    ended.map_err(|cause| ServeError::Run { what: format!("serving on {url}"), cause })
+    let handles = (Handle::new(), Handle::new());
+    for listening in [Some(&first), second.as_ref()].into_iter().flatten() {
+        announce(&listening.url_file, &listening.url)?;
+    }
+    ready(&first.url);
+    tokio::spawn(drain_when_asked(vec![handles.0.clone(), handles.1.clone()]));
+    match second {
+        None => first.run(handles.0).await,
+        Some(second) => tokio::try_join!(first.run(handles.0), second.run(handles.1)).map(|_| ()),
+    }
 }
 
-async fn run(
+/// The vault's own listener, where the settings give it one.
+fn vaults_own(
+    config: &Config,
+    service: &Arc<Service>,
+    vault: &Arc<Vault>,
+) -> Result<Option<Listening>, ServeError> {
+    let settings = &config.vault;
+    let Some(address) = settings.address else {
+        if config.mode == Mode::Production {
+            tracing::info!("no vault.address: no keys by SPEKE or CPIX");
+        }
+        return Ok(None);
+    };
+    let routes = exchange::alone(Arc::clone(service), Arc::clone(vault));
+    let certificate = settings.tls_certificate.as_deref().zip(settings.tls_private_key.as_deref());
+    let clients = settings.client_ca.as_deref();
+    let own = Listening::new(address, certificate, clients, routes, config.vault_url_file())?;
+    tracing::info!(url = own.url, "the vault listens");
+    Ok(Some(own))
+}
+
+/// Said at each start: clear keys are for tests.
+fn warn_of_clear_keys(config: &Config) {
+    if !config.demands_recipients() {
+        tracing::warn!(
+            "insecure_mode: keys may leave by CPIX in the clear; \
+             vault.require_encrypted_delivery = true ends that"
+        );
+    }
+}
+
+/// A listener that is bound and does not answer yet.
+struct Listening {
     listener: TcpListener,
-    acceptor: Option<RustlsAcceptor>,
+    tls: Option<TlsAcceptor>,
     routes: Router,
-    handle: Handle<SocketAddr>,
-) -> io::Result<()> {
-    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle);
-    let mut http = server.http_builder().http1();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
-    server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIME);
-    match acceptor {
-        None => server.serve(routes).await,
-        Some(acceptor) => server.acceptor(acceptor).serve(routes).await,
+    url: String,
+    /// Where the address stands for as long as it answers.
+    url_file: PathBuf,
+}
+
+impl Listening {
+    fn of_viewers(config: &Config, routes: Router) -> Result<Self, ServeError> {
+        let Listen { address, tls_certificate, tls_private_key, .. } = &config.listen;
+        let certificate = tls_certificate.as_deref().zip(tls_private_key.as_deref());
+        Self::new(*address, certificate, None, routes, config.url_file())
+    }
+
+    fn new(
+        address: SocketAddr,
+        certificate: Option<(&Path, &Path)>,
+        client_ca: Option<&Path>,
+        routes: Router,
+        url_file: PathBuf,
+    ) -> Result<Self, ServeError> {
+        let tls = certificate.map(|(chain, key)| tls::acceptor(chain, key, client_ca));
+        let tls = tls.transpose()?;
+        let listener = listen(address).map_err(|cause| ServeError::Listen { address, cause })?;
+        let bound = listener.local_addr().unwrap_or(address);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        Ok(Self { listener, tls, routes, url: format!("{scheme}://{bound}"), url_file })
+    }
+
+    async fn run(self, handle: Handle<SocketAddr>) -> Result<(), ServeError> {
+        let failed = |cause| ServeError::Run { what: format!("serving on {}", self.url), cause };
+        let routes = self.routes.into_make_service_with_connect_info::<SocketAddr>();
+        let mut server = axum_server::from_tcp(self.listener).map_err(failed)?.handle(handle);
+        let mut http = server.http_builder().http1();
+        http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+        server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIME);
+        let ended = match self.tls {
+            None => server.serve(routes).await,
+            Some(acceptor) => server.acceptor(acceptor).serve(routes).await,
+        };
+        // Best effort: a stale address only misleads until the next start.
+        drop(std::fs::remove_file(&self.url_file));
+        ended.map_err(failed)
     }
 }
 
@@ -201,7 +264,7 @@ async fn sign_audit_once(service: &Service) {
     }
 }
 
-async fn drain_when_asked(handle: Handle<SocketAddr>) {
+async fn drain_when_asked(handles: Vec<Handle<SocketAddr>>) {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut wish) => wish.recv().await,
@@ -213,27 +276,7 @@ async fn drain_when_asked(handle: Handle<SocketAddr>) {
         _ = terminated => {}
     }
     tracing::info!("ending: open requests may finish");
-    handle.graceful_shutdown(Some(DRAIN_TIME));
-}
-
-/// The TLS side of the listener, where the settings name a certificate.
-fn tls(listen: &Listen) -> Result<Option<RustlsAcceptor>, ServeError> {
-    let (Some(chain), Some(key)) = (&listen.tls_certificate, &listen.tls_private_key) else {
-        return Ok(None);
-    };
-    let wrong = |path: &Path, cause: &dyn std::fmt::Display| ServeError::Certificate {
-        path: path.to_owned(),
-        cause: cause.to_string(),
-    };
-    let certificates = CertificateDer::pem_file_iter(chain)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|cause| wrong(chain, &cause))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| wrong(key, &cause))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut settings = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, private))
-        .map_err(|cause| wrong(chain, &cause))?;
-    settings.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(settings)))))
+    for handle in handles {
+        handle.graceful_shutdown(Some(DRAIN_TIME));
+    }
 }

@@ -12,6 +12,14 @@ use std::sync::Arc;
 /// The request's id, in every answer.
 pub const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 
+/// Who words a refusal that is plain text. A route that marks its answer so has said what it
+/// wanted; without the mark it is the framework that speaks.
+#[derive(Clone, Copy, Debug)]
+pub enum Wording {
+    /// The route's own words.
+    Own,
+}
+
 /// Gives the request an id, writes the problem document of a refusal, logs it once.
 ///
 /// The path is not logged: it may hold a pass, and the query a token.
@@ -44,7 +52,8 @@ fn problem_of(response: &mut Response) -> Option<Problem> {
     let own = response.extensions_mut().remove::<Problem>();
     let media_type = response.headers().get(header::CONTENT_TYPE);
     let is_plain = media_type.is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
-    let is_framework = response.status().is_client_error() && is_plain;
+    let is_own = response.extensions().get::<Wording>().is_some();
+    let is_framework = response.status().is_client_error() && is_plain && !is_own;
     own.or_else(|| is_framework.then(|| Refusal::Malformed("path or query").problem()))
 }
 

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Largest body of any route; a challenge takes a tenth of it.
+/// Largest body of a route for viewers; a challenge takes a tenth of it.
 pub const MAX_BODY: usize = 64 * 1024;
 
 /// Longest time for a body to arrive.
@@ -24,7 +24,7 @@ impl FromRequest<Arc<Service>> for Payload {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Refusal> {
-        read(request).await.map(Self)
+        read(request, MAX_BODY).await.map(Self)
     }
 }
 
@@ -42,18 +42,21 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
         if !media_type.eq_ignore_ascii_case("application/json") {
             return Err(Refusal::MediaType);
         }
-        let body = read(request).await?;
+        let body = read(request, MAX_BODY).await?;
         serde_json::from_slice(&body).map(Self).map_err(|_| Refusal::Malformed("body"))
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Refusal> {
+/// Reads a body of at most `most` bytes.
+///
+/// Errors: [`Refusal::TooLarge`], [`Refusal::TooSlow`], [`Refusal::Malformed`].
+pub async fn read(request: Request, most: usize) -> Result<Bytes, Refusal> {
     let declared = request.headers().get(header::CONTENT_LENGTH);
     let length = declared.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MAX_BODY) {
+    if length.is_some_and(|length| length > most) {
         return Err(Refusal::TooLarge);
     }
-    match tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_BODY)).await {
+    match tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), most)).await {
         Err(_) => Err(Refusal::TooSlow),
         Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
             Err(Refusal::TooLarge)

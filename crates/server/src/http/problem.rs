@@ -25,6 +25,15 @@ pub enum Refusal {
     /// No credential, or one that is not accepted.
     #[error(transparent)]
     Token(#[from] TokenRefused),
+    /// No credential of the vault's, or one that is not accepted.
+    #[error("at the vault: {0}")]
+    Unauthenticated(TokenRefused),
+    /// The credential is for other routes of the vault.
+    #[error("the credential has no scope for this route")]
+    ScopeNotAllowed,
+    /// The credential is for other titles.
+    #[error("the credential is not for this content")]
+    ContentNotAllowed,
     /// The playback session ended; a new token call may start another.
     #[error("the playback session has ended")]
     PlaybackEnded,
@@ -140,6 +149,13 @@ impl Refusal {
             Self::Token(TokenRefused::Expired) | Self::PlaybackEnded => {
                 ("token_expired", S::UNAUTHORIZED, "This has taken too long. Please try again.")
             }
+            Self::Unauthenticated(refused) => vault_parts(*refused),
+            Self::ScopeNotAllowed => {
+                ("scope_not_allowed", S::FORBIDDEN, "This credential is for other routes.")
+            }
+            Self::ContentNotAllowed => {
+                ("content_not_allowed", S::FORBIDDEN, "This credential is for other titles.")
+            }
             Self::OtherDevice => (
                 "device_account_mismatch",
                 S::FORBIDDEN,
@@ -200,6 +216,17 @@ const fn denial_status(denial: Denial) -> StatusCode {
         }
         Denial::RegionNotAllowed => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
         Denial::StreamLimitReached { .. } => StatusCode::CONFLICT,
+    }
+}
+
+/// For an engineer: nobody signs in at the vault.
+const fn vault_parts(refused: TokenRefused) -> (&'static str, StatusCode, &'static str) {
+    use StatusCode as S;
+    match refused {
+        TokenRefused::Invalid => {
+            ("token_invalid", S::UNAUTHORIZED, "A token or certificate of the vault is needed.")
+        }
+        TokenRefused::Expired => ("token_expired", S::UNAUTHORIZED, "The token has expired."),
     }
 }
 

@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 type Shared = State<Arc<Service>>;
 
-/// All routes of `serve --role all`.
-pub fn router(service: Arc<Service>) -> Router {
+/// The viewer's routes, and beside them the vault's where they share a listener.
+pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
     Router::new()
         .route("/", get(async || pages::page("index.html")))
         .route("/sign-in", get(async || pages::page("sign-in.html")))
@@ -47,6 +47,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(from_fn_with_state(Arc::clone(&service.ground), cors::allow_listed))
+        .merge(beside.method_not_allowed_fallback(async || Refusal::Method))
         .layer(from_fn_with_state(Arc::clone(&service.ground), envelope::seal))
         .with_state(service)
 }
@@ -157,7 +158,12 @@ async fn media(
 }
 
 async fn ready(State(service): Shared) -> Result<&'static str, Refusal> {
-    health::ready(&service).await.map(|()| "ready\n")
+    health::ready(&service).await?;
+    Ok(if service.ground.config.demands_recipients() {
+        "ready\n"
+    } else {
+        "ready\ninsecure_mode\n"
+    })
 }
 
 async fn openapi() -> impl IntoResponse {

@@ -248,7 +248,7 @@ impl KeyService {
         self.keep(&self.wrap(title, &key, version, kek, now), "key.generated", now).await
     }
 
-    fn wrap(
+    pub(super) fn wrap(
         &self,
         title: &Title,
         key: &PackagingKey,

@@ -5,6 +5,7 @@
 mod audit_writer;
 mod bucket_output;
 mod checkpoint;
+pub mod exchange;
 mod folder_output;
 mod kek_cache;
 mod key_service;
@@ -37,6 +38,7 @@ pub use token_key::TokenRefused;
 pub use tool::{Patience, Stalled};
 
 use audit_writer::AuditWriter;
+use exchange::{Desk, Gate, Refusals};
 use key_service::KeyService;
 
 use crate::clock::Clock;
@@ -49,7 +51,7 @@ use keys::{FingerprintKey, PackagingKey};
 use model::{
     CategoryName, ContentId, PlanAccess, RegionRule, Timestamp, Title, TitlePolicy, TitleState,
 };
-use playback::GrantKey;
+use playback::{GrantKey, VaultToken, VaultTokenKey};
 use std::sync::Arc;
 use store::ephemeral::{BurnedGrants, SingleUse};
 use store::{PAGE_MAX, Store};
@@ -69,6 +71,7 @@ pub struct Vault {
     audit: AuditWriter,
     answered: SingleUse,
     burned: BurnedGrants,
+    desk: Desk,
 }
 
 /// Why the vault does not open.
@@ -94,10 +97,14 @@ impl Vault {
         clock: &Clock,
         entropy: &EntropySource,
     ) -> Result<Self, VaultError> {
-        let fingerprint = secrets::load_or_make(&config.secrets_folder(), "fingerprint", entropy)?;
+        let folder = config.secrets_folder();
+        let fingerprint = secrets::load_or_make(&folder, "fingerprint", entropy)?;
+        let tokens = secrets::load_or_make(&folder, "vault-token", entropy)?;
+        let gate = Gate::new(&config.vault, VaultTokenKey::from_bytes(&tokens));
+        let demands = config.demands_recipients();
         let kms = master_key::open_or_make(config, clock, entropy).await?;
         tracing::info!(root_key = kms.name(), "the root key is open");
-        Ok(Self::new(store, grant_key, kms, &fingerprint, entropy))
+        Ok(Self::new(store, grant_key, kms, &fingerprint, entropy).behind(gate, demands))
     }
 
     /// A vault on any root key.
@@ -114,7 +121,23 @@ impl Vault {
         let keys =
             KeyService::new(store.clone(), kms, fingerprints, entropy.clone(), audit.clone());
         let (answered, burned) = (SingleUse::new(LIVE_KIDS), BurnedGrants::new(LIVE_GRANTS));
-        Self { store, grant_key, keys, audit, answered, burned }
+        let closed = Gate::closed(entropy);
+        let desk = Desk::new(closed, Refusals::new(audit.clone()), entropy.clone(), true);
+        Self { store, grant_key, keys, audit, answered, burned, desk }
+    }
+
+    /// Lets those in whom the gate knows, to ask for keys by SPEKE and CPIX.
+    #[must_use]
+    fn behind(mut self, gate: Gate, demands_recipients: bool) -> Self {
+        let refusals = Refusals::new(self.audit.clone());
+        self.desk = Desk::new(gate, refusals, self.keys.entropy.clone(), demands_recipients);
+        self
+    }
+
+    /// Signs a token for the vault's routes.
+    #[must_use]
+    pub fn issue_token(&self, token: &VaultToken) -> String {
+        self.desk.gate.issue(token)
     }
 
     /// What holds the root key, by name.

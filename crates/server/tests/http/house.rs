@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use server::clock::Clock;
 use server::entropy::EntropySource;
 use server::http::router::router;
-use server::vault::Vault;
+use server::vault::{Vault, exchange};
 use server::{Config, Home, Service};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -115,7 +115,9 @@ impl House {
         let (store, vault) = (home.store.clone(), Arc::clone(&home.vault));
         let objects = home.objects.clone();
         let service = Service::start(home).await.unwrap();
-        let router = router(Arc::clone(&service));
+        let shares = service.ground.config.shares_listener();
+        let beside = if shares { exchange::routes(Arc::clone(&vault)) } else { Router::new() };
+        let router = router(Arc::clone(&service), beside);
         Self { service, store, vault, objects, clock, router, _folder: folder }
     }
 

@@ -6,6 +6,7 @@
 
 mod delivery;
 mod house;
+mod key_exchange;
 mod license_path;
 mod listener;
 mod mmdb;

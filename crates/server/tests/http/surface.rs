@@ -162,10 +162,13 @@ async fn figures_are_for_this_machine_only() {
 async fn the_document_is_the_surface() {
     let document: Value = serde_json::from_str(server::openapi()).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
-    let source = include_str!("../../src/http/router.rs");
-    let routed: Vec<&str> = source
-        .split(".route(\"")
-        .skip(1)
+    let sources = [
+        include_str!("../../src/http/router.rs"),
+        include_str!("../../src/vault/exchange/routes.rs"),
+    ];
+    let routed: Vec<&str> = sources
+        .iter()
+        .flat_map(|source| source.split(".route(\"").skip(1))
         .map(|rest| rest.split('"').next().unwrap())
         .map(|route| if route == "/v/{*path}" { "/v/{path}" } else { route })
         .collect();
