@@ -1,7 +1,7 @@
 //! Tokens and grants that nobody issued are refused without panicking.
 
 use model::Timestamp;
-use playback::{GrantKey, PlaybackToken, SessionToken, TokenKey, grant};
+use playback::{GrantKey, PlaybackToken, SessionToken, TokenKey, VaultToken, VaultTokenKey, grant};
 
 /// Reads `bytes` as each kind of credential.
 pub fn run(bytes: &[u8]) {
@@ -11,4 +11,5 @@ pub fn run(bytes: &[u8]) {
     let key = TokenKey::from_bytes(&[7; 32]);
     assert!(SessionToken::verify(&key, text, now).is_err());
     assert!(PlaybackToken::verify(&key, text, now, Timestamp(0)).is_err());
+    assert!(VaultToken::verify(&VaultTokenKey::from_bytes(&[7; 32]), text, now).is_err());
 }

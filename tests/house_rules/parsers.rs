@@ -35,6 +35,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/model/src/", "names"),
     ("crates/playback/src/grant.rs", "tokens"),
     ("crates/playback/src/token.rs", "tokens"),
+    ("crates/playback/src/vault_token.rs", "tokens"),
 ];
 
 /// A public function of these names reads input, when it takes bytes or text.
