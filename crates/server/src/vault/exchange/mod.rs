@@ -28,16 +28,19 @@ use tokio::sync::Semaphore;
 
 /// Longest question, bytes: a thousand keys of three systems.
 pub const MAX_QUESTION: usize = 2 << 20;
-/// Questions that are read or answered at once; each may take 16 MiB for a moment.
-const AT_ONCE: usize = 4;
-/// Longest wait for one of these places.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Questions that are open at once; one more is told to come back.
+const OPEN: usize = 128;
+/// Of them, those that are read or written at this moment: each may take 16 MiB.
+const AT_WORK: usize = 4;
+/// Longest wait for the place of one at work.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the vault needs for exchanges beside its keys.
 pub struct Desk {
     pub(super) gate: Gate,
     refusals: Refusals,
-    places: Semaphore,
+    open: Semaphore,
+    at_work: Semaphore,
     entropy: EntropySource,
     demands_recipients: bool,
 }
@@ -51,7 +54,21 @@ impl Desk {
         entropy: EntropySource,
         demands_recipients: bool,
     ) -> Self {
-        Self { gate, refusals, places: Semaphore::const_new(AT_ONCE), entropy, demands_recipients }
+        let (open, at_work) = (Semaphore::const_new(OPEN), Semaphore::const_new(AT_WORK));
+        Self { gate, refusals, open, at_work, entropy, demands_recipients }
+    }
+
+    /// Does what takes CPU and memory away from the reactor, few at a time.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ExchangeRefused> {
+        let place = tokio::time::timeout(PATIENCE, self.at_work.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            return Err(ExchangeRefused::Service(Refusal::Overloaded));
+        };
+        let ended = |_| ExchangeRefused::Service(Refusal::Internal("a thread ended".to_owned()));
+        tokio::task::spawn_blocking(work).await.map_err(ended)
     }
 }
 
@@ -109,12 +126,10 @@ impl Vault {
         correlation: CorrelationId,
         now: Timestamp,
     ) -> Result<Vec<u8>, ExchangeRefused> {
-        let places = tokio::time::timeout(PATIENCE, self.desk.places.acquire()).await;
-        let Ok(Ok(_place)) = places else {
-            return Err(ExchangeRefused::Service(Refusal::Overloaded));
-        };
+        let overloaded = |_| ExchangeRefused::Service(Refusal::Overloaded);
+        let _open = self.desk.open.try_acquire().map_err(overloaded)?;
         // 1 Read the document and hold it to its contract: no key is touched before.
-        let request = elsewhere(move || read(&question, protocol, now)).await??;
+        let request = self.desk.work(move || read(&question, protocol, now)).await??;
         let content_id = ContentId::parse(request.content_id().as_str())
             .map_err(|_| contract(UNUSABLE_CONTENT_ID))?;
         // 2 May the asker have this title's keys?
@@ -140,7 +155,7 @@ impl Vault {
         self.audit.append(entries).await.map_err(KeyServiceError::Audit)?;
         // 7 Answer, encrypted where the document names recipients.
         let entropy = self.desk.entropy.clone();
-        elsewhere(move || answer(request, &content_id, keys, &entropy)).await?
+        self.desk.work(move || answer(request, &content_id, keys, &entropy)).await?
     }
 }
 
@@ -194,14 +209,6 @@ fn delivered(
 
 fn contract(error: impl ToString) -> ExchangeRefused {
     ExchangeRefused::Contract(error.to_string())
-}
-
-/// CPU that takes long leaves the reactor.
-async fn elsewhere<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ExchangeRefused> {
-    let ended = |_| ExchangeRefused::Service(Refusal::Internal("a thread ended".to_owned()));
-    tokio::task::spawn_blocking(work).await.map_err(ended)
 }
 
 impl From<AskedKeyError> for ExchangeRefused {
