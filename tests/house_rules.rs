@@ -159,6 +159,10 @@ fn a_server_that_reaches_out_is_found() {
     let line = "fn f() { reqwest::get(url); }";
     assert_eq!(broken(rule, &[(server, line)]), ["crates/server/src/vault/license.rs:1"]);
     assert_eq!(broken(rule, &[("crates/keys/src/kms/vault/mod.rs", line)]), NONE);
+    let asks = "fn f() { KeyServiceClient::new(u, s); }";
+    assert_eq!(broken(rule, &[(server, asks)]), ["crates/server/src/vault/license.rs:1"]);
+    assert_eq!(broken(rule, &[("src/command/package/mod.rs", asks)]).len(), 1);
+    assert_eq!(broken(rule, &[("src/command/package/key_service.rs", asks)]), NONE);
 }
 
 #[test]

@@ -227,13 +227,19 @@ fn names(mention: &Mention, room: &str) -> bool {
 }
 
 /// What makes a request to a place that the caller names.
-const REACHING_OUT: &[&str] = &["Client::new", "RemoteObject::open"];
+const REACHING_OUT: &[&str] = &["Client::new", "KeyServiceClient::new", "RemoteObject::open"];
+
+/// The libraries that make requests.
+const REACHING_CRATES: &[&str] = &["reqwest", "object_store"];
 
 /// No server fetches a URL: only what opens the sources of a command makes a client, or finds
-/// an object with one. The root key's KMS is the one that a server asks over HTTP.
+/// an object with one; and only the packager asks a key service, the one on its command line.
+/// The root key's KMS is the one that a server asks over HTTP.
 pub fn only_commands_reach_out(tree: &Tree) -> Vec<Finding> {
     let may = |path: &str| {
-        path.starts_with("crates/store/src/remote/") || path.starts_with("src/command/source/")
+        path.starts_with("crates/store/src/remote/")
+            || path.starts_with("src/command/source/")
+            || path == "src/command/package/key_service.rs"
     };
     let of_the_product =
         |path: &str| path.starts_with("src/") || (path.starts_with("crates/") && is_product(path));
@@ -243,7 +249,8 @@ pub fn only_commands_reach_out(tree: &Tree) -> Vec<Finding> {
             let is_call =
                 |end: &str| mention.path == end || mention.path.ends_with(&format!("::{end}"));
             let is_of_kms = path.starts_with("crates/keys/src/kms/");
-            if mention.root() == Some("reqwest") && !is_of_kms {
+            let is_library = REACHING_CRATES.iter().any(|library| mention.is_below(library));
+            if is_library && !is_of_kms {
                 let what = format!("{} outside the root key's back ends", mention.path);
                 findings.push(Finding::new(path, mention.line, what));
             }

@@ -21,6 +21,17 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
 
 
+def unwrap(deliveries, private_key):
+    """Document key and MAC key out of the delivery that is for this private key."""
+    for delivery in deliveries:
+        wrapped = (delivery.document_key.cipher_value, delivery.mac_method.cipher_value)
+        try:
+            return [private_key.decrypt(b64decode(text), OAEP) for text in wrapped]
+        except ValueError:
+            continue
+    raise ValueError("no delivery is for this key")
+
+
 def read(folder, private_key):
     """Reads each document with pycpix; decrypts with the recipient's key where needed."""
     for path in sorted(pathlib.Path(folder).glob("*.xml")):
@@ -30,10 +41,7 @@ def read(folder, private_key):
         for key in document.content_keys:
             value = b64decode(key.cek)
             if key.value_mac is not None:
-                [delivery] = document.delivery_datas
-                unwrap = lambda text: private_key.decrypt(b64decode(text), OAEP)
-                document_key = unwrap(delivery.document_key.cipher_value)
-                mac_key = unwrap(delivery.mac_method.cipher_value)
+                document_key, mac_key = unwrap(document.delivery_datas, private_key)
                 mac = hmac.digest(mac_key, value, hashlib.sha512)
                 assert hmac.compare_digest(mac, b64decode(key.value_mac)), path
                 cipher = Cipher(algorithms.AES(document_key), modes.CBC(value[:16])).decryptor()

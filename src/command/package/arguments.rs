@@ -1,5 +1,6 @@
 //! What `package` can be asked.
 
+use super::key_service::KeyServiceArguments;
 use super::ladder::Ladder;
 use crate::command::source::Location;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
@@ -33,6 +34,8 @@ pub struct Arguments {
     /// Raw keys (JSON list) instead of those of the key service; for tests and for moving in.
     #[arg(long, value_name = "FILE", requires = "out")]
     pub(super) keys: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) key_service: KeyServiceArguments,
     /// Encode one mezzanine into aligned renditions first, by ffmpeg: `auto`, or heights such as
     /// 1080p,720p,360p. Nothing is enlarged.
     #[arg(long, value_name = "RUNGS", value_parser = Ladder::parse)]

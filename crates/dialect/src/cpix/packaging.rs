@@ -38,6 +38,13 @@ impl Document {
     ///
     /// Errors: [`PackagingError`].
     pub fn into_packaging_keys(self) -> Result<PackagingKeys, PackagingError> {
+        self.into_packaging_key_list().map(PackagingKeys::new)
+    }
+
+    /// The same keys one by one: a title in two schemes has them from two documents.
+    ///
+    /// Errors: [`PackagingError`].
+    pub fn into_packaging_key_list(self) -> Result<Vec<PackagingKey>, PackagingError> {
         let parts = self.into_parts();
         let mut taken = TrackClasses::NONE;
         let mut keys = Vec::new();
@@ -49,7 +56,7 @@ impl Document {
             taken = taken.iter().chain(classes.iter()).collect();
             keys.extend(packaging_key(entry)?.for_classes(classes));
         }
-        if keys.is_empty() { Err(PackagingError::NoKeys) } else { Ok(PackagingKeys::new(keys)) }
+        if keys.is_empty() { Err(PackagingError::NoKeys) } else { Ok(keys) }
     }
 }
 

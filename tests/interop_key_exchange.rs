@@ -1,0 +1,177 @@
+//! Independent tools decide: pycpix reads every answer of the running key service, and the
+//! Python package `cryptography` decrypts the keys in it (CPIX 2.4, SPEKE 2.0 and 2.1).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may panic, and so may what it starts"
+)]
+
+#[path = "support/binary.rs"]
+mod binary;
+#[expect(dead_code, reason = "other tests ask for more of it")]
+#[path = "support/service.rs"]
+mod service;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use binary::{done, strongroom};
+use dialect::cpix::speke::{Ask, SpekeVersion, TrackType};
+use dialect::cpix::{Blob, Document, KeyPeriod, KeyValue, SystemId, Text};
+use keys::SystemEntropy;
+use model::{Entropy as _, KeyId, Scheme};
+use service::Service;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Track types of a contract, as encryptors combine them.
+const CONTRACTS: [&[&str]; 8] = [
+    &["ALL"],
+    &["VIDEO", "AUDIO"],
+    &["SD", "HD", "AUDIO"],
+    &["SD", "HD", "UHD", "STEREO_AUDIO", "MULTICHANNEL_AUDIO"],
+    &["SD", "HD", "UHD1", "UHD2", "AUDIO"],
+    &["SD+HD1", "HD2", "UHD1", "UHD2", "AUDIO"],
+    &["SD", "HD1", "HD2", "UHD1", "UHD2", "STEREO_AUDIO", "MULTICHANNEL_AUDIO_3_6"],
+    &["SD", "HD"],
+];
+
+/// For whom the keys of an answer are encrypted: names of certificates in `vectors/`.
+const RECIPIENTS: [&[&str]; 3] = [&["rsa2048"], &["rsa3072"], &["rsa2048", "rsa3072"]];
+
+fn packages() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    let folder = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from).join("python");
+    if folder.join("cpix").is_dir() {
+        return Some(folder);
+    }
+    let missing = format!("no Python package `cpix` in {}", folder.display());
+    assert!(std::env::var_os("CI").is_none(), "{missing}");
+    eprintln!("SKIPPED: {missing}");
+    None
+}
+
+fn vector(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/cpix/certificates").join(name)
+}
+
+/// What the peer reads out of the documents of a folder, with a recipient's private key.
+fn peer(packages: &Path, folder: &Path, key: &str) -> BTreeSet<String> {
+    let output = Command::new("python3")
+        .arg("-Wignore")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cpix_peer.py"))
+        .arg("read")
+        .args([folder, &vector(&format!("{key}.key.b64"))])
+        .env("PYTHONPATH", packages)
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// A contract's question, always with the same KIDs.
+struct Contract {
+    name: String,
+    ask: Ask,
+}
+
+fn contracts() -> Vec<Contract> {
+    let mut all = Vec::new();
+    for types in CONTRACTS {
+        for scheme in Scheme::ALL {
+            let number = all.len();
+            let kid = || {
+                let mut bytes = [0; 16];
+                SystemEntropy.fill(&mut bytes);
+                KeyId::from_bytes(bytes)
+            };
+            let mut systems = vec![SystemId::WIDEVINE, SystemId::PLAYREADY];
+            systems.extend((scheme == Scheme::Cbcs).then_some(SystemId::FAIRPLAY));
+            let is_rotating = number % 3 == 2;
+            let index = u32::try_from(number).ok();
+            let period = KeyPeriod { id: Text::parse("p1"), label: None, index, span: None };
+            let ask = Ask {
+                version: if number % 2 == 0 { SpekeVersion::V2_0 } else { SpekeVersion::V2_1 },
+                content_id: Text::parse(&format!("film-{number}")).unwrap(),
+                scheme,
+                keys: types.iter().map(|t| (kid(), TrackType::parse(t).unwrap())).collect(),
+                systems,
+                period: is_rotating.then_some(period),
+                recipients: vec![],
+            };
+            all.push(Contract { name: format!("{number:02}"), ask });
+        }
+    }
+    all
+}
+
+fn answer(service: &Service, bearer: &str, ask: Ask) -> Vec<u8> {
+    let version = format!("X-Speke-Version: {}", ask.version.header().unwrap());
+    let question = ask.document().unwrap().write();
+    let headers = [bearer, version.as_str(), "Content-Type: application/xml"];
+    let path = "/speke/v2.0/copyProtection";
+    let answer = service.ask("POST", path, &headers, question.as_bytes());
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    answer.body
+}
+
+/// The lines that the peer must print for an answer in the clear.
+fn lines(name: &str, answer: &[u8]) -> Vec<String> {
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let document = Document::parse(answer).unwrap();
+    let line = |entry: &dialect::cpix::KeyEntry| {
+        let KeyValue::Clear(key) = &entry.value else { panic!("no clear key") };
+        #[expect(clippy::disallowed_methods, reason = "the test compares it with the peer's")]
+        let key = hex(&*key.reveal());
+        let scheme = entry.scheme().unwrap().name();
+        let iv = entry.explicit_iv.map_or("-".to_owned(), |iv| hex(&iv));
+        format!("{name} {} {key} {scheme} {iv}", entry.kid)
+    };
+    document.parts().keys.iter().map(line).collect()
+}
+
+#[test]
+fn pycpix_reads_every_answer_and_cryptography_decrypts_it() {
+    let Some(packages) = packages() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let token = done(strongroom(&data).args(["admin-token", "--scope", "speke"]));
+    let bearer = format!("Authorization: Bearer {}", token.trim());
+    let service = Service::start(&mut strongroom(&data), &folder.path().join("serve.log"));
+    let place = |name: &str| {
+        let place = folder.path().join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        place
+    };
+    let (mut expected, mut count) = (BTreeSet::new(), 0);
+    for Contract { name, ask } in contracts() {
+        let clear = answer(&service, &bearer, ask.clone());
+        std::fs::write(place("clear").join(format!("{name}.xml")), &clear).unwrap();
+        expected.extend(lines(&name, &clear));
+        count += 1;
+        for recipients in RECIPIENTS {
+            let certificate = |name: &&str| {
+                let text = std::fs::read_to_string(vector(&format!("{name}.cert.b64"))).unwrap();
+                Blob::from_bytes(STANDARD.decode(text.trim()).unwrap()).unwrap()
+            };
+            let recipients_of_run = recipients.iter().map(certificate).collect();
+            let sealed =
+                answer(&service, &bearer, Ask { recipients: recipients_of_run, ..ask.clone() });
+            assert!(!String::from_utf8_lossy(&sealed).contains("PlainValue"));
+            let file = place(&recipients.join("-")).join(format!("{name}.xml"));
+            std::fs::write(file, &sealed).unwrap();
+            count += 1;
+        }
+    }
+    assert!(count >= 30, "{count} answers");
+    assert_eq!(peer(&packages, &place("clear"), "rsa2048"), expected);
+    for recipients in RECIPIENTS {
+        for own in recipients {
+            let read = peer(&packages, &place(&recipients.join("-")), own);
+            assert_eq!(read, expected, "{own} of {recipients:?}");
+        }
+    }
+}
