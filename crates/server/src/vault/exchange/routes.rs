@@ -108,7 +108,7 @@ async fn answer(
     };
     let protocol = match protocol {
         Ok(protocol) => protocol,
-        Err(error) => return Ok(refused_words(&error.to_string())),
+        Err(error) => return Ok(refused_words(&error.to_string(), call.correlation)),
     };
     if !asker.may(protocol.scope()) {
         note("scope_not_allowed", None).await;
@@ -117,7 +117,7 @@ async fn answer(
     let question = payload::read(request, MAX_QUESTION).await?;
     match vault.exchange(&asker, protocol, question, call.correlation, now).await {
         Ok(document) => Ok(xml(document)),
-        Err(ExchangeRefused::Contract(words)) => Ok(refused_words(&words)),
+        Err(ExchangeRefused::Contract(words)) => Ok(refused_words(&words, call.correlation)),
         Err(ExchangeRefused::ContentNotAllowed(content_id)) => {
             note("content_not_allowed", Some(content_id)).await;
             Err(Refusal::ContentNotAllowed)
@@ -192,10 +192,10 @@ fn xml(document: Vec<u8>) -> Response {
 }
 
 /// A contract that was not kept, in the words that encryptors show to their users.
-fn refused_words(words: &str) -> Response {
+fn refused_words(words: &str, correlation: CorrelationId) -> Response {
     let status = StatusCode::from_u16(REFUSED_STATUS).unwrap_or(StatusCode::BAD_REQUEST);
     metrics::counter!("strongroom_key_exchange_refused_total", "code" => "contract").increment(1);
-    tracing::info!(words, "a key exchange breaks its contract");
+    tracing::info!(%correlation, words, "a key exchange breaks its contract");
     let mut response = (status, format!("{words}\n")).into_response();
     response.extensions_mut().insert(Wording::Own);
     response
