@@ -143,3 +143,111 @@ impl Vault {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key path of the refusal, where there is one.
+    fn refusal(text: &str, mode: Mode) -> Option<&'static str> {
+        let vault: Vault = toml::from_str(text).unwrap();
+        let checked = vault.check().and_then(|()| match mode {
+            Mode::Development => Ok(()),
+            Mode::Production => vault.check_production(),
+        });
+        match checked {
+            Ok(()) => None,
+            Err(ConfigError::Refused { key, .. }) => Some(key),
+            Err(_) => Some("another error"),
+        }
+    }
+
+    const TLS: &str =
+        "address = \"127.0.0.1:1\"\ntls_certificate = \"c\"\ntls_private_key = \"k\"\n";
+
+    fn with_clients(clients: &str) -> String {
+        format!("{TLS}client_ca = \"ca\"\nclients = [{clients}]")
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_by_its_key() {
+        let development = |text: &str| refusal(text, Mode::Development);
+        let client = r#"{ subject = "CN=a", scopes = ["speke"], content = ["film"] }"#;
+        assert_eq!(development(""), None);
+        assert_eq!(development(TLS), None);
+        assert_eq!(development(&with_clients(client)), None);
+        for (text, key) in [
+            (
+                "address = \"127.0.0.1:1\"\ntls_certificate = \"c\"".to_owned(),
+                "vault.tls_certificate",
+            ),
+            ("tls_certificate = \"c\"\ntls_private_key = \"k\"".to_owned(), "vault.address"),
+            ("address = \"127.0.0.1:1\"\nclient_ca = \"c\"".to_owned(), "vault.client_ca"),
+            ("proxy_header = \"x-client\"".to_owned(), "vault.proxy_header"),
+            ("trusted_proxies = [\"10.0.0.0/8\"]".to_owned(), "vault.proxy_header"),
+            (
+                "proxy_header = \"a b\"\ntrusted_proxies = [\"10.0.0.0/8\"]".to_owned(),
+                "vault.proxy_header",
+            ),
+            (
+                "proxy_header = \"Authorization\"\ntrusted_proxies = [\"10.0.0.0/8\"]".to_owned(),
+                "vault.proxy_header",
+            ),
+            (format!("clients = [{client}]"), "vault.clients"),
+            (with_clients(&format!("{client}, {client}")), "vault.clients"),
+            (
+                with_clients(r#"{ subject = "", scopes = ["speke"], content = ["*"] }"#),
+                "vault.clients",
+            ),
+            (
+                with_clients(r#"{ subject = "CN=a", scopes = [], content = ["*"] }"#),
+                "vault.clients",
+            ),
+            (
+                with_clients(r#"{ subject = "CN=a", scopes = ["speke"], content = [] }"#),
+                "vault.clients",
+            ),
+            (
+                with_clients(r#"{ subject = "CN=a", scopes = ["speke"], content = ["../a"] }"#),
+                "vault.clients",
+            ),
+        ] {
+            assert_eq!(development(&text), Some(key), "{text}");
+        }
+        for unknown in [
+            "adress = \"127.0.0.1:1\"",
+            "clients = [{ subject = \"a\", scopes = [\"root\"], content = [] }]",
+        ] {
+            assert!(toml::from_str::<Vault>(unknown).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn production_has_tls_and_encrypted_keys() {
+        let production = |text: &str| refusal(text, Mode::Production);
+        assert_eq!(production(""), None);
+        assert_eq!(production(TLS), None);
+        assert_eq!(production("address = \"127.0.0.1:1\""), Some("vault.tls_certificate"));
+        assert_eq!(production("address = \"127.0.0.1:1\"\nbehind_proxy = true"), None);
+        let clear = "require_encrypted_delivery = false";
+        assert_eq!(production(clear), Some("vault.require_encrypted_delivery"));
+        let settings = |text: &str| toml::from_str::<Vault>(text).unwrap();
+        assert!(settings("").demands_recipients(Mode::Production));
+        assert!(!settings("").demands_recipients(Mode::Development));
+        assert!(
+            settings("require_encrypted_delivery = true").demands_recipients(Mode::Development)
+        );
+    }
+
+    #[test]
+    fn a_client_has_the_titles_that_are_named() {
+        let limit = |content: &str| {
+            let text = format!("subject = \"a\"\nscopes = [\"cpix\"]\ncontent = {content}");
+            toml::from_str::<Client>(&text).unwrap().limit()
+        };
+        assert_eq!(limit("[\"*\"]"), ContentLimit::Every);
+        let film = ContentId::parse("film").unwrap();
+        assert_eq!(limit("[\"film\"]"), ContentLimit::Only(vec![film]));
+        assert_eq!(limit("[]"), ContentLimit::Only(vec![]));
+    }
+}

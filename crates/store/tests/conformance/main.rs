@@ -2,6 +2,8 @@
 
 // The attribute tells clippy that these files are tests, all of their functions.
 #[cfg(test)]
+mod asked_keys;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod home;
@@ -48,6 +50,9 @@ on_both_databases! {
     rows::a_key_used_twice_is_refused,
     rows::a_key_needs_its_kek,
     rows::a_kek_version_is_made_once,
+    asked_keys::an_asked_key_reads_back_and_stays_the_first,
+    asked_keys::asked_keys_are_kept_all_or_none,
+    asked_keys::parallel_questions_end_with_one_key,
     rows::a_resume_point_is_replaced,
     rows::an_event_is_written_with_its_title_or_not_at_all,
     rows::events_leave_in_order,
