@@ -345,6 +345,10 @@ async fn periods_have_keys_of_their_own() {
     assert_ne!(key(&one), key(&two));
     assert_eq!(key(&one), key(&ask(1, r#"index="1""#).await));
     assert_eq!(ask(1, r#"index="2""#).await.status, 422, "not the key of another period");
+    let (zero, none) = (ask(4, r#"index="0""#).await, Question::default());
+    let keys = [(4, "ALL", "<VideoFilter/><AudioFilter/>")];
+    let still = house.speke_2(&Question { keys: &keys, ..none }).await;
+    assert_eq!(key(&zero), key(&still), "number 0 alone is no rotation");
     let timed = r#"start="2027-01-01T00:00:00Z" end="2027-01-01T00:05:00Z""#;
     let same = r#"start="2027-01-01T00:00:00Z" duration="PT5M""#;
     let reply = ask(3, timed).await;

@@ -176,18 +176,22 @@ fn is_answer(title: &Title, asked: &AskedKey, row: &WrappedKey, before: Option<&
         None => {
             let is_scheme = |scheme| asked.scheme.is_none_or(|asked| asked == scheme);
             let is_class = |class| asked.classes.iter().eq([class]);
-            asked.periods.is_empty()
+            periods(&asked.periods).is_empty()
                 && row.scheme.is_none_or(is_scheme)
                 && row.track_class.is_none_or(is_class)
         }
     }
 }
 
-/// Periods in one spelling: by number where they have one, else by their time.
+/// Periods in one spelling: by number where they have one, else by their time. The period of
+/// number 0 alone is how some encryptors say that a key does not rotate.
 fn periods(periods: &[KeyPeriod]) -> String {
     let mut names: Vec<String> = periods.iter().map(period).collect();
     names.sort_unstable();
-    names.join(" ")
+    match names.as_slice() {
+        [only] if only == "index:0" => String::new(),
+        _ => names.join(" "),
+    }
 }
 
 fn period(period: &KeyPeriod) -> String {

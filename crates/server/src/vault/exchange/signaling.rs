@@ -87,6 +87,7 @@ fn widevine(kid: KeyId, scheme: Scheme) -> Signaling {
 }
 
 fn playready(kid: KeyId, scheme: Scheme, checksum: Option<[u8; 8]>) -> Signaling {
+    let pssh = pssh::playready(kid, scheme, checksum);
     let object = pssh::playready_object(kid, scheme, checksum);
     let encoded = STANDARD.encode(&object);
     let uri = format!("data:text/plain;charset=UTF-16;base64,{encoded}");
@@ -97,9 +98,10 @@ fn playready(kid: KeyId, scheme: Scheme, checksum: Option<[u8; 8]>) -> Signaling
     );
     Signaling {
         content_protection: text(&format!(
-            "<pro xmlns=\"urn:microsoft:playready\">{encoded}</pro>"
+            "{}<pro xmlns=\"urn:microsoft:playready\">{encoded}</pro>",
+            pssh_xml(&pssh)
         )),
-        pssh: Blob::from_bytes(pssh::playready(kid, scheme, checksum)),
+        pssh: Blob::from_bytes(pssh),
         uri_ext_x_key: text(&uri),
         key_format: text(PLAYREADY_FORMAT),
         key_format_versions: text("1"),
@@ -130,9 +132,13 @@ fn in_playlists(system: SystemId, kid: KeyId, attributes: &str) -> Signaling {
     }
 }
 
-/// XML that stands alone: players' manifests bind no prefix for it.
 fn pssh_element(pssh: &[u8]) -> Option<Blob> {
-    text(&format!("<pssh xmlns=\"urn:mpeg:cenc:2013\">{}</pssh>", STANDARD.encode(pssh)))
+    text(&pssh_xml(pssh))
+}
+
+/// XML that stands alone: players' manifests bind no prefix for it.
+fn pssh_xml(pssh: &[u8]) -> String {
+    format!("<pssh xmlns=\"urn:mpeg:cenc:2013\">{}</pssh>", STANDARD.encode(pssh))
 }
 
 fn text(text: &str) -> Option<Blob> {
@@ -179,7 +185,11 @@ mod tests {
             assert_eq!(pssh.all_kids(), [KeyId::from_bytes([0x21; 16])], "{system}");
             assert_eq!(pssh.system.to_string(), system.to_string());
             let fragment = words(said[0].content_protection.as_ref());
-            assert!(fragment.contains(" xmlns=\"urn:"), "{fragment}");
+            let encoded = STANDARD.encode(said[0].pssh.as_ref().unwrap().as_bytes());
+            let element = format!("<pssh xmlns=\"urn:mpeg:cenc:2013\">{encoded}</pssh>");
+            assert!(fragment.starts_with(&element), "{fragment}");
+            let has_object = fragment.contains("<pro xmlns=\"urn:microsoft:playready\">");
+            assert_eq!(has_object, system == SystemId::PLAYREADY);
         }
     }
 
