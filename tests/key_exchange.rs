@@ -431,8 +431,14 @@ impl Meddler {
         format!("http://{}{PATH}", self.listener.local_addr().unwrap())
     }
 
-    /// Passes one question and its answer on.
-    fn meddle(&self, service: &Service, bearer: &str, question: Change, answer: Change) {
+    /// Passes one question and its answer on, and tells both.
+    fn meddle(
+        &self,
+        service: &Service,
+        bearer: &str,
+        question: Change,
+        answer: Change,
+    ) -> [String; 2] {
         let (mut socket, _) = self.listener.accept().unwrap();
         let (mut text, mut piece) = (Vec::new(), [0; 4096]);
         let body = loop {
@@ -455,6 +461,7 @@ impl Meddler {
             reply_body.len()
         );
         socket.write_all(&[head.as_bytes(), reply_body.as_bytes()].concat()).unwrap();
+        [asked, reply_body]
     }
 }
 
@@ -518,5 +525,38 @@ fn an_answer_that_was_meddled_with_is_not_packaged_with() {
         assert_eq!(output.status.code(), Some(1), "{words}: {}", said(&output));
         assert!(said(&output).contains(words), "{words}: {}", said(&output));
         assert!(!out.exists(), "{words}");
+    }
+}
+
+/// R001, R002: the link, the log, the packager's folder and the package hold no key; what a
+/// clear delivery says is found by the same search.
+#[test]
+fn a_tap_on_the_link_hears_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, foreign] = ["data", "foreign"].map(|name| folder.path().join(name));
+    let Some(clip) = clip(folder.path(), "160x90", 2, "") else { return };
+    let bearer = bearer(&data);
+    let log = folder.path().join("serve.log");
+    let service = Service::start(&mut strongroom(&data), &log);
+    for (delivery, code) in [("rsa-3072", 0), ("clear", 1)] {
+        let heard = folder.path().join(format!("heard-{delivery}"));
+        fs::create_dir(&heard).unwrap();
+        let meddler = Meddler::new();
+        let url = meddler.url();
+        let out = heard.join("package");
+        let mut command = strongroom(&foreign);
+        command.env("STRONGROOM_LOG", "debug").args(["package", "--content", "film", "--out"]);
+        command.arg(&out).args(["--key-service", &url, "--key-service-delivery", delivery]);
+        command.arg(&clip);
+        let (output, link) = std::thread::scope(|scope| {
+            let tap = scope.spawn(|| meddler.meddle(&service, &bearer, same, same));
+            (command.output().unwrap(), tap.join().unwrap())
+        });
+        assert!(output.status.success(), "{}", said(&output));
+        fs::write(heard.join("link.txt"), link.concat()).unwrap();
+        fs::write(heard.join("package.log"), said(&output)).unwrap();
+        let mut search = strongroom(&data);
+        let found = search.arg("audit-leaks").args([&heard, &log, &data]).output().unwrap();
+        assert_eq!(found.status.code(), Some(code), "{delivery}: {}", said(&found));
     }
 }
