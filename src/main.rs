@@ -1,6 +1,7 @@
 //! Strongroom: content protection for a streaming service in one binary.
 
 mod command;
+mod core_dumps;
 mod measure;
 mod screen;
 
@@ -18,6 +19,7 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let line = command::Line::parse();
+    let dumps = core_dumps::off();
     let log = if line.command.is_service() { "info" } else { "warn" };
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -27,6 +29,9 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    if let Err(error) = dumps {
+        tracing::warn!(%error, "a crash may write keys to a core dump");
+    }
     match Command::run(line) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

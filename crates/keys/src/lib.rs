@@ -5,6 +5,7 @@
 //! here and leaves only through a [`kms::Kms`]. All primitives are aws-lc's.
 
 mod cbcs;
+mod cek_cache;
 mod cenc;
 mod checkpoint;
 mod content_key;
@@ -21,6 +22,7 @@ mod seal;
 mod signer;
 
 pub use cbcs::CbcsCipher;
+pub use cek_cache::{CekCache, MemoryNotLocked};
 pub use cenc::{CencCipher, RangeOutsideSample};
 pub use checkpoint::{ChainState, CheckpointKey, has_signed};
 pub use content_key::{ContentKey, FingerprintKey};

@@ -2,6 +2,7 @@
 //!
 //! Everything works without a file: the defaults are the embedded stores in the data folder.
 
+pub mod key_cache;
 pub mod keys;
 pub mod vault;
 
@@ -211,7 +212,8 @@ pub enum ConfigError {
 }
 
 /// Sections within sections, as variables name them.
-const SUBSECTIONS: [(&str, &str); 1] = [("keys", "pkcs11")];
+const SUBSECTIONS: [(&str, &str); 2] =
+    [("keys", "pkcs11"), ("keys", "cache")];
 
 /// Sections of the settings, each with keys of its own.
 const SECTIONS: [&str; 9] =
@@ -283,6 +285,7 @@ impl Config {
             return refuse("listen.public_origin", "scheme, host and port: https://tv.example");
         }
         self.keys.check()?;
+        self.keys.cache.check()?;
         self.vault.check()?;
         if self.vault.address == Some(self.listen.address) && self.listen.address.port() != 0 {
             return refuse("vault.address", "viewers listen there; give the vault an address");

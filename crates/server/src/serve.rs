@@ -25,8 +25,8 @@ const HEADER_TIME: Duration = Duration::from_secs(5);
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How often the boot mark is raised while the service runs.
 const MARK_EVERY: Duration = Duration::from_secs(30);
-/// How often the root key is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the root key is looked at: so soon an outage ends the use of opened keys.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the audit is signed.
 const SIGN_EVERY: Duration = Duration::from_secs(300);
 

@@ -1,6 +1,7 @@
 //! `[keys]`: where the root key is.
 
 use super::ConfigError;
+use super::key_cache::KeyCache;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Keys {
     /// Most keys a second that a running service moves to the newest KEK; 0: none, they wait
     /// for `keys rewrap`.
     pub rewrap_keys_per_s: u32,
+    /// How long opened keys are kept.
+    pub cache: KeyCache,
 }
 
 impl Default for Keys {
@@ -49,6 +52,7 @@ impl Default for Keys {
             allow_file_in_production: false,
             pkcs11: None,
             rewrap_keys_per_s: 500,
+            cache: KeyCache::default(),
         }
     }
 }

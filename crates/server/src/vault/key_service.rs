@@ -3,10 +3,13 @@
 use super::audit_writer::{AuditError, AuditWriter};
 use super::kek_cache::KekCache;
 use super::kms_watch::KmsWatch;
+use crate::config::key_cache::KeyCache;
 use crate::entropy::EntropySource;
 use keys::key_file::ImportedKey;
 use keys::kms::{Kms, KmsError};
-use keys::{ContentKey, FingerprintKey, Kek, KekContext, KeyContext, PackagingKey, PackagingKeys};
+use keys::{
+    CekCache, ContentKey, FingerprintKey, Kek, KekContext, KeyContext, PackagingKey, PackagingKeys,
+};
 use model::{
     CategoryName, ContentId, KekState, KekVersion, KeyId, KeyState, Scheme, Timestamp, Title,
     TrackClass, TrackClasses, WrappedKey,
@@ -80,7 +83,10 @@ pub struct KeyService {
     pub(super) entropy: EntropySource,
     pub(super) audit: AuditWriter,
     opened: KekCache,
+    ceks: Option<CekCache>,
     watch: KmsWatch,
+    /// Whether what is opened already serves while the root key is away.
+    serves_during_outage: bool,
     /// Held while keys are made, so that requests for the same title make one set.
     pub(super) making: Mutex<()>,
 }
@@ -103,9 +109,30 @@ impl KeyService {
         fingerprints: FingerprintKey,
         entropy: EntropySource,
         audit: AuditWriter,
+        cache: &KeyCache,
     ) -> Self {
         let (opened, watch, making) = Default::default();
-        Self { store, kms, fingerprints, entropy, audit, opened, watch, making }
+        let serves_during_outage = cache.serve_during_outage;
+        let ceks = (cache.cek_s > 0).then(|| CekCache::new(cache.cek_s, cache.ceks));
+        let ceks = ceks.and_then(|made| match made {
+            Ok(ceks) => Some(ceks),
+            Err(keys::MemoryNotLocked) => {
+                tracing::warn!("content keys are not kept: memory cannot be locked (ulimit -l)");
+                None
+            }
+        });
+        Self {
+            store,
+            kms,
+            fingerprints,
+            entropy,
+            audit,
+            opened,
+            ceks,
+            watch,
+            serves_during_outage,
+            making,
+        }
     }
 
     /// What holds the root key, by name.
@@ -184,8 +211,17 @@ impl KeyService {
         row: &WrappedKey,
         now: Timestamp,
     ) -> Result<ContentKey, KeyServiceError> {
+        let context = KeyContext::of_row(TENANT, row);
+        let kept = self.ceks.as_ref().filter(|_| self.may_serve_opened(now));
+        if let Some(key) = kept.and_then(|ceks| ceks.copy(&context, &row.wrapped, now)) {
+            return Ok(key);
+        }
         let kek = self.open_kek(&row.category, row.kek_version, now).await?;
-        self.open_under(&kek, row)
+        let key = self.open_under(&kek, row)?;
+        if let Some(ceks) = &self.ceks {
+            ceks.keep(&context, &row.wrapped, &key, now);
+        }
+        Ok(key)
     }
 
     /// Opens a key under its opened KEK. The fingerprint is the one fact of a row that its seal
@@ -350,7 +386,9 @@ impl KeyService {
         now: Timestamp,
     ) -> Result<Arc<Kek>, KeyServiceError> {
         let name = (category.clone(), version);
-        if let Some(kek) = self.opened.get(&name, now) {
+        if self.may_serve_opened(now)
+            && let Some(kek) = self.opened.get(&name, now)
+        {
             return Ok(kek);
         }
         let kek = Arc::new(self.fetch_kek(&name, now).await?);
@@ -358,9 +396,18 @@ impl KeyService {
         Ok(kek)
     }
 
+    /// Whether what is opened may be used. During an outage it may not, unless the operator
+    /// said so: a license is a fresh yes of the root key's holder too (R173).
+    fn may_serve_opened(&self, now: Timestamp) -> bool {
+        self.serves_during_outage || self.watch.is_there(now)
+    }
+
     /// Looks whether the root key can be reached, by the KEK that was asked for last; does
     /// nothing before the first.
     pub async fn look_at_root_key(&self, now: Timestamp) {
+        if let Some(ceks) = &self.ceks {
+            ceks.sweep(now);
+        }
         let Some(name) = self.watch.last() else { return };
         // The answer is the watch's; a refusal is met again by whoever needs the key.
         drop(self.fetch_kek(&name, now).await);
@@ -382,7 +429,7 @@ impl KeyService {
         let outcome = within(opening).await;
         match outcome {
             Err(KeyServiceError::KmsUnavailable) => self.watch.missed(name, now),
-            _ => self.watch.reached(name, now),
+            _ => self.watch.reached(name, outcome.is_ok(), now),
         }
         outcome
     }

@@ -43,6 +43,7 @@ use key_service::KeyService;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::key_cache::KeyCache;
 use crate::entropy::EntropySource;
 use crate::secrets::{self, SecretError};
 use keys::key_file::ImportedKey;
@@ -104,7 +105,8 @@ impl Vault {
         let demands = config.demands_recipients();
         let kms = master_key::open_or_make(config, clock, entropy).await?;
         tracing::info!(root_key = kms.name(), "the root key is open");
-        Ok(Self::new(store, grant_key, kms, &fingerprint, entropy).behind(gate, demands))
+        let vault = Self::new(store, grant_key, kms, &fingerprint, entropy, &config.keys.cache);
+        Ok(vault.behind(gate, demands))
     }
 
     /// A vault on any root key.
@@ -115,11 +117,18 @@ impl Vault {
         kms: Arc<dyn Kms>,
         fingerprint: &Zeroizing<[u8; 32]>,
         entropy: &EntropySource,
+        cache: &KeyCache,
     ) -> Self {
         let audit = AuditWriter::start(store.clone());
         let fingerprints = FingerprintKey::from_bytes(fingerprint);
-        let keys =
-            KeyService::new(store.clone(), kms, fingerprints, entropy.clone(), audit.clone());
+        let keys = KeyService::new(
+            store.clone(),
+            kms,
+            fingerprints,
+            entropy.clone(),
+            audit.clone(),
+            cache,
+        );
         let (answered, burned) = (SingleUse::new(LIVE_KIDS), BurnedGrants::new(LIVE_GRANTS));
         let closed = Gate::closed(entropy);
         let desk = Desk::new(closed, Refusals::new(audit.clone()), entropy.clone(), true);

@@ -383,7 +383,14 @@ async fn without_the_kms_a_player_is_told_when_to_come_back() {
             whole = Some(Arc::clone(&home.vault));
             let fingerprint = Zeroizing::new([5; 32]);
             let (store, key) = (home.store.clone(), Arc::clone(&home.grant_key));
-            let away = Vault::new(store, key, Arc::new(AwayKms), &fingerprint, &home.entropy);
+            let away = Vault::new(
+                store,
+                key,
+                Arc::new(AwayKms),
+                &fingerprint,
+                &home.entropy,
+                &home.config.keys.cache,
+            );
             home.vault = Arc::new(away);
         },
     )

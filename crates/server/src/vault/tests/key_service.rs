@@ -1,8 +1,9 @@
 //! Making, keeping and opening keys.
 
 use super::*;
+use crate::config::key_cache::KeyCache;
 use crate::vault::KeyServiceError;
-use model::{KeyState, Scheme, TrackClass, TrackClasses};
+use model::{KeyState, Scheme, TrackClass, TrackClasses, WrappedKey};
 use std::collections::BTreeSet;
 use store::AuditVerdict;
 
@@ -145,20 +146,51 @@ async fn without_its_kms_the_service_makes_no_key() {
     assert_eq!(packaging_kids(&house.vault()).await.len(), 6);
 }
 
-#[tokio::test]
-async fn an_opened_kek_is_kept_for_five_minutes() {
-    let house = House::new().await;
+/// A vault that opened one key, while its root key is still there.
+async fn opened_once(house: &House, cache: &KeyCache) -> (WrappedKey, Vault) {
     packaging_kids(&house.vault()).await;
-    let (rows, vault) = (house.store.keys_of(&film()).await.unwrap(), house.vault());
-    let opened = |house: &House| house.kms.opened.load(Ordering::SeqCst);
-    let before = opened(&house);
+    let rows = house.store.keys_of(&film()).await.unwrap();
+    let vault = house.vault_with(cache);
+    let before = house.kms.opened.load(Ordering::SeqCst);
     for row in &rows {
         vault.keys.open_key(row, NOW).await.unwrap();
     }
-    assert_eq!(opened(&house), before + 1);
+    assert_eq!(house.kms.opened.load(Ordering::SeqCst), before + 1, "one KEK, opened once");
+    (rows[0].clone(), vault)
+}
+
+#[tokio::test]
+async fn what_was_opened_serves_no_license_while_the_kms_is_away() {
+    let house = House::new().await;
+    let (row, vault) = opened_once(&house, &KeyCache::default()).await;
     house.kms.set(Mood::Away);
-    assert!(vault.keys.open_key(&rows[0], NOW.plus_s(299)).await.is_ok());
-    let refused = vault.keys.open_key(&rows[0], NOW.plus_s(300)).await;
+    let opened = async |at_s| vault.keys.open_key(&row, NOW.plus_s(at_s)).await;
+    assert!(opened(1).await.is_ok(), "reached a second ago");
+    assert!(matches!(opened(4).await, Err(KeyServiceError::KmsUnavailable)), "R173");
+    assert!(matches!(opened(5).await, Err(KeyServiceError::KmsUnavailable)));
+    house.kms.set(Mood::Refusing);
+    assert!(matches!(opened(6).await, Err(KeyServiceError::KmsRefused)), "nor when it says no");
+    house.kms.set(Mood::Well);
+    assert!(opened(7).await.is_ok(), "back without a restart");
+    // A look at the root key is enough to know.
+    house.kms.set(Mood::Away);
+    vault.look_at_root_key(NOW.plus_s(8)).await;
+    assert!(matches!(opened(8).await, Err(KeyServiceError::KmsUnavailable)));
+    house.kms.set(Mood::Well);
+    vault.look_at_root_key(NOW.plus_s(9)).await;
+    let before = house.kms.opened.load(Ordering::SeqCst);
+    assert!(opened(9).await.is_ok());
+    assert_eq!(house.kms.opened.load(Ordering::SeqCst), before, "known to be there: no call");
+}
+
+#[tokio::test]
+async fn an_operator_may_let_opened_keks_serve_for_five_minutes_of_an_outage() {
+    let house = House::new().await;
+    let cache = KeyCache { serve_during_outage: true, ..KeyCache::default() };
+    let (row, vault) = opened_once(&house, &cache).await;
+    house.kms.set(Mood::Away);
+    assert!(vault.keys.open_key(&row, NOW.plus_s(299)).await.is_ok());
+    let refused = vault.keys.open_key(&row, NOW.plus_s(300)).await;
     assert!(matches!(refused, Err(KeyServiceError::KmsUnavailable)));
 }
 
@@ -216,6 +248,7 @@ async fn without_its_audit_the_service_makes_no_key() {
         FingerprintKey::from_bytes(&Zeroizing::new(FINGERPRINT)),
         EntropySource::new(SystemEntropy),
         closed,
+        &KeyCache::default(),
     );
     let title = title(TitlePolicy::default());
     let refused = deaf.packaging_keys(&title, classes(), &Scheme::ALL, NOW).await;

@@ -4,9 +4,11 @@ mod exchange;
 mod key_service;
 mod license;
 mod packaging;
+mod rotation;
 mod unique_keys;
 
 use super::Vault;
+use crate::config::key_cache::KeyCache;
 use crate::entropy::EntropySource;
 use keys::kms::{FileKms, Kms, KmsError, KmsFuture, Sealing};
 use keys::{ContentKey, FingerprintKey, Kek, KekContext, SystemEntropy};
@@ -111,10 +113,15 @@ impl House {
 
     /// A vault that has just started: nothing opened, nothing claimed.
     fn vault(&self) -> Vault {
+        self.vault_with(&KeyCache::default())
+    }
+
+    fn vault_with(&self, cache: &KeyCache) -> Vault {
         let kms: Arc<dyn Kms> = Arc::clone(&self.kms) as _;
         let entropy = EntropySource::new(SystemEntropy);
         let fingerprint = Zeroizing::new(FINGERPRINT);
-        Vault::new(self.store.clone(), Arc::clone(&self.grant_key), kms, &fingerprint, &entropy)
+        let (store, grant_key) = (self.store.clone(), Arc::clone(&self.grant_key));
+        Vault::new(store, grant_key, kms, &fingerprint, &entropy, cache)
     }
 
     /// A copy of this house whose rows a stranger has rewritten.
