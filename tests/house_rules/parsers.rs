@@ -14,6 +14,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/dialect/src/clearkey.rs", "clearkey"),
     ("crates/dialect/src/cpix/", "cpix"),
     ("crates/edge/src/", "edge"),
+    ("crates/keys/src/approval.rs", "keys"),
     ("crates/keys/src/key_file.rs", "keys"),
     ("crates/keys/src/kms/file.rs", "keys"),
     ("crates/keys/src/recipient.rs", "cpix"),

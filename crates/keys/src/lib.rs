@@ -4,6 +4,7 @@
 //! in the clear through one door, [`ContentKey::reveal`], which clippy guards. A KEK is made
 //! here and leaves only through a [`kms::Kms`]. All primitives are aws-lc's.
 
+mod approval;
 mod cbcs;
 mod cek_cache;
 mod cenc;
@@ -21,6 +22,7 @@ mod recipient;
 mod seal;
 mod signer;
 
+pub use approval::{Approval, ApprovalRefused, MAX_APPROVAL_BYTES, Operator, OperatorKey};
 pub use cbcs::CbcsCipher;
 pub use cek_cache::{CekCache, MemoryNotLocked};
 pub use cenc::{CencCipher, RangeOutsideSample};
@@ -32,4 +34,4 @@ pub use entropy::SystemEntropy;
 pub use kek::{Kek, UnwrapError};
 pub use packaging::{PackagingKey, PackagingKeys};
 pub use recipient::{MAX_CERTIFICATE_BYTES, MIN_RSA_BITS, Recipient, RecipientError, RecipientKey};
-pub use signer::{Signer, is_sha512_of};
+pub use signer::{Signer, is_sha512_of, sha256};

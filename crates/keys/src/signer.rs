@@ -3,7 +3,7 @@
 
 use crate::recipient::{RecipientError, read_valid};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA512, digest};
+use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey};
 use model::Timestamp;
 
@@ -42,6 +42,14 @@ impl Signer {
 #[must_use]
 pub fn is_sha512_of(hash: &[u8], message: &[u8]) -> bool {
     verify_slices_are_equal(digest(&SHA512, message).as_ref(), hash).is_ok()
+}
+
+/// SHA-256: the short name of a certificate.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
 }
 
 #[cfg(test)]

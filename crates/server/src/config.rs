@@ -2,6 +2,7 @@
 //!
 //! Everything works without a file: the defaults are the embedded stores in the data folder.
 
+pub mod break_glass;
 pub mod key_cache;
 pub mod keys;
 pub mod vault;
@@ -212,8 +213,8 @@ pub enum ConfigError {
 }
 
 /// Sections within sections, as variables name them.
-const SUBSECTIONS: [(&str, &str); 2] =
-    [("keys", "pkcs11"), ("keys", "cache")];
+const SUBSECTIONS: [(&str, &str); 3] =
+    [("keys", "pkcs11"), ("keys", "cache"), ("keys", "break_glass")];
 
 /// Sections of the settings, each with keys of its own.
 const SECTIONS: [&str; 9] =
@@ -286,6 +287,7 @@ impl Config {
         }
         self.keys.check()?;
         self.keys.cache.check()?;
+        self.keys.break_glass.check()?;
         self.vault.check()?;
         if self.vault.address == Some(self.listen.address) && self.listen.address.port() != 0 {
             return refuse("vault.address", "viewers listen there; give the vault an address");

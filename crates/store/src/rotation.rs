@@ -170,6 +170,21 @@ impl Store {
         self.rows.run(Durability::Power, insert).await.map(drop)
     }
 
+    /// Uses up approvals, all or none.
+    ///
+    /// Errors: [`StoreError::Conflict`] when one was used before.
+    pub async fn use_approvals(&self, ids: &[[u8; 16]], now: Timestamp) -> Result<(), StoreError> {
+        repeated(|| async {
+            let mut open = self.rows.begin(Durability::Power).await?;
+            for id in ids {
+                let insert = query("INSERT INTO used_approvals (id, used_at) VALUES ($1, $2)");
+                open.run(insert.bind(id).bind(now)).await?;
+            }
+            open.commit().await
+        })
+        .await
+    }
+
     /// The titles with a key which this KEK ever wrapped, after `after`, in the database's
     /// order of ids. Limits: [`PAGE_MAX`] a call.
     pub async fn titles_ever_under(

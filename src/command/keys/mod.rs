@@ -2,6 +2,7 @@
 
 mod audit;
 mod compromise;
+mod export;
 mod keks;
 mod list;
 mod rewrap;
@@ -31,6 +32,12 @@ pub enum Arguments {
     Destroy(keks::Destroy),
     /// Take over raw keys from a JSON list.
     Import(Import),
+    /// Make the key by which an operator approves a break-glass export.
+    Operator(export::NewOperator),
+    /// Approve one break-glass export, as one operator.
+    Approve(export::Approve),
+    /// Break-glass: a title's keys, encrypted for the offline certificate of the settings.
+    Export(export::Export),
     /// Check the hash chain of the audit from its first row to its last, and its checkpoints.
     VerifyAudit(audit::Verify),
     /// Print a signed checkpoint of the audit, to keep where this machine cannot reach it.
@@ -46,9 +53,15 @@ pub struct Import {
 
 /// Runs a `keys` command.
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
+    match &arguments {
+        Arguments::Operator(new) => return export::operator(new, answer),
+        Arguments::Approve(approve) => return export::approve(approve, answer),
+        _ => {}
+    }
     block_on(async {
         let home = place.home().await?;
         match arguments {
+            Arguments::Operator(_) | Arguments::Approve(_) => Ok(()),
             Arguments::List(list) => list::run(&home, list, answer).await,
             Arguments::Show(show) => list::show(&home, &show, answer).await,
             Arguments::Rotate(rotate) => keks::rotate(&home, &rotate, answer).await,
@@ -56,6 +69,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
             Arguments::Compromise(which) => compromise::run(&home, &which, answer).await,
             Arguments::Destroy(destroy) => keks::destroy(&home, &destroy, answer).await,
             Arguments::Import(import) => import_keys(&home, &import, answer).await,
+            Arguments::Export(wish) => export::export(&home, &wish, answer).await,
             Arguments::VerifyAudit(verify) => audit::verify(&home, &verify, answer).await,
             Arguments::Checkpoint => audit::checkpoint(&home, answer).await,
         }

@@ -1,6 +1,7 @@
 //! `[keys]`: where the root key is.
 
 use super::ConfigError;
+use super::break_glass::BreakGlass;
 use super::key_cache::KeyCache;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub struct Keys {
     pub rewrap_keys_per_s: u32,
     /// How long opened keys are kept.
     pub cache: KeyCache,
+    /// Export of keys in an emergency.
+    pub break_glass: BreakGlass,
 }
 
 impl Default for Keys {
@@ -53,6 +56,7 @@ impl Default for Keys {
             pkcs11: None,
             rewrap_keys_per_s: 500,
             cache: KeyCache::default(),
+            break_glass: BreakGlass::default(),
         }
     }
 }

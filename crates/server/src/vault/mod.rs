@@ -3,6 +3,7 @@
 //! Front reaches it only through [`crate::vault_link`].
 
 mod audit_writer;
+mod break_glass;
 mod bucket_output;
 mod checkpoint;
 pub mod exchange;
@@ -25,6 +26,7 @@ mod token_key;
 mod tool;
 
 pub use audit_writer::AuditError;
+pub use break_glass::{ExportRefused, read_certificate};
 pub use checkpoint::{AuditReport, Checkpoint, Checkpoints, NotCheckpoints, Unkept};
 pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
