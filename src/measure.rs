@@ -69,6 +69,13 @@ pub fn thread_cpu_s() -> f64 {
     time.tv_sec() as f64 + time.tv_nsec() as f64 / 1.0e9
 }
 
+/// CPU seconds that all threads of this process have used so far.
+pub fn process_cpu_s() -> f64 {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .expect("Linux has had this clock since 2.6.12");
+    time.tv_sec() as f64 + time.tv_nsec() as f64 / 1.0e9
+}
+
 /// CPU seconds that a running process has used so far, from `/proc/PID/stat`.
 ///
 /// Shape: clock ticks of 10 ms, so compare over seconds.

@@ -72,7 +72,7 @@ pub enum Command {
     AdminToken(admin_token::Arguments),
     /// Search files for content keys, service secrets and tokens that never expire.
     AuditLeaks(audit_leaks::Arguments),
-    /// Measure packaging and licensing against named yardsticks.
+    /// Measure packaging, licensing and key wrapping against named yardsticks.
     #[command(subcommand)]
     Bench(bench::Arguments),
     /// Print the OpenAPI 3.1 document of the HTTP surface.
@@ -122,7 +122,7 @@ impl Command {
             Self::LicenseUrl(arguments) => license_url::run(arguments, &place, answer),
             Self::AdminToken(arguments) => admin_token::run(arguments, &place, answer),
             Self::AuditLeaks(arguments) => audit_leaks::run(arguments, &place, answer),
-            Self::Bench(arguments) => bench::run(arguments, answer),
+            Self::Bench(arguments) => bench::run(arguments, &place, answer),
             Self::Openapi => shell::openapi(),
             Self::Completions(arguments) => shell::completions(&arguments),
             Self::Man => shell::man(),

@@ -1,10 +1,11 @@
 //! `bench`: the figures of the README, with the command that reproduces them.
 
+mod keys;
 mod licenses;
 mod load;
 mod package;
 
-use super::Failure;
+use super::{Failure, Place};
 use crate::screen::Answer;
 use clap::Subcommand;
 
@@ -15,12 +16,15 @@ pub enum Arguments {
     Package(package::Arguments),
     /// CPU per license and latency of a running service.
     Licenses(licenses::Arguments),
+    /// Opening and rewrapping keys, at a file and at the back end that the settings name.
+    Keys(keys::Arguments),
 }
 
 /// Measures.
-pub fn run(arguments: Arguments, answer: Answer) -> Result<(), Failure> {
+pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
     match arguments {
         Arguments::Package(arguments) => package::run(&arguments, answer),
         Arguments::Licenses(arguments) => licenses::run(&arguments, answer),
+        Arguments::Keys(arguments) => keys::run(&arguments, place, answer),
     }
 }

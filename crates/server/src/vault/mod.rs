@@ -30,7 +30,7 @@ pub use break_glass::{ExportRefused, read_certificate};
 pub use checkpoint::{AuditReport, Checkpoint, Checkpoints, NotCheckpoints, Unkept};
 pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
-pub use master_key::MasterKeyRefused;
+pub use master_key::{MasterKeyRefused, open_or_make as open_root_key};
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
 pub use rewrap::{KekStatus, RewrapReport};
 pub use source::{FileInput, Source};
