@@ -74,11 +74,7 @@ impl Vault {
             stored.iter().map(|kek| (kek.category.clone(), kek.version)).collect();
         let mut keks = Vec::with_capacity(stored.len());
         for kek in stored {
-            let keys = match kek.state {
-                // A retired one has none, and none can come.
-                KekState::Retired => 0,
-                _ => self.store.count_keys_under(&kek.category, kek.version).await?,
-            };
+            let keys = self.store.count_keys_under(&kek.category, kek.version).await?;
             keks.push(KekStatus {
                 is_newest: newest.get(&kek.category) == Some(&kek.version),
                 category: kek.category,
@@ -106,7 +102,8 @@ impl Vault {
     ) -> Result<RewrapReport, KeyServiceError> {
         let mut report = RewrapReport::default();
         for kek in self.keks(only).await? {
-            if !kek.must_move() || kek.state == KekState::Retired || kek.is_destroyed {
+            // From a retired one too: rows may have come back from a backup.
+            if !kek.must_move() || kek.is_destroyed {
                 continue;
             }
             let name: Name = (kek.category, kek.version);
