@@ -16,5 +16,5 @@ pub fn run(bytes: &[u8]) {
 
 /// Signed the seed `approval`.
 fn ada() -> Option<Operator> {
-    Operator::parse("ada:ADA_PUBLIC").ok()
+    Operator::parse("ada:ZHV0sNlao00f2ZBAweiJ5F7i83RPepNKFMSxZNU-4Vg").ok()
 }

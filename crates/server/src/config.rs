@@ -553,6 +553,26 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_and_a_break_glass_that_promise_too_much_are_refused() {
+        let cache = [("STRONGROOM_KEYS_CACHE_SERVE_DURING_OUTAGE", "true")];
+        assert!(parse("", &cache).unwrap().keys.cache.serve_during_outage);
+        let glass = "[keys.break_glass]\ncertificate = \"/c.der\"\n";
+        let ada = format!("ada:{}", "A".repeat(43));
+        for (text, says) in [
+            ("[keys.cache]\ncek_s = 301".to_owned(), "keys.cache.cek_s"),
+            ("[keys.cache]\nceks = 65537".to_owned(), "keys.cache.ceks"),
+            (glass.to_owned(), "keys.break_glass.operators"),
+            (format!("{glass}operators = [\"ada\"]"), "keys operator"),
+            (format!("{glass}operators = [{ada:?}]"), "fewer operators"),
+            (format!("{glass}operators = [{ada:?}, {ada:?}]"), "same name or the same key"),
+            (format!("{glass}operators = [{ada:?}]\napprovals = 1"), "keys.break_glass.approvals"),
+        ] {
+            let error = parse(&text, &[]).expect_err(&text);
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn variables_reach_the_token() {
         let variables = [
             ("STRONGROOM_KEYS_BACKEND", "pkcs11"),

@@ -258,3 +258,31 @@ async fn without_its_audit_the_service_makes_no_key() {
     let refused = deaf.packaging_keys(&title, classes(), &Scheme::ALL, NOW).await;
     assert!(matches!(refused, Err(KeyServiceError::Audit(_))), "nor does it give one");
 }
+
+#[tokio::test]
+async fn a_kept_content_key_serves_its_own_row_and_no_outage_unless_told_to() {
+    let house = House::new().await;
+    // Longer than KEKs are kept, so that only the kept content key can answer.
+    let mut cache = KeyCache { cek_s: 1000, serve_during_outage: true, ..KeyCache::default() };
+    let (row, vault) = opened_once(&house, &cache).await;
+    house.kms.set(Mood::Away);
+    let key = vault.keys.open_key(&row, NOW.plus_s(400)).await.unwrap();
+    assert_eq!(fingerprint_of(&key), row.fingerprint);
+    let mut changed = row.clone();
+    changed.wrapped[20] ^= 1;
+    let moved = WrappedKey { iv: Some([0; 16]), ..row.clone() };
+    let late = vault.keys.open_key(&row, NOW.plus_s(1000)).await;
+    let changed = vault.keys.open_key(&changed, NOW.plus_s(400)).await;
+    let moved = vault.keys.open_key(&moved, NOW.plus_s(400)).await;
+    for refused in [changed, moved, late] {
+        assert!(matches!(refused, Err(KeyServiceError::KmsUnavailable)), "{refused:?}");
+    }
+    house.kms.set(Mood::Well);
+    cache.serve_during_outage = false;
+    let vault = house.vault_with(&cache);
+    vault.keys.open_key(&row, NOW).await.unwrap();
+    house.kms.set(Mood::Away);
+    assert!(vault.keys.open_key(&row, NOW.plus_s(2)).await.is_ok());
+    let refused = vault.keys.open_key(&row, NOW.plus_s(4)).await;
+    assert!(matches!(refused, Err(KeyServiceError::KmsUnavailable)), "{refused:?}");
+}
