@@ -3,12 +3,20 @@
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 
-/// Turns dumps of this process off; what it starts inherits the limit. Other processes of the
-/// same user can no longer attach to it or read its memory either.
+/// Turns core files of this process, and of what it starts, off.
 ///
 /// Errors: what the system says.
 pub fn off() -> nix::Result<()> {
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)
+}
+
+/// Lets nobody but root look into this process: no other process of the same user attaches to
+/// it or reads its memory, and no program that the system gives its dumps to gets one.
+///
+/// In production only: elsewhere `audit-leaks --process` looks into a service without being root.
+///
+/// Errors: what the system says.
+pub fn shut() -> nix::Result<()> {
     set_dumpable(false)
 }
 
@@ -17,11 +25,33 @@ mod tests {
     use super::*;
     use nix::sys::prctl::get_dumpable;
     use nix::sys::resource::getrlimit;
+    use std::process::Command;
 
+    const CHILD: &str = "STRONGROOM_TEST_CHILD";
+
+    /// Not a promise of its own: the process of the test below, so that others in this one may
+    /// still look into themselves.
     #[test]
-    fn nothing_of_this_process_is_dumped() {
+    fn child_that_shuts_itself() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
         off().unwrap();
+        assert!(get_dumpable().unwrap(), "until it is shut");
+        shut().unwrap();
         assert_eq!(getrlimit(Resource::RLIMIT_CORE).unwrap(), (0, 0));
         assert!(!get_dumpable().unwrap());
+        println!("shut");
+    }
+
+    #[test]
+    fn nothing_of_a_process_is_dumped() {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "core_dumps::tests::child_that_shuts_itself", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert!(child.status.success());
+        assert!(String::from_utf8_lossy(&child.stdout).contains("shut"));
     }
 }

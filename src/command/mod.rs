@@ -18,8 +18,10 @@ mod shell;
 mod source;
 mod title;
 
+use crate::core_dumps;
 use crate::screen::Answer;
 use clap::{Parser, Subcommand};
+use server::config::Mode;
 use server::{Config, Home};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -144,9 +146,15 @@ impl Place {
         Ok(self.config()?.data.exists())
     }
 
-    /// Reads the settings; the data folder of the command line wins.
+    /// Reads the settings; the data folder of the command line wins. In production nobody looks
+    /// into this process from then on.
     pub fn config(&self) -> Result<Config, Failure> {
-        Config::load(self.config.as_deref(), self.data.as_deref()).map_err(Failure::environment)
+        let config = Config::load(self.config.as_deref(), self.data.as_deref());
+        let config = config.map_err(Failure::environment)?;
+        if config.mode == Mode::Production {
+            core_dumps::shut().map_err(Failure::environment)?;
+        }
+        Ok(config)
     }
 
     /// Opens the home of the stores, made on first use.
