@@ -5,6 +5,7 @@
 pub mod break_glass;
 pub mod key_cache;
 pub mod keys;
+pub mod kms;
 pub mod vault;
 
 use crate::vault::Patience;
@@ -213,8 +214,14 @@ pub enum ConfigError {
 }
 
 /// Sections within sections, as variables name them.
-const SUBSECTIONS: [(&str, &str); 3] =
-    [("keys", "pkcs11"), ("keys", "cache"), ("keys", "break_glass")];
+const SUBSECTIONS: [(&str, &str); 6] = [
+    ("keys", "pkcs11"),
+    ("keys", "aws"),
+    ("keys", "vault"),
+    ("keys", "google"),
+    ("keys", "cache"),
+    ("keys", "break_glass"),
+];
 
 /// Sections of the settings, each with keys of its own.
 const SECTIONS: [&str; 9] =

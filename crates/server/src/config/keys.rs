@@ -3,14 +3,15 @@
 use super::ConfigError;
 use super::break_glass::BreakGlass;
 use super::key_cache::KeyCache;
+use super::kms::{Aws, Google, Vault};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Deadlines that a token may have, milliseconds. A license waits 800 ms for its root key.
+/// Deadlines that a root key may have, milliseconds. A license waits 800 ms for its root key.
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 50..=800;
 
-const DEFAULT_DEADLINE_MS: u64 = 700;
+pub(super) const DEFAULT_DEADLINE_MS: u64 = 700;
 
 /// What holds the root key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -21,6 +22,14 @@ pub enum Backend {
     File,
     /// A token, by PKCS#11.
     Pkcs11,
+    /// AWS KMS.
+    #[serde(rename = "aws-kms")]
+    Aws,
+    /// The transit engine of Vault or OpenBao.
+    Vault,
+    /// Google Cloud KMS.
+    #[serde(rename = "google-kms")]
+    Google,
 }
 
 /// Root key.
@@ -37,6 +46,12 @@ pub struct Keys {
     pub allow_file_in_production: bool,
     /// The token of the back end `pkcs11`.
     pub pkcs11: Option<Pkcs11>,
+    /// The key of the back end `aws-kms`.
+    pub aws: Option<Aws>,
+    /// The key of the back end `vault`.
+    pub vault: Option<Vault>,
+    /// The key of the back end `google-kms`.
+    pub google: Option<Google>,
     /// Most keys a second that a running service moves to the newest KEK; 0: none, they wait
     /// for `keys rewrap`.
     pub rewrap_keys_per_s: u32,
@@ -54,6 +69,9 @@ impl Default for Keys {
             passphrase_file: None,
             allow_file_in_production: false,
             pkcs11: None,
+            aws: None,
+            vault: None,
+            google: None,
             rewrap_keys_per_s: 500,
             cache: KeyCache::default(),
             break_glass: BreakGlass::default(),
@@ -102,49 +120,75 @@ impl Keys {
     /// Longest wait for the root key's back end, all tries together.
     #[must_use]
     pub fn deadline(&self) -> Duration {
-        let token = self.pkcs11.as_ref().filter(|_| self.backend == Backend::Pkcs11);
-        Duration::from_millis(token.map_or(DEFAULT_DEADLINE_MS, |token| token.deadline_ms))
+        let described = match self.backend {
+            Backend::File => None,
+            Backend::Pkcs11 => self.pkcs11.as_ref().map(|token| token.deadline_ms),
+            Backend::Aws => self.aws.as_ref().map(|kms| kms.deadline_ms),
+            Backend::Vault => self.vault.as_ref().map(|kms| kms.deadline_ms),
+            Backend::Google => self.google.as_ref().map(|kms| kms.deadline_ms),
+        };
+        Duration::from_millis(described.unwrap_or(DEFAULT_DEADLINE_MS))
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |key, why| Err(ConfigError::Refused { key, why });
-        let token = match (self.backend, &self.pkcs11) {
-            (Backend::File, None) => return Ok(()),
-            (Backend::File, Some(_)) => {
-                // Never a file where somebody meant a token.
-                return refuse("keys.pkcs11", "a token is described, but keys.backend is a file");
+        // Never another root key than somebody meant: what is described is what is used.
+        for (key, backend, is_described) in [
+            ("keys.pkcs11", Backend::Pkcs11, self.pkcs11.is_some()),
+            ("keys.aws", Backend::Aws, self.aws.is_some()),
+            ("keys.vault", Backend::Vault, self.vault.is_some()),
+            ("keys.google", Backend::Google, self.google.is_some()),
+        ] {
+            if is_described && self.backend != backend {
+                let why = "it is described, but keys.backend is another one";
+                return Err(ConfigError::Refused { key, why });
             }
-            (Backend::Pkcs11, None) => {
-                return refuse("keys.pkcs11", "keys.backend is a token; describe it");
+            if !is_described && self.backend == backend {
+                let why = "keys.backend is this one; describe it";
+                return Err(ConfigError::Refused { key, why });
             }
-            (Backend::Pkcs11, Some(token)) => token,
-        };
-        if token.module.as_os_str().is_empty() {
-            return refuse("keys.pkcs11.module", "name the library that the token's maker ships");
         }
-        if token.token_label.is_some() == token.slot.is_some() {
-            return refuse("keys.pkcs11.token_label", "name the token by its label or its slot");
-        }
-        if token.key_label.is_empty() {
-            return refuse("keys.pkcs11.key_label", "the root key needs a label");
-        }
-        if token.pin_file.is_some() == token.pin_env.is_some() {
-            return refuse("keys.pkcs11.pin_file", "the PIN is in a file or in a variable");
-        }
-        if !DEADLINE_MS.contains(&token.deadline_ms) {
-            return refuse("keys.pkcs11.deadline_ms", "a token may take 50 to 800 milliseconds");
-        }
-        Ok(())
+        self.pkcs11.as_ref().map_or(Ok(()), Pkcs11::check)?;
+        self.aws.as_ref().map_or(Ok(()), Aws::check)?;
+        self.vault.as_ref().map_or(Ok(()), Vault::check)?;
+        self.google.as_ref().map_or(Ok(()), Google::check)
     }
 
     pub(super) fn check_production(&self) -> Result<(), ConfigError> {
-        match self.backend {
-            Backend::Pkcs11 => Ok(()),
-            Backend::File if self.allow_file_in_production => Ok(()),
-            Backend::File => Err(ConfigError::Refused {
+        if self.backend == Backend::File && !self.allow_file_in_production {
+            return Err(ConfigError::Refused {
                 key: "keys.allow_file_in_production",
                 why: "the root key is a file; production takes that only when allowed by name",
-            }),
+            });
         }
+        self.aws.as_ref().map_or(Ok(()), Aws::check_production)?;
+        self.vault.as_ref().map_or(Ok(()), Vault::check_production)?;
+        self.google.as_ref().map_or(Ok(()), Google::check_production)
+    }
+}
+
+/// Refuses a deadline that no license could wait for.
+pub(super) fn check_deadline(key: &'static str, deadline_ms: u64) -> Result<(), ConfigError> {
+    if DEADLINE_MS.contains(&deadline_ms) {
+        return Ok(());
+    }
+    Err(ConfigError::Refused { key, why: "a root key may take 50 to 800 milliseconds" })
+}
+
+impl Pkcs11 {
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, why| Err(ConfigError::Refused { key, why });
+        if self.module.as_os_str().is_empty() {
+            return refuse("keys.pkcs11.module", "name the library that the token's maker ships");
+        }
+        if self.token_label.is_some() == self.slot.is_some() {
+            return refuse("keys.pkcs11.token_label", "name the token by its label or its slot");
+        }
+        if self.key_label.is_empty() {
+            return refuse("keys.pkcs11.key_label", "the root key needs a label");
+        }
+        if self.pin_file.is_some() == self.pin_env.is_some() {
+            return refuse("keys.pkcs11.pin_file", "the PIN is in a file or in a variable");
+        }
+        check_deadline("keys.pkcs11.deadline_ms", self.deadline_ms)
     }
 }

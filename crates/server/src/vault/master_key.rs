@@ -1,6 +1,8 @@
 //! The root key as the settings name it.
 
 use super::kms_guard::KmsGuard;
+#[cfg(feature = "remote-kms")]
+use super::remote_key::{self, RemoteKeyRefused};
 #[cfg(feature = "hsm")]
 use super::token_key::{self, TokenRefused};
 use crate::clock::Clock;
@@ -36,10 +38,16 @@ pub enum MasterKeyRefused {
     #[cfg(feature = "hsm")]
     #[error("keys.pkcs11: {0}")]
     Token(#[from] TokenRefused),
-    /// The settings want a token, which needs the feature `hsm`.
-    #[cfg(not(feature = "hsm"))]
-    #[error("keys.backend: this program was built without PKCS#11 (feature hsm)")]
-    NoTokens,
+    /// The KMS over HTTP.
+    #[cfg(feature = "remote-kms")]
+    #[error(transparent)]
+    Remote(#[from] RemoteKeyRefused),
+    /// The settings want a back end that is not in this program.
+    #[error("keys.backend: this program was built without it (feature {feature})")]
+    NotBuilt {
+        /// What it was to be built with.
+        feature: &'static str,
+    },
 }
 
 /// Opens the root key that the settings choose, behind its guard; makes it where there is none
@@ -51,20 +59,46 @@ pub async fn open_or_make(
     clock: &Clock,
     entropy: &EntropySource,
 ) -> Result<Arc<dyn Kms>, MasterKeyRefused> {
-    let kms = open_or_make_bare(config).await?;
+    let kms = open_or_make_bare(config, clock).await?;
     Ok(Arc::new(KmsGuard::new(kms, config.keys.deadline(), clock.clone(), entropy.clone())))
 }
 
-async fn open_or_make_bare(config: &Config) -> Result<Arc<dyn Kms>, MasterKeyRefused> {
-    match config.keys.backend {
+async fn open_or_make_bare(
+    config: &Config,
+    clock: &Clock,
+) -> Result<Arc<dyn Kms>, MasterKeyRefused> {
+    let not_built = |feature| Err(MasterKeyRefused::NotBuilt { feature });
+    let keys = &config.keys;
+    match keys.backend {
         Backend::File => Ok(Arc::new(open_or_make_in_file(config).await?)),
-        #[cfg(feature = "hsm")]
         Backend::Pkcs11 => {
-            let token = config.keys.pkcs11.as_ref().ok_or(TokenRefused::Settings)?;
-            Ok(Arc::new(token_key::open(token).await?))
+            #[cfg(feature = "hsm")]
+            if let Some(token) = &keys.pkcs11 {
+                return Ok(Arc::new(token_key::open(token).await?));
+            }
+            not_built("hsm")
         }
-        #[cfg(not(feature = "hsm"))]
-        Backend::Pkcs11 => Err(MasterKeyRefused::NoTokens),
+        Backend::Aws => {
+            #[cfg(feature = "aws-kms")]
+            if let Some(kms) = &keys.aws {
+                return Ok(Arc::new(remote_key::open_aws(kms).await?));
+            }
+            not_built("aws-kms")
+        }
+        Backend::Vault => {
+            #[cfg(feature = "vault")]
+            if let Some(kms) = &keys.vault {
+                return Ok(Arc::new(remote_key::open_vault(kms).await?));
+            }
+            not_built("vault")
+        }
+        Backend::Google => {
+            #[cfg(feature = "google-kms")]
+            if let Some(kms) = &keys.google {
+                return Ok(Arc::new(remote_key::open_google(kms, clock).await?));
+            }
+            not_built("google-kms")
+        }
     }
 }
 

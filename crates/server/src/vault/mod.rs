@@ -15,6 +15,8 @@ mod kms_watch;
 mod license;
 mod master_key;
 mod packaging;
+#[cfg(feature = "remote-kms")]
+mod remote_key;
 mod rewrap;
 mod rotation;
 mod source;
@@ -32,6 +34,8 @@ pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
 pub use master_key::{MasterKeyRefused, open_or_make as open_root_key};
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
+#[cfg(feature = "remote-kms")]
+pub use remote_key::RemoteKeyRefused;
 pub use rewrap::{KekStatus, RewrapReport};
 pub use source::{FileInput, Source};
 pub use thumbnails::{ThumbnailError, Thumbnails};

@@ -32,9 +32,10 @@ fn at(url: &str, key_id: &str, deadline: Duration) -> AwsKms {
 
 fn moto() -> Option<Peer> {
     let packages = peer::find("moto")?;
-    Some(Peer::start(|port| {
+    Some(Peer::start(|address| {
         let mut command = Command::new("python3");
-        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        command.args(["-m", "moto.server", "-H", &host, "-p", &port]);
         command.env("PYTHONPATH", packages).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }))

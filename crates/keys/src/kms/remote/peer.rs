@@ -1,8 +1,9 @@
 //! Servers that stand for a KMS in tests, run as processes of their own.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a server may take until it listens.
@@ -16,11 +17,24 @@ pub(in crate::kms) struct Peer {
 }
 
 impl Peer {
-    /// Starts the server that `command` makes for a free port, and waits until it listens.
-    pub(in crate::kms) fn start(command: impl FnOnce(u16) -> Command) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let child = command(port).stdin(Stdio::null()).spawn().unwrap();
+    /// Starts the server that `command` makes for a free address, and waits until it listens.
+    ///
+    /// A port that was free a moment ago may be taken by then, but not at a host of one's own.
+    pub(in crate::kms) fn start(command: impl FnOnce(SocketAddr) -> Command) -> Self {
+        static HOSTS: AtomicU8 = AtomicU8::new(1);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let host = HOSTS.fetch_add(1, Ordering::Relaxed);
+        Self::start_at(Ipv4Addr::new(127, high.max(1), low, host), command)
+    }
+
+    /// The same at a host that others have too, for a server whose certificate names it.
+    pub(in crate::kms) fn start_at(
+        host: Ipv4Addr,
+        command: impl FnOnce(SocketAddr) -> Command,
+    ) -> Self {
+        let free = TcpListener::bind((host, 0)).unwrap().local_addr().unwrap();
+        let address = free.to_string();
+        let child = command(free).stdin(Stdio::null()).spawn().unwrap();
         let peer = Self { child, address };
         let begun = Instant::now();
         while std::net::TcpStream::connect(&peer.address).is_err() {

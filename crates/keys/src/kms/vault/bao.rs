@@ -2,6 +2,7 @@
 
 use crate::kms::remote::peer::{self, Peer};
 use reqwest::{Client, Method};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -19,33 +20,37 @@ pub(super) struct Bao {
 impl Bao {
     /// Starts a server on plain HTTP.
     pub(super) async fn start() -> Option<Self> {
-        Self::start_as("http", &[]).await
+        Self::start_as("http").await
     }
 
     /// Starts a server with a certificate of its own making.
     pub(super) async fn start_with_tls() -> Option<Self> {
-        Self::start_as("https", &["-dev-tls"]).await
+        Self::start_as("https").await
     }
 
-    async fn start_as(scheme: &'static str, more: &[&str]) -> Option<Self> {
+    async fn start_as(scheme: &'static str) -> Option<Self> {
         let tool = peer::find("bao")?;
         let folder = tempfile::tempdir().unwrap();
         let said = std::fs::File::create(folder.path().join("said")).unwrap();
-        let peer = Peer::start(|port| {
+        let command = |address| {
             let mut command = Command::new(tool);
             command
                 .args(["server", "-dev", "-dev-no-store-token"])
                 .arg(format!("-dev-root-token-id={ROOT}"))
-                .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
-                .args(more)
+                .arg(format!("-dev-listen-address={address}"))
                 .env("HOME", folder.path())
                 .stdout(said)
                 .stderr(Stdio::null());
             if scheme == "https" {
-                command.arg(format!("-dev-tls-cert-dir={}", folder.path().display()));
+                command
+                    .args(["-dev-tls", &format!("-dev-tls-cert-dir={}", folder.path().display())]);
             }
             command
-        });
+        };
+        let peer = match scheme {
+            "https" => Peer::start_at(Ipv4Addr::LOCALHOST, command),
+            _ => Peer::start(command),
+        };
         let client = Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build();
         let bao = Self { peer, folder, client: client.unwrap(), scheme };
         // It listens before it is unsealed.
