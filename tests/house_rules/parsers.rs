@@ -16,7 +16,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/edge/src/", "edge"),
     ("crates/keys/src/approval.rs", "keys"),
     ("crates/keys/src/key_file.rs", "keys"),
-    ("crates/keys/src/kms/file.rs", "keys"),
+    ("crates/keys/src/kms/file/mod.rs", "keys"),
     ("crates/keys/src/recipient.rs", "cpix"),
     ("crates/keys/src/signer.rs", "cpix"),
     ("crates/media/src/bmff/", "mp4"),

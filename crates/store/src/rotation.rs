@@ -68,6 +68,23 @@ impl Store {
         .await
     }
 
+    /// Keeps a KEK as it is wrapped now, if its row still says what was read. A destroyed one
+    /// stays destroyed.
+    pub async fn replace_wrapped_kek(
+        &self,
+        read: &StoredKek,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError> {
+        let update = query(
+            "UPDATE keks SET wrapped = $1 WHERE category = $2 AND version = $3 AND wrapped = $4",
+        )
+        .bind(wrapped)
+        .bind(read.category.as_str())
+        .bind(read.version.0)
+        .bind(read.wrapped.as_slice());
+        Ok(self.rows.run(Durability::Power, update).await? == 1)
+    }
+
     /// How many keys one KEK wraps.
     pub async fn count_keys_under(
         &self,

@@ -88,7 +88,7 @@ async fn measure(arguments: &Arguments, place: &Place, work: &Path) -> anyhow::R
 
 /// A file, and what the settings name beside it: a token, say.
 async fn back_ends(place: &Place) -> anyhow::Result<Vec<(&'static str, std::sync::Arc<dyn Kms>)>> {
-    let bytes = FileKms::create(Sealing::Permissions, &mut SystemEntropy);
+    let bytes = FileKms::create(Sealing::Permissions, Clock::System.now(), &mut SystemEntropy);
     let file: std::sync::Arc<dyn Kms> =
         std::sync::Arc::new(FileKms::open(&bytes, Sealing::Permissions)?);
     let mut found = vec![(file.name(), file)];

@@ -6,6 +6,7 @@ mod export;
 mod keks;
 mod list;
 mod rewrap;
+mod root;
 
 use super::{Failure, Place, block_on};
 use crate::screen::Answer;
@@ -24,6 +25,8 @@ pub enum Arguments {
     Show(list::Show),
     /// Make a new KEK version of a category; new content keys use it at once.
     Rotate(keks::Rotate),
+    /// Make a new version of the root key, and wrap every KEK anew under it.
+    RotateRoot(root::RotateRoot),
     /// Wrap content keys anew under the newest KEK of their category.
     Rewrap(rewrap::Rewrap),
     /// Say that a KEK or a content key is known to strangers: blocks its licenses at once.
@@ -65,6 +68,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
             Arguments::List(list) => list::run(&home, list, answer).await,
             Arguments::Show(show) => list::show(&home, &show, answer).await,
             Arguments::Rotate(rotate) => keks::rotate(&home, &rotate, answer).await,
+            Arguments::RotateRoot(rotate) => root::rotate(&home, &rotate, answer).await,
             Arguments::Rewrap(rewrap) => rewrap::run(&home, &rewrap, answer).await,
             Arguments::Compromise(which) => compromise::run(&home, &which, answer).await,
             Arguments::Destroy(destroy) => keks::destroy(&home, &destroy, answer).await,

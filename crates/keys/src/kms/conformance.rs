@@ -4,7 +4,7 @@ use super::{FileKms, Kms, KmsError, Sealing};
 use crate::SystemEntropy;
 use crate::context::KekContext;
 use crate::kek::Kek;
-use model::{CategoryName, KekVersion};
+use model::{CategoryName, KekVersion, Timestamp};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ impl Bench for Files {
         let path = self.0.join(name);
         let open = |path: &Path| FileKms::open_file(path, Sealing::Permissions);
         let kms = open(&path)
-            .or_else(|_missing| FileKms::create_file(&path, Sealing::Permissions))
+            .or_else(|_missing| FileKms::create_file(&path, Sealing::Permissions, Timestamp(1)))
             .unwrap();
         Arc::new(kms)
     }

@@ -33,6 +33,9 @@ pub enum KeyServiceError {
     /// The KMS refuses: a matter for the operator.
     #[error("the KMS refuses")]
     KmsRefused,
+    /// The root key is too old to wrap (R032).
+    #[error("the root key is older than a year and wraps nothing more; run `keys rotate-root`")]
+    RootKeyExpired,
     /// A wrapped key does not open: its row was changed, or the root key is another one.
     #[error("a stored key is not bound to its row and root key")]
     Integrity,
@@ -70,6 +73,7 @@ impl From<KmsError> for KeyServiceError {
         match error {
             KmsError::Unavailable => Self::KmsUnavailable,
             KmsError::Refused => Self::KmsRefused,
+            KmsError::Expired => Self::RootKeyExpired,
             KmsError::Integrity => Self::Integrity,
         }
     }
@@ -78,7 +82,7 @@ impl From<KmsError> for KeyServiceError {
 /// Makes, wraps, keeps and opens content keys.
 pub struct KeyService {
     pub(super) store: Store,
-    kms: Arc<dyn Kms>,
+    pub(super) kms: Arc<dyn Kms>,
     fingerprints: FingerprintKey,
     pub(super) entropy: EntropySource,
     pub(super) audit: AuditWriter,
@@ -436,7 +440,9 @@ impl KeyService {
 }
 
 /// Waits for the KMS, but not long.
-async fn within<T>(call: impl Future<Output = Result<T, KmsError>>) -> Result<T, KeyServiceError> {
+pub(super) async fn within<T>(
+    call: impl Future<Output = Result<T, KmsError>>,
+) -> Result<T, KeyServiceError> {
     match tokio::time::timeout(KMS_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?),
         Err(_too_late) => Err(KeyServiceError::KmsUnavailable),

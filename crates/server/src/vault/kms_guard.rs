@@ -1,11 +1,13 @@
 //! The guard before every KMS: deadline, retries, breaker and bulkhead. A KMS in trouble costs a
-//! caller a quick refusal, and meets no storm when it comes back (R173).
+//! caller a quick refusal, and meets no storm when it comes back (R173). A root key older than a
+//! year wraps nothing more (R032).
 
 use crate::clock::Clock;
 use crate::entropy::EntropySource;
-use keys::kms::{Kms, KmsError, KmsFuture};
+use keys::kms::{Kms, KmsError, KmsFuture, RootKey};
 use keys::{Kek, KekContext};
 use model::Timestamp;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -24,6 +26,10 @@ const MISSES: u32 = 5;
 /// While the breaker is open, one call in this time may look whether the KMS is back.
 const LOOK_EVERY_MS: u64 = 1000;
 
+/// Days that a version of the root key wraps (R032). It opens for ever.
+const ROOT_KEY_DAYS: u64 = 365;
+const DAY_MS: u64 = 86_400_000;
+
 /// A KMS behind its guard.
 pub struct KmsGuard {
     inner: Arc<dyn Kms>,
@@ -33,6 +39,8 @@ pub struct KmsGuard {
     breaker: Mutex<Breaker>,
     calls: Semaphore,
     callers: Semaphore,
+    /// Whether it was said that the root key is too old; once for each version.
+    said_expired: AtomicBool,
 }
 
 /// Whether calls go through.
@@ -82,7 +90,8 @@ impl KmsGuard {
     ) -> Self {
         let (calls, callers) = (Semaphore::new(CALLS), Semaphore::new(CALLERS));
         let breaker = Mutex::new(Breaker { misses: 0, next_look: Timestamp(0) });
-        Self { inner, deadline, clock, entropy, breaker, calls, callers }
+        let said_expired = AtomicBool::new(false);
+        Self { inner, deadline, clock, entropy, breaker, calls, callers, said_expired }
     }
 
     async fn call<'a, T>(
@@ -107,6 +116,7 @@ impl KmsGuard {
                 Err(KmsError::Unavailable) => "unavailable",
                 Err(KmsError::Refused) => "refused",
                 Err(KmsError::Integrity) => "integrity",
+                Err(KmsError::Expired) => "expired",
             },
         );
         let labels = [("backend", self.inner.name()), ("operation", operation)];
@@ -137,6 +147,21 @@ impl KmsGuard {
         longest.mul_f64(f64::from(part) / 255.0)
     }
 
+    /// Whether the root key is too old to wrap. Says so once, to whoever is on duty.
+    fn is_expired(&self) -> bool {
+        let RootKey::Versioned { version, made: Some(made) } = self.inner.root_key() else {
+            return false;
+        };
+        let age_days = self.clock.now().0.saturating_sub(made.0) / DAY_MS;
+        let is_expired = age_days > ROOT_KEY_DAYS;
+        if is_expired && !self.said_expired.swap(true, Ordering::Relaxed) {
+            let alert = "root_key_expired";
+            tracing::error!(alert, version, age_days, "the root key wraps nothing more: rotate it");
+            metrics::counter!("strongroom_alerts_total", "alert" => alert).increment(1);
+        }
+        is_expired
+    }
+
     fn count(&self, operation: &'static str, outcome: &'static str) {
         let backend = self.inner.name();
         let labels = [("backend", backend), ("operation", operation), ("outcome", outcome)];
@@ -151,15 +176,33 @@ impl KmsGuard {
 
 impl Kms for KmsGuard {
     fn wrap<'a>(&'a self, kek: &'a Kek, context: &'a KekContext<'a>) -> KmsFuture<'a, Vec<u8>> {
+        if self.is_expired() {
+            self.count("wrap", "expired");
+            return Box::pin(async { Err(KmsError::Expired) });
+        }
         Box::pin(self.call("wrap", || self.inner.wrap(kek, context)))
     }
 
     fn unwrap<'a>(&'a self, wrapped: &'a [u8], context: &'a KekContext<'a>) -> KmsFuture<'a, Kek> {
+        // What hangs from it opens all the same; but it is known early that it must go.
+        self.is_expired();
         Box::pin(self.call("unwrap", || {
             #[expect(clippy::disallowed_methods, reason = "the port in front of the port")]
             let opening = self.inner.unwrap(wrapped, context);
             opening
         }))
+    }
+
+    fn root_key(&self) -> RootKey {
+        self.inner.root_key()
+    }
+
+    fn rotate(&self, now: Timestamp) -> KmsFuture<'_, RootKey> {
+        Box::pin(async move {
+            let rotated = self.inner.rotate(now).await?;
+            self.said_expired.store(false, Ordering::Relaxed);
+            Ok(rotated)
+        })
     }
 
     fn name(&self) -> &'static str {
@@ -170,9 +213,10 @@ impl Kms for KmsGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::tests::alerts;
     use keys::SystemEntropy;
     use model::{CategoryName, KekVersion};
-    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -180,7 +224,8 @@ mod tests {
     #[derive(Default)]
     struct Ailing {
         failures_left: AtomicU32,
-        hangs: std::sync::atomic::AtomicBool,
+        hangs: AtomicBool,
+        made: AtomicU64,
         calls: AtomicUsize,
         at_once: AtomicUsize,
         most_at_once: AtomicUsize,
@@ -215,6 +260,16 @@ mod tests {
 
         fn unwrap<'a>(&'a self, _: &'a [u8], _: &'a KekContext<'a>) -> KmsFuture<'a, Kek> {
             Box::pin(async { Err(KmsError::Refused) })
+        }
+
+        fn root_key(&self) -> RootKey {
+            let made = Some(self.made.load(Ordering::SeqCst)).filter(|made| *made > 0);
+            RootKey::Versioned { version: 1, made: made.map(Timestamp) }
+        }
+
+        fn rotate(&self, now: Timestamp) -> KmsFuture<'_, RootKey> {
+            self.made.store(now.0, Ordering::SeqCst);
+            Box::pin(async { Ok(self.root_key()) })
         }
 
         fn name(&self) -> &'static str {
@@ -363,5 +418,31 @@ mod tests {
         assert_eq!(turned_away, Ok(Err(KmsError::Unavailable)));
         assert_eq!(house.kms.calls(), CALLS);
         waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+    #[tokio::test]
+    async fn a_root_key_older_than_a_year_opens_and_wraps_nothing_more() {
+        let house = House::new(LONG);
+        let (said, _guard) = alerts();
+        let alerts = || {
+            let said = String::from_utf8(said.lock().unwrap().clone()).unwrap();
+            said.matches("root_key_expired").count()
+        };
+        house.kms.made.store(NOW.0, Ordering::SeqCst);
+        house.clock.advance_ms(366 * DAY_MS - 1);
+        assert!(house.wrap().await.is_ok());
+        assert_eq!(alerts(), 0);
+        house.clock.advance_ms(1);
+        let calls = house.kms.calls();
+        for _ in 0..3 {
+            assert_eq!(house.wrap().await, Err(KmsError::Expired));
+            assert_eq!(house.unwrap().await.unwrap_err(), KmsError::Refused, "it is asked");
+        }
+        assert_eq!((house.kms.calls(), alerts()), (calls, 1));
+        house.guard.rotate(house.clock.now()).await.unwrap();
+        assert!(house.wrap().await.is_ok());
+        house.clock.advance_ms(366 * DAY_MS);
+        // A look alone says it too.
+        house.unwrap().await.unwrap_err();
+        assert_eq!(alerts(), 2);
     }
 }

@@ -214,7 +214,9 @@ impl From<ChallengeError> for LicenseRefused {
 impl From<&KeyServiceError> for LicenseRefused {
     fn from(error: &KeyServiceError) -> Self {
         match error {
-            KeyServiceError::KmsUnavailable | KeyServiceError::KmsRefused => Self::KmsUnavailable,
+            KeyServiceError::KmsUnavailable
+            | KeyServiceError::KmsRefused
+            | KeyServiceError::RootKeyExpired => Self::KmsUnavailable,
             KeyServiceError::Store(StoreError::Corrupt(_))
             | KeyServiceError::Integrity
             | KeyServiceError::KekMissing

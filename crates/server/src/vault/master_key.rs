@@ -1,5 +1,6 @@
 //! The root key as the settings name it.
 
+use super::file_root::FileRoot;
 use super::kms_guard::KmsGuard;
 #[cfg(feature = "remote-kms")]
 use super::remote_key::{self, RemoteKeyRefused};
@@ -9,11 +10,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::keys::Backend;
 use crate::entropy::EntropySource;
-use keys::kms::{FileKms, Kms, MasterKeyError, Passphrase, Sealing};
-use std::io;
-use std::path::{Path, PathBuf};
+use keys::kms::{Kms, MasterKeyError};
+use std::path::PathBuf;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Why there is no root key.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +69,7 @@ async fn open_or_make_bare(
     let not_built = |feature| Err(MasterKeyRefused::NotBuilt { feature });
     let keys = &config.keys;
     match keys.backend {
-        Backend::File => Ok(Arc::new(open_or_make_in_file(config).await?)),
+        Backend::File => Ok(Arc::new(FileRoot::open_or_make(config, clock).await?)),
         Backend::Pkcs11 => {
             #[cfg(feature = "hsm")]
             if let Some(token) = &keys.pkcs11 {
@@ -100,43 +99,4 @@ async fn open_or_make_bare(
             not_built("google-kms")
         }
     }
-}
-
-async fn open_or_make_in_file(config: &Config) -> Result<FileKms, MasterKeyRefused> {
-    let (file, passphrase_file) = (config.master_file(), config.keys.passphrase_file.clone());
-    // A passphrase costs time by design: not on the reactor.
-    tokio::task::spawn_blocking(move || {
-        let passphrase = passphrase_file.as_deref().map(read_passphrase).transpose()?;
-        let sealing = passphrase.as_ref().map_or(Sealing::Permissions, Sealing::Passphrase);
-        open_or_make_file(&file, sealing)
-            .map_err(|cause| MasterKeyRefused::File { path: file, cause })
-    })
-    .await
-    .expect("opening a file does not panic")
-}
-
-fn open_or_make_file(file: &Path, sealing: Sealing<'_>) -> Result<FileKms, MasterKeyError> {
-    match FileKms::open_file(file, sealing) {
-        Err(MasterKeyError::File(error)) if error.kind() == io::ErrorKind::NotFound => {
-            match FileKms::create_file(file, sealing) {
-                // Another process was first.
-                Err(MasterKeyError::File(error))
-                    if error.kind() == io::ErrorKind::AlreadyExists =>
-                {
-                    FileKms::open_file(file, sealing)
-                }
-                outcome => outcome,
-            }
-        }
-        outcome => outcome,
-    }
-}
-
-/// The file's text without the line end that editors add.
-fn read_passphrase(path: &Path) -> Result<Passphrase, MasterKeyRefused> {
-    let refuse = |cause| MasterKeyRefused::Passphrase { path: path.to_owned(), cause };
-    let text = std::fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|error| refuse(error.into()))?;
-    let line = Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned());
-    Passphrase::parse(line).map_err(refuse)
 }

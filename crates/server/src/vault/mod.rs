@@ -7,6 +7,7 @@ mod break_glass;
 mod bucket_output;
 mod checkpoint;
 pub mod exchange;
+mod file_root;
 mod folder_output;
 mod kek_cache;
 mod key_service;
@@ -18,6 +19,7 @@ mod packaging;
 #[cfg(feature = "remote-kms")]
 mod remote_key;
 mod rewrap;
+mod root_rotation;
 mod rotation;
 mod source;
 #[cfg(test)]
@@ -37,6 +39,7 @@ pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
 #[cfg(feature = "remote-kms")]
 pub use remote_key::RemoteKeyRefused;
 pub use rewrap::{KekStatus, RewrapReport};
+pub use root_rotation::{NewVersion, RootRotation};
 pub use source::{FileInput, Source};
 pub use thumbnails::{ThumbnailError, Thumbnails};
 #[cfg(feature = "hsm")]

@@ -163,6 +163,6 @@ fn unknown(name: &Name) -> KeyServiceError {
     KeyServiceError::VersionUnknown(name.0.clone(), name.1)
 }
 
-fn by_operator(action: &'static str, detail: String, now: Timestamp) -> AuditEntry {
+pub(super) fn by_operator(action: &'static str, detail: String, now: Timestamp) -> AuditEntry {
     AuditEntry { actor: "operator".to_owned(), ..vault_entry(action, detail, now) }
 }

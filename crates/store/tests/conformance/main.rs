@@ -60,6 +60,7 @@ on_both_databases! {
     rows::text_with_a_nul_is_refused,
     rows::the_end_of_time_is_a_time,
     rotation::a_key_moves_once_and_only_as_it_was_read,
+    rotation::a_kek_is_wrapped_anew_only_as_it_was_read,
     rotation::keys_under_a_kek_come_in_pages,
     rotation::parallel_rewraps_move_each_key_once,
     rotation::a_kek_ends_when_nothing_hangs_from_it,

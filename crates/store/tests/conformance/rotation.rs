@@ -6,7 +6,7 @@ use model::{
     KekState, KekVersion, KeyId, KeyState, PackagedVariant, Scheme, TitleState, TrackClass,
     WrappedKey,
 };
-use store::{Destroyed, REWRAP_MAX, Rewrapped, Store, StoreError};
+use store::{Destroyed, REWRAP_MAX, Rewrapped, Store, StoreError, StoredKek};
 
 const V1: KekVersion = KekVersion(1);
 const V2: KekVersion = KekVersion(2);
@@ -47,6 +47,19 @@ pub async fn a_key_moves_once_and_only_as_it_was_read(home: &Home) {
     let many = vec![moving(3); REWRAP_MAX as usize + 1];
     let refused = store.rewrap_keys(&film, (V1, V2), &many).await;
     assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+}
+
+pub async fn a_kek_is_wrapped_anew_only_as_it_was_read(home: &Home) {
+    let store = with_keys(home, 1).await;
+    let read = kek(1);
+    assert!(store.replace_wrapped_kek(&read, &[8; 66]).await.unwrap());
+    let expected = StoredKek { wrapped: vec![8; 66], ..kek(1) };
+    assert_eq!(store.kek(&read.category, V1).await.unwrap(), Some(expected));
+    // Read before that, or of another category: nothing changes.
+    assert!(!store.replace_wrapped_kek(&read, &[9; 66]).await.unwrap());
+    let other = StoredKek { category: category("series"), wrapped: vec![8; 66], ..kek(1) };
+    assert!(!store.replace_wrapped_kek(&other, &[9; 66]).await.unwrap());
+    assert_eq!(store.kek(&read.category, V2).await.unwrap(), Some(kek(2)));
 }
 
 pub async fn keys_under_a_kek_come_in_pages(home: &Home) {

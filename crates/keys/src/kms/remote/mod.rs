@@ -81,7 +81,7 @@ pub(super) async fn first_look(kms: &impl Kms) -> Result<(), RemoteRefused> {
     match opened {
         Ok(opened) if opened.bytes() == kek.bytes() => Ok(()),
         Ok(_) | Err(KmsError::Integrity) => Err(RemoteRefused::Integrity),
-        Err(KmsError::Refused) => Err(RemoteRefused::Refused),
+        Err(KmsError::Refused | KmsError::Expired) => Err(RemoteRefused::Refused),
         Err(KmsError::Unavailable) => {
             tracing::warn!(backend = kms.name(), "the KMS cannot be reached at start");
             Ok(())

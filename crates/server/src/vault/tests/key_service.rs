@@ -13,7 +13,7 @@ fn classes() -> TrackClasses {
     CLASSES.into_iter().collect()
 }
 
-async fn packaging_kids(vault: &Vault) -> BTreeSet<KeyId> {
+pub(super) async fn packaging_kids(vault: &Vault) -> BTreeSet<KeyId> {
     let title = title(TitlePolicy::default());
     let keys = vault.keys.packaging_keys(&title, classes(), &Scheme::ALL, NOW).await.unwrap();
     keys.iter().map(|key| key.kid).collect()

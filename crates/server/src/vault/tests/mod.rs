@@ -4,6 +4,7 @@ mod exchange;
 mod key_service;
 mod license;
 mod packaging;
+mod root_rotation;
 mod rotation;
 mod unique_keys;
 
@@ -44,7 +45,7 @@ struct FaultyKms {
 
 impl FaultyKms {
     fn new() -> Arc<Self> {
-        let file = FileKms::create(Sealing::Permissions, &mut SystemEntropy);
+        let file = FileKms::create(Sealing::Permissions, NOW, &mut SystemEntropy);
         Arc::new(Self {
             inner: FileKms::open(&file, Sealing::Permissions).unwrap(),
             mood: std::sync::Mutex::new(Mood::Well),
@@ -139,7 +140,7 @@ impl House {
 }
 
 /// What this thread logs, until the guard goes.
-fn alerts() -> (Arc<std::sync::Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+pub(super) fn alerts() -> (Arc<std::sync::Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
     let said = Arc::new(std::sync::Mutex::new(vec![]));
     let writer = Arc::clone(&said);
     let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Said(writer.clone()));
