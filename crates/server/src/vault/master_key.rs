@@ -73,7 +73,7 @@ async fn open_or_make_bare(
         Backend::Pkcs11 => {
             #[cfg(feature = "hsm")]
             if let Some(token) = &keys.pkcs11 {
-                return Ok(Arc::new(token_key::open(token).await?));
+                return Ok(Arc::new(token_key::open(token, clock.now()).await?));
             }
             not_built("hsm")
         }

@@ -1,7 +1,10 @@
 //! The root key in a token: from the settings to the back end.
 
 use crate::config::keys::Pkcs11;
-use keys::kms::{Pkcs11Kms, Pkcs11Refused, Pkcs11Settings, TokenPin, TokenPlace};
+use keys::kms::{
+    Kms as _, Pkcs11Kms, Pkcs11Refused, Pkcs11Settings, RootKey, TokenPin, TokenPlace,
+};
+use model::Timestamp;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -39,7 +42,7 @@ pub enum TokenRefused {
 /// Opens the root key in the token; makes it where the settings say so.
 ///
 /// Errors: [`TokenRefused`].
-pub async fn open(token: &Pkcs11) -> Result<Pkcs11Kms, TokenRefused> {
+pub async fn open(token: &Pkcs11, now: Timestamp) -> Result<Pkcs11Kms, TokenRefused> {
     let place = match (&token.token_label, token.slot) {
         (Some(label), None) => TokenPlace::Label(label.clone()),
         (None, Some(slot)) => TokenPlace::Slot(slot),
@@ -53,8 +56,13 @@ pub async fn open(token: &Pkcs11) -> Result<Pkcs11Kms, TokenRefused> {
         pin: TokenPin::parse(pin(token)?)?,
         may_create: token.create,
         deadline: Duration::from_millis(token.deadline_ms),
+        now,
     };
-    Ok(Pkcs11Kms::open(settings).await?)
+    let kms = Pkcs11Kms::open(settings).await?;
+    if let RootKey::Versioned { made: None, .. } = kms.root_key() {
+        tracing::warn!("the root key has no date, so its year is not watched; rotate it once");
+    }
+    Ok(kms)
 }
 
 fn pin(token: &Pkcs11) -> Result<Zeroizing<String>, TokenRefused> {

@@ -1,17 +1,19 @@
 //! The root key in an HSM, by PKCS#11 2.40: made in the token, never outside of it. KEKs are
 //! wrapped and opened by AES-256-GCM inside the token.
 
+mod date;
 mod desk;
 mod module;
 #[cfg(test)]
 mod tests;
 mod token;
 
-use super::{Kms, KmsError, KmsFuture};
+use super::{Kms, KmsError, KmsFuture, RootKey};
 use crate::context::KekContext;
 use crate::kek::Kek;
 use cryptoki::types::AuthPin;
 use desk::{Desk, Job, Line};
+use model::Timestamp;
 use module::Module;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -85,6 +87,8 @@ pub struct Pkcs11Settings {
     pub may_create: bool,
     /// Longest wait for an answer.
     pub deadline: Duration,
+    /// The day of a root key that is made.
+    pub now: Timestamp,
 }
 
 /// Why a token is not used. Group: all are the operator's to mend.
@@ -128,6 +132,9 @@ pub enum Pkcs11Refused {
         /// The label.
         label: String,
     },
+    /// No room for another version.
+    #[error("the token holds 32 versions of the root key, and no more are looked for")]
+    Full,
     /// The token does not compute what we need.
     #[error("the token does not seal with its key by AES-256-GCM: {0}")]
     Mechanism(String),
@@ -153,7 +160,8 @@ impl Pkcs11Refused {
             | Self::Pin
             | Self::KeyMissing { .. }
             | Self::SeveralKeys { .. }
-            | Self::KeyUnprotected { .. } => KmsError::Refused,
+            | Self::KeyUnprotected { .. }
+            | Self::Full => KmsError::Refused,
         }
     }
 }
@@ -166,6 +174,7 @@ impl From<cryptoki::error::Error> for Pkcs11Refused {
 
 /// A root key in a token.
 pub struct Pkcs11Kms {
+    line: Arc<Line>,
     jobs: SyncSender<Job>,
     deadline: Duration,
 }
@@ -190,7 +199,7 @@ impl Pkcs11Kms {
             let (line, queue) = (Arc::clone(&line), Arc::clone(&queue));
             spawn(move || Desk::work(line, &queue))?;
         }
-        Ok(Self { jobs, deadline })
+        Ok(Self { line, jobs, deadline })
     }
 
     /// Hands work to a thread and waits, but not beyond the deadline.
@@ -214,10 +223,10 @@ impl Pkcs11Kms {
 }
 
 fn first_look(settings: Pkcs11Settings) -> Result<Arc<Line>, Pkcs11Refused> {
-    let Pkcs11Settings { module, place, key_label, pin, may_create, .. } = settings;
+    let Pkcs11Settings { module, place, key_label, pin, may_create, now, .. } = settings;
     let module = Module::load(&module)?;
     let line = Line::new(Token { module, place, key_label, pin: pin.0 });
-    Desk::first(&line, may_create)?;
+    Desk::first(&line, may_create, now)?;
     Ok(line)
 }
 
@@ -239,6 +248,14 @@ impl Kms for Pkcs11Kms {
         Box::pin(
             async move { self.ask(move |desk| desk.unwrap(&wrapped, &aad)).await.map(Kek::of) },
         )
+    }
+
+    fn root_key(&self) -> RootKey {
+        self.line.root_key()
+    }
+
+    fn rotate(&self, now: Timestamp) -> KmsFuture<'_, RootKey> {
+        Box::pin(self.ask(move |desk| desk.rotate(now)))
     }
 
     fn name(&self) -> &'static str {

@@ -9,11 +9,12 @@ use super::super::conformance::{Bench, context, film, keeps_its_promises, opened
 use super::{Pkcs11Kms, Pkcs11Refused, Pkcs11Settings, TokenPin, TokenPlace};
 use crate::SystemEntropy;
 use crate::kek::Kek;
-use crate::kms::{Kms, KmsError};
+use crate::kms::{Kms, KmsError, RootKey};
 use cryptoki::context::Pkcs11;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
+use model::Timestamp;
 use softhsm::{MODULE, PIN, SoftHsm};
 use std::path::Path;
 use std::process::Command;
@@ -22,6 +23,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 const TOKEN: &str = "strongroom";
+/// The beginning of a day.
+const NOW: Timestamp = Timestamp(1_799_971_200_000);
 /// Names the folder of the tokens to the process of one test.
 const FOLDER: &str = "STRONGROOM_TEST_TOKENS";
 
@@ -54,6 +57,7 @@ fn settings(key_label: &str) -> Pkcs11Settings {
         pin: pin(PIN),
         may_create: true,
         deadline: Duration::from_secs(5),
+        now: NOW,
     }
 }
 
@@ -266,5 +270,34 @@ fn a_key_that_could_be_read_or_is_not_the_only_one_is_no_root_key() {
         make("first", true);
         let refused = Pkcs11Kms::open(settings("first")).await.unwrap_err();
         assert!(matches!(refused, Pkcs11Refused::SeveralKeys { .. }), "{refused}");
+    });
+}
+
+#[test]
+fn a_rotated_root_key_wraps_and_the_old_one_opens_in_every_process() {
+    let name = "a_rotated_root_key_wraps_and_the_old_one_opens_in_every_process";
+    alone(name, async |_| {
+        let running = Pkcs11Kms::open(settings("root")).await.unwrap();
+        let operator = Pkcs11Kms::open(settings("root")).await.unwrap();
+        assert_eq!(running.root_key(), RootKey::Versioned { version: 1, made: Some(NOW) });
+        let (film, kek) = (film(), Kek::generate(&mut SystemEntropy));
+        let old = running.wrap(&kek, &context(&film)).await.unwrap();
+        let later = NOW.plus_s(86_400);
+        let rotated = RootKey::Versioned { version: 2, made: Some(later) };
+        assert_eq!(operator.rotate(later.plus_s(3600)).await.unwrap(), rotated);
+        let new = operator.wrap(&kek, &context(&film)).await.unwrap();
+        assert_eq!((&old[..5], &new[..5]), (&[2, 0, 0, 0, 1][..], &[2, 0, 0, 0, 2][..]));
+        for kms in [&running, &operator, &Pkcs11Kms::open(settings("root")).await.unwrap()] {
+            for wrapped in [&old, &new] {
+                let opened = opened(kms, wrapped, &context(&film)).await.unwrap();
+                assert_eq!(opened.bytes(), kek.bytes());
+            }
+            assert_eq!(kms.root_key(), rotated);
+        }
+        // What was wrapped before there were versions hangs from the first.
+        let unversioned = [&[1], &old[5..]].concat();
+        assert!(opened(&running, &unversioned, &context(&film)).await.is_ok());
+        let wrapped = running.wrap(&kek, &context(&film)).await.unwrap();
+        assert_eq!(wrapped[..5], new[..5], "a service that runs wraps under the newest");
     });
 }
