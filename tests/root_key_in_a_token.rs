@@ -54,6 +54,13 @@ fn without_the_token_a_copy_of_everything_else_opens_nothing() {
     // Every stored key opens.
     done(on_token(&data, &hsm).arg("audit-leaks").arg(&clip));
 
+    // A new version of the root key, and all as before.
+    let rotated = done(on_token(&data, &hsm).args(["--json", "keys", "rotate-root"]));
+    let rotated: serde_json::Value = serde_json::from_str(&rotated).unwrap();
+    let expected = serde_json::json!({"root_key": "pkcs11", "version": 2, "moved": 1, "broken": 0});
+    assert_eq!(rotated, expected);
+    done(on_token(&data, &hsm).arg("audit-leaks").arg(&clip));
+
     // A thief's machine: the whole data folder and the settings, and an empty token reader.
     let thief = folder.path().join("thief");
     std::fs::create_dir(&thief).unwrap();

@@ -170,7 +170,7 @@ async fn without_credentials_the_kms_is_away_within_the_deadline() {
     let endpoint = Some("http://127.0.0.1:1".to_owned());
     let settings = AwsSettings { key_id: "k".to_owned(), region: None, endpoint, deadline: SHORT };
     let kms = AwsKms::new(settings, credentials).unwrap();
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let kek = Kek::generate(&mut SystemEntropy);
     assert_eq!(kms.wrap(&kek, &context(&film())).await, Err(KmsError::Unavailable));
     assert!(begun.elapsed() < Duration::from_secs(3));

@@ -5,7 +5,7 @@ use super::{CRC_32C, crc};
 use crate::SystemEntropy;
 use crate::kms::remote::fault_proxy::{read_message, with_status};
 use crate::seal::SealingKey;
-use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
@@ -42,7 +42,7 @@ impl StandIn {
     /// Starts the server, with a service account of its own.
     pub(super) async fn start() -> Self {
         let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
-        let der = aws_lc_rs::encoding::Pkcs8V1Der::from(key.as_der().unwrap());
+        let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
         let pem = STANDARD.encode(der.as_ref());
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
         let account_file = json!({

@@ -5,7 +5,8 @@ use crate::SystemEntropy;
 use crate::kek::Kek;
 use crate::kms::conformance::{context, film, opened};
 use crate::kms::{Kms, KmsError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The deadline of a back end whose faults are tested.
 pub(in crate::kms) const SHORT: Duration = Duration::from_millis(400);
