@@ -372,7 +372,7 @@ fn filter(element: &Element, mut filters: KnownFilters) -> Read<Option<KnownFilt
     ];
     let known = KNOWN.into_iter().find(|(name, _)| element.is(Cpix, name));
     let Some((name, attributes)) = known else { return Ok(None) };
-    let is_known = |(key, _): &(String, String)| attributes.contains(&key.as_str());
+    let is_known = |(key, _): &(Box<str>, Box<str>)| attributes.contains(&&**key);
     if !element.attributes.iter().all(is_known) || !element.children.is_empty() {
         return Ok(None);
     }

@@ -87,8 +87,8 @@ impl Namespace {
 #[derive(Debug)]
 pub(super) struct Element {
     pub(super) space: Namespace,
-    pub(super) name: String,
-    pub(super) attributes: Vec<(String, String)>,
+    pub(super) name: Box<str>,
+    pub(super) attributes: Box<[(Box<str>, Box<str>)]>,
     pub(super) children: Vec<Self>,
     /// The text directly in it, in one piece.
     pub(super) text: Zeroizing<String>,
@@ -96,11 +96,11 @@ pub(super) struct Element {
 
 impl Element {
     pub(super) fn is(&self, space: Namespace, name: &str) -> bool {
-        self.space == space && self.name == name
+        self.space == space && &*self.name == name
     }
 
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
     }
 
     pub(super) fn named<'a>(
@@ -205,7 +205,7 @@ impl Tree {
             }
             match attribute.key.0.split_once(':') {
                 None if attribute.key.0 == "xmlns" => self.bind("", &value, offset)?,
-                None => attributes.push((attribute.key.0.to_owned(), value.into_owned())),
+                None => attributes.push((attribute.key.0.into(), value.into())),
                 Some(("xmlns", prefix)) if !prefix.is_empty() && !value.is_empty() => {
                     self.bind(prefix, &value, offset)?;
                 }
@@ -223,8 +223,10 @@ impl Tree {
         if local.is_empty() || local.contains(':') || name.0.starts_with(':') {
             return Err(not_well_formed);
         }
-        let (name, text) = (local.to_owned(), Zeroizing::default());
-        self.open.push(Element { space, name, attributes, children: Vec::new(), text });
+        // Boxes, because a document may have very many elements.
+        let (name, attributes) = (local.into(), attributes.into());
+        let (children, text) = (Vec::new(), Zeroizing::default());
+        self.open.push(Element { space, name, attributes, children, text });
         Ok(())
     }
 
