@@ -124,10 +124,13 @@ impl House {
     }
 
     fn ask(&self, service: &Service, kid: &str) -> Answer {
-        let url = mint(&self.data);
+        Self::ask_at(&mint(&self.data), service, kid)
+    }
+
+    fn ask_at(url: &str, service: &Service, kid: &str) -> Answer {
         let kid = model::KeyId::parse(kid).expect("a key id").to_base64url();
         let challenge = serde_json::json!({"kids": [kid], "type": "temporary"}).to_string();
-        service.ask("POST", &url, &[], challenge.as_bytes())
+        service.ask("POST", url, &[], challenge.as_bytes())
     }
 
     fn log(&self) -> String {
@@ -222,5 +225,21 @@ fn two_swapped_ciphertexts_give_no_license() {
         let answer = house.ask(&service, SOUND);
         assert_code(&answer, 500, "key_integrity", &from);
         assert!(house.log().contains("alert=\"key_integrity\""), "{from}: {}", house.log());
+    }
+}
+
+#[test]
+fn a_row_that_no_row_may_be_gives_no_license_and_an_alert() {
+    let house = House::new();
+    for (column, value) in [("track_class", "'NONE'"), ("scheme", "'clear'"), ("state", "'fine'")] {
+        house.restore();
+        let service = house.serve();
+        // As long as the row is whole, so that the request comes to the vault.
+        let url = mint(&house.data);
+        let sql = format!("UPDATE content_keys SET {column} = {value} WHERE kid = x'{SOUND}'");
+        assert_eq!(change(&house.data, &sql), 1);
+        let answer = House::ask_at(&url, &service, SOUND);
+        assert_code(&answer, 500, "key_integrity", column);
+        assert!(house.log().contains("alert=\"key_integrity\""), "{column}: {}", house.log());
     }
 }

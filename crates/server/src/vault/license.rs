@@ -77,7 +77,17 @@ impl Vault {
         terms: &GrantTerms,
         asked: &[KeyId],
     ) -> Result<Vec<WrappedKey>, LicenseRefused> {
-        let mut rows = self.store.keys_of(&terms.content_id).await?;
+        let read = self.store.keys_of(&terms.content_id).await;
+        let mut rows = read.inspect_err(|error| {
+            // A row that says what no row may say was changed behind our back.
+            if let StoreError::Corrupt(_) = error {
+                tracing::error!(
+                    alert = "key_integrity", content_id = %terms.content_id,
+                    correlation_id = %terms.correlation, %error, "a stored key does not read back"
+                );
+                count_alert("key_integrity");
+            }
+        })?;
         rows.retain(|row| asked.contains(&row.kid));
         rows.sort_by_key(|row| row.kid);
         for kid in asked {
