@@ -8,7 +8,6 @@
     clippy::unwrap_used,
     reason = "a test may panic, and so may what it starts"
 )]
-#![expect(clippy::disallowed_methods, reason = "the service is measured from outside")]
 
 #[path = "support/binary.rs"]
 mod binary;
