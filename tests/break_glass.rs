@@ -108,6 +108,11 @@ fn two_operators_let_keys_leave_once_for_the_offline_certificate() {
         house.approve("ada", "ada", "film", "offline.der"),
         house.approve("bob", "bob", "film", "offline.der"),
     );
+    house.write("out.xml", b"something else");
+    let taken = house.export(&[&ada, &bob]);
+    assert_eq!(taken.status.code(), Some(2), "{}", said(&taken));
+    assert_eq!(std::fs::read(house.path("out.xml")).expect("kept"), b"something else");
+    std::fs::remove_file(house.path("out.xml")).expect("ours");
     let exported = house.export(&[&ada, &bob]);
     assert!(exported.status.success(), "{}", said(&exported));
     assert!(said(&exported).contains("alert=\"break_glass\""), "{}", said(&exported));

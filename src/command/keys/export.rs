@@ -107,6 +107,11 @@ pub async fn export(home: &Home, export: &Export, answer: Answer) -> Result<(), 
     let approvals: Result<Vec<String>, _> =
         export.approvals.iter().map(|path| read_approval(path)).collect();
     let approvals = approvals.map_err(Failure::Environment)?;
+    // Before approvals are used up for a document that has no place.
+    if export.out.exists() {
+        let taken = anyhow::anyhow!("{}: exists already", export.out.display());
+        return Err(Failure::Environment(taken));
+    }
     let settings = &home.config.keys.break_glass;
     let now = home.clock.now();
     let document = home.vault.break_glass(&content_id, &approvals, settings, now).await;
