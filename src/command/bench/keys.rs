@@ -1,6 +1,7 @@
 //! `bench keys`: what the key hierarchy costs. Each figure is the median of its runs; CPU is that
 //! of this whole process, because a token works in a thread of its own.
 
+use super::exchange::{self, Exchange};
 use crate::command::{Failure, Place, block_on};
 use crate::measure::{median, process_cpu_s};
 use crate::screen::{Answer, spinner};
@@ -22,7 +23,10 @@ pub struct Arguments {
     /// Content keys that are wrapped anew.
     #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     keys: u32,
-    /// Runs of each measurement; the median counts.
+    /// Questions of an encoder by SPEKE, for keys that are there and for new ones each.
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    questions: u32,
+    /// Runs of each measurement but the questions; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
     /// Where the store is made. On a disk, waiting for it shows in `per_s`.
@@ -46,6 +50,7 @@ struct Row {
 struct Report {
     runs: u32,
     rows: Vec<Row>,
+    exchange: Exchange,
 }
 
 /// Operations in a run that stays within this process.
@@ -79,12 +84,14 @@ async fn measure(arguments: &Arguments, place: &Place, work: &Path) -> anyhow::R
     }
     step.set_message("rewrap");
     rows.push(rewrap(arguments, work).await?);
+    step.set_message("questions by SPEKE");
+    let exchange = exchange::measure(arguments.questions, work).await?;
     step.finish_and_clear();
     let open = rows.first().context("there is a first row")?.cpu_us;
     for row in &mut rows {
         row.times_open = row.cpu_us / open;
     }
-    Ok(Report { runs: arguments.runs, rows })
+    Ok(Report { runs: arguments.runs, rows, exchange })
 }
 
 /// A file, and what the settings name beside it: a token, say.
@@ -211,6 +218,18 @@ fn table(report: &Report) -> String {
         text += &format!(
             "{:<30} {:>12.0} {:>10.2} {:>10.1}\n",
             row.what, row.per_s, row.cpu_us, row.times_open
+        );
+    }
+    text += &format!(
+        "SPEKE 2.0 over TLS, two keys a question\n{:<30} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+        "", "answers", "refused", "per s", "CPU us", "p50 ms", "p99 ms"
+    );
+    for (what, row) in
+        [("keys that are there", &report.exchange.known), ("new keys", &report.exchange.new)]
+    {
+        text += &format!(
+            "{:<30} {:>9} {:>8} {:>8.0} {:>8.1} {:>8.2} {:>8.2}\n",
+            what, row.answered, row.refused, row.per_s, row.cpu_us, row.p50_ms, row.p99_ms
         );
     }
     text

@@ -1,22 +1,19 @@
 //! `bench licenses`: what a license costs the running service, whole path: TLS keep-alive, token,
 //! single use, lease, grant, key, answer, audit.
 
-use super::load::{Magazine, Outcome, Pace, Shot, Target, connect, fire};
+use super::load::{Magazine, Outcome, Pace, Shot, connect, fire};
+use super::served::{Row, Served};
 use crate::command::{Failure, Place, block_on};
-use crate::measure::{cpu_so_far, median};
+use crate::measure::cpu_so_far;
 use crate::screen::{Answer, spinner};
-use anyhow::{Context as _, ensure};
 use clap::Args;
 use model::{ContentId, Dialect, PlanName};
 use serde::Serialize;
 use server::Home;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 
 /// Arguments of `bench licenses`.
 #[derive(Args)]
@@ -39,18 +36,6 @@ struct Report {
     half: Row,
     /// CPU microseconds of the service for a new TLS connection.
     handshake_cpu_us: f64,
-}
-
-/// One measurement.
-#[derive(Serialize)]
-struct Row {
-    licenses: usize,
-    refused: usize,
-    per_s: f64,
-    /// CPU microseconds of the service a license.
-    cpu_us: f64,
-    p50_ms: f64,
-    p99_ms: f64,
 }
 
 /// Connections that are opened to measure one.
@@ -115,30 +100,21 @@ impl Bench<'_> {
             all.latencies_s.extend(outcome.latencies_s);
             all.refused.extend(outcome.refused);
         }
-        ensure!(!all.latencies_s.is_empty(), "no license was issued: {:?}", all.refused.first());
-        let issued = all.latencies_s.len();
-        let p99 = percentile(&mut all.latencies_s, 0.99);
-        Ok(Row {
-            licenses: issued,
-            refused: all.refused.len(),
-            per_s: issued as f64 / wall_s,
-            cpu_us: cpu_s * 1.0e6 / issued as f64,
-            p50_ms: median(all.latencies_s) * 1000.0,
-            p99_ms: p99 * 1000.0,
-        })
+        Row::of(all, cpu_s, wall_s)
     }
 
     /// Fresh single-use license URLs.
     async fn mint(&self, count: usize) -> anyhow::Result<Magazine> {
         let title = ContentId::parse(TITLE)?;
         let body = format!(r#"{{"kids":["{}"],"type":"temporary"}}"#, KID_BASE64URL);
+        let headers = Arc::from([("content-type", "application/json".to_owned())]);
         let token = self.home.mint_playback_token("bench", &title, None).await?;
         let shots = (0..count).map(|_| {
             let mut token = token.clone();
             token.id = self.home.entropy.with(model::TokenId::random);
             let url = self.home.license_url(&token, Dialect::ClearKey);
             let path = url.find("/license/").and_then(|at| url.get(at..)).unwrap_or_default();
-            Shot { path: path.to_owned(), body: body.clone() }
+            Shot { path: path.to_owned(), headers: Arc::clone(&headers), body: body.clone() }
         });
         Ok(Arc::new(std::sync::Mutex::new(shots.collect())))
     }
@@ -158,25 +134,6 @@ const KID_BASE64URL: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
 const KEY_FILE: &[u8] = br#"[{"content_id": "bench", "kid": "00000000000000000000000000000001",
     "key": "000102030405060708090a0b0c0d0e0f"}]"#;
 
-/// A service in a process of its own.
-struct Served {
-    child: Child,
-    target: Target,
-}
-
-impl Served {
-    fn pid(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _already_gone = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
-
 /// Makes a home with one account and one title, and starts a service on it.
 async fn prepare(work: &Path) -> anyhow::Result<(Home, Served)> {
     let data = work.join("data");
@@ -185,38 +142,8 @@ async fn prepare(work: &Path) -> anyhow::Result<(Home, Served)> {
     home.add_account("bench", &PlanName::parse("standard")?, "only for this bench").await?;
     home.vault.import_keys(keys::key_file::parse(KEY_FILE)?, home.clock.now()).await?;
 
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let (chain, private) = (work.join("tls.pem"), work.join("tls.key"));
-    std::fs::write(&chain, certified.cert.pem())?;
-    std::fs::write(&private, certified.signing_key.serialize_pem())?;
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-        .arg(&data)
-        .env("STRONGROOM_LISTEN_TLS_CERTIFICATE", &chain)
-        .env("STRONGROOM_LISTEN_TLS_PRIVATE_KEY", &private)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let out = child.stdout.take().context("standard output is piped")?;
-    let mut line = String::new();
-    BufReader::new(out).read_line(&mut line)?;
-    let address = line.trim().strip_prefix("listening on https://").context("not ready")?;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certified.cert.der().clone())?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let target = Target { address: address.to_owned(), tls: TlsConnector::from(Arc::new(tls)) };
-    Ok((home, Served { child, target }))
-}
-
-fn percentile(values: &mut [f64], share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-    let at = (values.len() as f64 * share) as usize;
-    values.get(at.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+    let served = Served::start(work, &data)?;
+    Ok((home, served))
 }
 
 fn table(report: &Report) -> String {
@@ -229,7 +156,7 @@ fn table(report: &Report) -> String {
     {
         text += &format!(
             "{:<28} {:>9} {:>8} {:>8.0} {:>8.1} {:>8.2} {:>8.2}\n",
-            what, row.licenses, row.refused, row.per_s, row.cpu_us, row.p50_ms, row.p99_ms
+            what, row.answered, row.refused, row.per_s, row.cpu_us, row.p50_ms, row.p99_ms
         );
     }
     text + &format!("a new TLS connection: {:.0} us of CPU\n", report.handshake_cpu_us)

@@ -22,11 +22,16 @@ pub struct Target {
     pub tls: TlsConnector,
 }
 
-/// One request: path with query, and body.
+/// Names and values of headers.
+pub type Headers = Arc<[(&'static str, String)]>;
+
+/// One request.
 pub struct Shot {
     /// Path and query.
     pub path: String,
-    /// JSON body.
+    /// Headers of its own, the body's type among them.
+    pub headers: Headers,
+    /// The body.
     pub body: String,
 }
 
@@ -127,10 +132,11 @@ async fn send(
     host: &str,
     shot: Shot,
 ) -> anyhow::Result<StatusCode> {
-    let request = Request::post(shot.path)
-        .header("host", host)
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(shot.body)))?;
+    let mut request = Request::post(shot.path).header("host", host);
+    for (name, value) in shot.headers.iter() {
+        request = request.header(*name, value);
+    }
+    let request = request.body(Full::new(Bytes::from(shot.body)))?;
     connection.ready().await?;
     let answer = connection.send_request(request).await?;
     let status = answer.status();

@@ -1,9 +1,11 @@
 //! `bench`: the figures of the README, with the command that reproduces them.
 
+mod exchange;
 mod keys;
 mod licenses;
 mod load;
 mod package;
+mod served;
 
 use super::{Failure, Place};
 use crate::screen::Answer;
