@@ -18,6 +18,8 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/keys/src/key_file.rs", "keys"),
     ("crates/keys/src/kms/file/mod.rs", "keys"),
     ("crates/keys/src/recipient.rs", "cpix"),
+    ("crates/keys/src/rsa.rs", "keys"),
+    ("crates/keys/src/session_key.rs", "keys"),
     ("crates/keys/src/signer.rs", "cpix"),
     ("crates/media/src/bmff/", "mp4"),
     ("crates/media/src/cenc/", "mp4"),

@@ -1,6 +1,8 @@
 //! Rules about rooms: who uses whom, who does I/O, what the viewer's side may name.
 
-use crate::mentions::{Kind, Mention, mentions};
+use proc_macro2::{TokenStream, TokenTree};
+
+use crate::mentions::{Kind, Mention, mentions, tokens};
 use crate::tree::{Finding, Tree};
 
 /// A room and what it may use of the others.
@@ -261,6 +263,40 @@ pub fn only_commands_reach_out(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The one file that calls a C library.
+const UNSAFE: &str = "crates/keys/src/aws_lc.rs";
+
+/// Nothing but [`UNSAFE`] lifts the lint on unsafe code, and without lifting it there is none.
+pub fn unsafe_code_is_in_one_file(tree: &Tree) -> Vec<Finding> {
+    tree.rust()
+        .filter(|(path, _)| *path != UNSAFE)
+        .filter_map(|(path, text)| Some((path, lifts_unsafe(tokens(path, text))?)))
+        .map(|(path, line)| Finding::new(path, line, format!("`unsafe` outside {UNSAFE}")))
+        .collect()
+}
+
+/// The line of the first `unsafe`, or of the lint's name.
+fn lifts_unsafe(tokens: TokenStream) -> Option<usize> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Group(group) => lifts_unsafe(group.stream()),
+        TokenTree::Ident(word) if word == "unsafe" || word == "unsafe_code" => {
+            Some(word.span().start().line)
+        }
+        _ => None,
+    })
+}
+
+/// `rsa` is the tests' other opinion: it never holds a key of the product.
+pub fn rsa_is_for_tests(tree: &Tree) -> Vec<Finding> {
+    let asks = |(path, text): &(&str, &str)| {
+        dependencies(path, text)
+            .iter()
+            .any(|(name, kind)| name == "rsa" && kind != "dev-dependencies")
+    };
+    let what = "only tests may depend on rsa";
+    manifests(tree).filter(asks).map(|(path, _)| Finding::new(path, 0, what)).collect()
 }
 
 /// `anyhow` is for the binary and the tests: a room names what can go wrong.

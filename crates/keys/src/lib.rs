@@ -5,6 +5,7 @@
 //! here and leaves only through a [`kms::Kms`]. All primitives are aws-lc's.
 
 mod approval;
+mod aws_lc;
 mod cbcs;
 mod cek_cache;
 mod cenc;
@@ -19,7 +20,9 @@ pub mod kms;
 pub mod leak;
 mod packaging;
 mod recipient;
+mod rsa;
 mod seal;
+mod session_key;
 mod signer;
 
 pub use approval::{Approval, ApprovalRefused, MAX_APPROVAL_BYTES, Operator, OperatorKey};
@@ -34,4 +37,6 @@ pub use entropy::SystemEntropy;
 pub use kek::{Kek, UnwrapError};
 pub use packaging::{PackagingKey, PackagingKeys};
 pub use recipient::{MAX_CERTIFICATE_BYTES, MIN_RSA_BITS, Recipient, RecipientError, RecipientKey};
+pub use rsa::{RSA_BITS, RsaKeyError, RsaPrivateKey, RsaPublicKey};
+pub use session_key::{LicenseKeys, MacKeys, SessionKey, SessionSeal, TransportKey};
 pub use signer::{Signer, is_sha512_of, sha256};
