@@ -37,6 +37,8 @@ mod ttml_entry;
 mod vp9_entry;
 #[path = "../fuzz/entries/webvtt.rs"]
 mod webvtt_entry;
+#[path = "../fuzz/entries/widevine.rs"]
+mod widevine_entry;
 
 /// Damaged copies of each seed.
 const COPIES: u32 = 300;
@@ -166,4 +168,9 @@ fn ttml() {
 #[test]
 fn webvtt() {
     replay("webvtt", webvtt_entry::run);
+}
+
+#[test]
+fn widevine() {
+    replay("widevine", widevine_entry::run);
 }

@@ -13,6 +13,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/cdm/src/", "cdm"),
     ("crates/dialect/src/clearkey.rs", "clearkey"),
     ("crates/dialect/src/cpix/", "cpix"),
+    ("crates/dialect/src/widevine/", "widevine"),
     ("crates/edge/src/", "edge"),
     ("crates/keys/src/approval.rs", "keys"),
     ("crates/keys/src/key_file.rs", "keys"),

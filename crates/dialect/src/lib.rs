@@ -6,3 +6,5 @@
 
 pub mod clearkey;
 pub mod cpix;
+pub mod terms;
+pub mod widevine;

@@ -1,0 +1,209 @@
+//! Certificates and the chain of a device: DEVICE, signed by DEVICE_MODEL, signed by the root.
+
+use super::messages::{
+    DrmCertificate, SignedDrmCertificate, certificate_type, hash_algorithm, key_algorithm,
+};
+use super::{ChallengeError, DeviceList, DeviceStatus, decode};
+use crate::terms::Hdcp;
+use keys::{RsaKeyError, RsaPublicKey, sha256};
+use model::{SecurityLevel, Timestamp};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Most device models that [`VerifiedModels`] remembers.
+const MAX_MODELS: usize = 4096;
+
+/// A device whose chain, status and signature were checked.
+#[derive(Debug)]
+pub struct Device {
+    /// The number of its make and model.
+    pub system_id: u32,
+    /// The serial number of its certificate.
+    pub serial: Vec<u8>,
+    /// The list's level for its system; L3 where the list does not name it.
+    pub level: SecurityLevel,
+    /// The list's status; `None` where the list does not name its system.
+    pub status: Option<DeviceStatus>,
+    /// The link protection that its outputs reach, by its own word.
+    pub max_hdcp: Option<Hdcp>,
+    /// By its own word.
+    pub oem_crypto_api_version: Option<u32>,
+    /// By its own word.
+    pub resource_rating_tier: Option<u32>,
+    pub(super) key: RsaPublicKey,
+}
+
+/// A certificate, read and not yet believed.
+pub(super) struct Certificate {
+    pub(super) kind: i32,
+    pub(super) serial: Vec<u8>,
+    pub(super) system_id: Option<u32>,
+    pub(super) provider_id: Vec<u8>,
+    public_key: Vec<u8>,
+    expires_s: u32,
+    /// What is signed: the exact bytes.
+    signed: Vec<u8>,
+    signature: Vec<u8>,
+    /// The issuer's certificate, where one came along.
+    pub(super) signer: Option<Vec<u8>>,
+}
+
+impl Certificate {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, ChallengeError> {
+        let malformed = ChallengeError::Certificate;
+        let envelope: SignedDrmCertificate = decode(bytes).ok_or(malformed)?;
+        let signed = envelope.drm_certificate.ok_or(malformed)?;
+        let body: DrmCertificate = decode(&signed).ok_or(malformed)?;
+        let hash = envelope.hash_algorithm.unwrap_or(hash_algorithm::UNSPECIFIED);
+        if ![hash_algorithm::UNSPECIFIED, hash_algorithm::SHA_1].contains(&hash) {
+            return Err(ChallengeError::HashAlgorithm);
+        }
+        let algorithm = body.algorithm.unwrap_or(key_algorithm::UNKNOWN);
+        if ![key_algorithm::UNKNOWN, key_algorithm::RSA].contains(&algorithm) {
+            return Err(ChallengeError::KeyAlgorithm);
+        }
+        Ok(Self {
+            kind: body.kind.ok_or(malformed)?,
+            serial: body.serial_number.unwrap_or_default(),
+            system_id: body.system_id,
+            provider_id: body.provider_id.unwrap_or_default(),
+            public_key: body.public_key.ok_or(malformed)?,
+            expires_s: body.expiration_time_seconds.unwrap_or(0),
+            signed,
+            signature: envelope.signature.unwrap_or_default(),
+            signer: envelope.signer,
+        })
+    }
+
+    pub(super) fn is_signed_by(&self, issuer: &RsaPublicKey) -> bool {
+        issuer.verify_pss_sha1(&self.signed, &self.signature)
+    }
+
+    pub(super) fn key(&self) -> Result<RsaPublicKey, ChallengeError> {
+        RsaPublicKey::parse(&self.public_key).map_err(|error| match error {
+            RsaKeyError::Bits => ChallengeError::WeakKey,
+            RsaKeyError::Malformed => ChallengeError::Certificate,
+        })
+    }
+
+    /// Whether the certificate has run out; one without an end has not.
+    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+        has_expired(self.expires_s, now)
+    }
+}
+
+fn has_expired(expires_s: u32, now: Timestamp) -> bool {
+    expires_s != 0 && now.as_s() >= u64::from(expires_s)
+}
+
+/// A certificate under which everything else is believed.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) key: RsaPublicKey,
+    /// SHA-256 of the key: tells roots apart.
+    hash: [u8; 32],
+}
+
+impl Root {
+    pub(super) fn new(key: RsaPublicKey) -> Self {
+        let hash = sha256(&key.to_pkcs1());
+        Self { key, hash }
+    }
+}
+
+/// A device model's certificate that the root signed.
+#[derive(Debug)]
+struct Model {
+    system_id: u32,
+    serial: Vec<u8>,
+    expires_s: u32,
+    key: RsaPublicKey,
+}
+
+impl Model {
+    /// Reads what issued a device's certificate; its signature is still to be checked.
+    fn read(bytes: &[u8]) -> Result<(Self, Certificate), ChallengeError> {
+        let certificate = Certificate::read(bytes)?;
+        match certificate.kind {
+            certificate_type::DEVICE_MODEL => {}
+            certificate_type::DEVICE => return Err(ChallengeError::LeafIssuedLeaf),
+            _ => return Err(ChallengeError::CertificateType),
+        }
+        if certificate.signer.is_some() {
+            return Err(ChallengeError::ChainDepth);
+        }
+        let system_id = certificate.system_id.ok_or(ChallengeError::Certificate)?;
+        let (serial, key) = (certificate.serial.clone(), certificate.key()?);
+        Ok((Self { system_id, serial, expires_s: certificate.expires_s, key }, certificate))
+    }
+}
+
+/// Remembers which device models' certificates were verified: thousands of devices share one.
+///
+/// A certificate is known by the SHA-256 of its bytes together with its root's, so the memory
+/// may outlive an import of other credentials. Dates and revocations are looked at each time.
+/// Limits: 4096 models; beyond that all are forgotten. Only what the root signed takes room.
+#[derive(Debug, Default)]
+pub struct VerifiedModels(RwLock<HashMap<[u8; 32], Arc<Model>>>);
+
+impl VerifiedModels {
+    fn verified(&self, bytes: &[u8], root: &Root) -> Result<Arc<Model>, ChallengeError> {
+        let name = sha256(&[&root.hash, bytes].concat());
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if let Some(model) = known {
+            return Ok(model);
+        }
+        let (model, certificate) = Model::read(bytes)?;
+        if !certificate.is_signed_by(&root.key) {
+            return Err(ChallengeError::UnknownRoot);
+        }
+        let model = Arc::new(model);
+        let mut models = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if models.len() >= MAX_MODELS {
+            models.clear();
+        }
+        models.insert(name, Arc::clone(&model));
+        Ok(model)
+    }
+}
+
+/// Verifies the chain of a device: types, depth, systems, dates, status, both signatures.
+pub(super) fn verify_device(
+    token: &[u8],
+    root: &Root,
+    models: &VerifiedModels,
+    list: &DeviceList,
+    now: Timestamp,
+) -> Result<Device, ChallengeError> {
+    let leaf = Certificate::read(token)?;
+    if leaf.kind != certificate_type::DEVICE {
+        return Err(ChallengeError::CertificateType);
+    }
+    if leaf.serial.is_empty() {
+        return Err(ChallengeError::Certificate);
+    }
+    let system_id = leaf.system_id.ok_or(ChallengeError::Certificate)?;
+    let issuer = leaf.signer.as_deref().ok_or(ChallengeError::ChainDepth)?;
+    let model = models.verified(issuer, root)?;
+    if model.system_id != system_id {
+        return Err(ChallengeError::SystemIds);
+    }
+    if leaf.has_expired(now) || has_expired(model.expires_s, now) {
+        return Err(ChallengeError::Expired);
+    }
+    let (level, status) = list.admit(system_id, [&leaf.serial, &model.serial])?;
+    if !leaf.is_signed_by(&model.key) {
+        return Err(ChallengeError::BrokenChain);
+    }
+    let key = leaf.key()?;
+    Ok(Device {
+        system_id,
+        serial: leaf.serial,
+        level,
+        status,
+        max_hdcp: None,
+        oem_crypto_api_version: None,
+        resource_rating_tier: None,
+        key,
+    })
+}

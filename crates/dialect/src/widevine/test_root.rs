@@ -1,0 +1,230 @@
+//! A root of one's own: root, service certificate, device models and devices in the formats
+//! that `credentials import widevine` reads. No real device trusts it, and it trusts none.
+
+use super::client::ClientDevice;
+use super::messages::{
+    DrmCertificate, SignedDrmCertificate, certificate_type, hash_algorithm, key_algorithm,
+};
+use crate::terms::Hdcp;
+use keys::{RsaPrivateKey, RsaPublicKey};
+use model::{Entropy, SecurityLevel};
+use prost::Message as _;
+use zeroize::Zeroizing;
+
+/// What a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateKind {
+    /// Signs device models and services.
+    Root,
+    /// Signs devices.
+    DeviceModel,
+    /// Signs requests.
+    Device,
+    /// Takes encrypted identities.
+    Service,
+}
+
+/// A certificate that is not signed yet.
+#[derive(Clone, Debug)]
+pub struct CertificateDraft {
+    /// What it is for.
+    pub kind: CertificateKind,
+    /// Its serial number.
+    pub serial: Vec<u8>,
+    /// The system's number, of models and devices.
+    pub system_id: Option<u32>,
+    /// The provider, of services.
+    pub provider_id: Option<String>,
+    /// The public key, PKCS#1.
+    pub public_key: Vec<u8>,
+    /// When it was made, seconds since 1970.
+    pub created_s: u32,
+    /// When it ends, seconds since 1970.
+    pub expires_s: Option<u32>,
+    /// `Algorithm` and `HashAlgorithmProto` by number; ours are 1 (RSA) and 1 (SHA-1).
+    pub algorithms: (i32, i32),
+}
+
+impl CertificateDraft {
+    /// A certificate for a key, under a drawn serial number of 16 bytes.
+    pub fn new(kind: CertificateKind, key: &RsaPublicKey, entropy: &mut dyn Entropy) -> Self {
+        let mut serial = vec![0; 16];
+        entropy.fill(&mut serial);
+        Self {
+            kind,
+            serial,
+            system_id: None,
+            provider_id: None,
+            public_key: key.to_pkcs1(),
+            created_s: 0,
+            expires_s: None,
+            algorithms: (key_algorithm::RSA, hash_algorithm::SHA_1),
+        }
+    }
+
+    /// Signs it: a SignedDrmCertificate, with its issuer's inside where one is given.
+    #[must_use]
+    pub fn sign(&self, issuer: &RsaPrivateKey, signer: Option<&[u8]>) -> Vec<u8> {
+        let kind = match self.kind {
+            CertificateKind::Root => certificate_type::ROOT,
+            CertificateKind::DeviceModel => certificate_type::DEVICE_MODEL,
+            CertificateKind::Device => certificate_type::DEVICE,
+            CertificateKind::Service => certificate_type::SERVICE,
+        };
+        let (algorithm, hash) = self.algorithms;
+        let body = DrmCertificate {
+            kind: Some(kind),
+            serial_number: Some(self.serial.clone()),
+            creation_time_seconds: Some(self.created_s),
+            public_key: Some(self.public_key.clone()),
+            system_id: self.system_id,
+            provider_id: self.provider_id.as_ref().map(|id| id.clone().into_bytes()),
+            algorithm: Some(algorithm),
+            expiration_time_seconds: self.expires_s,
+        }
+        .encode_to_vec();
+        SignedDrmCertificate {
+            signature: Some(issuer.sign_pss_sha1(&body)),
+            drm_certificate: Some(body),
+            signer: signer.map(<[u8]>::to_vec),
+            hash_algorithm: Some(hash),
+        }
+        .encode_to_vec()
+    }
+}
+
+/// A device model under the root: it signs its devices' certificates.
+#[derive(Debug)]
+pub struct TestModel {
+    /// Its number, by which the device list knows its level.
+    pub system_id: u32,
+    /// Its SignedDrmCertificate.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: RsaPrivateKey,
+}
+
+/// A device: what a client is given.
+#[derive(Debug)]
+pub struct TestDevice {
+    /// `certificate.bin`: its SignedDrmCertificate, the model's inside.
+    pub certificate: Vec<u8>,
+    /// `private.pem`: PKCS#8.
+    pub private_pem: Zeroizing<String>,
+}
+
+impl TestModel {
+    /// Makes a device.
+    pub fn make_device(&self, entropy: &mut dyn Entropy) -> TestDevice {
+        let (key, pkcs8) = RsaPrivateKey::generate();
+        let draft = CertificateDraft {
+            system_id: Some(self.system_id),
+            ..CertificateDraft::new(CertificateKind::Device, &key.public_key(), entropy)
+        };
+        let certificate = draft.sign(&self.key, Some(&self.certificate));
+        TestDevice { certificate, private_pem: RsaPrivateKey::pem_of(&pkcs8) }
+    }
+}
+
+impl TestDevice {
+    /// The device as a client.
+    ///
+    /// Errors: [`keys::RsaKeyError`] where the private key is none.
+    pub fn client(&self) -> Result<ClientDevice, keys::RsaKeyError> {
+        let key = RsaPrivateKey::parse_pem(&self.private_pem)?;
+        Ok(ClientDevice { certificate: self.certificate.clone(), key, max_hdcp: Hdcp::V2_3 })
+    }
+}
+
+/// The files of DESIGN §5, the root's private key, and a device model of each level.
+#[derive(Debug)]
+pub struct TestRoot {
+    /// The root's private key.
+    pub key: RsaPrivateKey,
+    /// `root_public.der`: PKCS#1.
+    pub root_public: Vec<u8>,
+    /// `root_cert.bin`.
+    pub root_certificate: Vec<u8>,
+    /// `service_cert.bin`.
+    pub service_certificate: Vec<u8>,
+    /// `service_private.pem`: PKCS#8.
+    pub service_private_pem: Zeroizing<String>,
+    /// Of L1, L2 and L3.
+    pub models: [TestModel; 3],
+    /// `device_list.json`.
+    pub device_list: String,
+}
+
+/// The systems of a test root: from this number on, L1, L2, L3.
+const FIRST_SYSTEM_ID: u32 = 7001;
+
+impl TestRoot {
+    /// Makes everything: six RSA keys.
+    pub fn make(provider_id: &str, entropy: &mut dyn Entropy) -> Self {
+        let (root, _) = RsaPrivateKey::generate();
+        let draft = CertificateDraft::new(CertificateKind::Root, &root.public_key(), entropy);
+        let root_certificate = draft.sign(&root, None);
+        let (service_certificate, service_private_pem) = make_service(&root, provider_id, entropy);
+        let levels = [SecurityLevel::L1, SecurityLevel::L2, SecurityLevel::L3];
+        let mut system_ids = FIRST_SYSTEM_ID..;
+        let models = levels.map(|_| {
+            let system_id = system_ids.next().unwrap_or(FIRST_SYSTEM_ID);
+            make_model(&root, system_id, entropy)
+        });
+        let rows: Vec<serde_json::Value> = (1..)
+            .zip(&models)
+            .map(|(level, model)| {
+                serde_json::json!({
+                    "system_id": model.system_id, "security_level": level, "status": "active",
+                })
+            })
+            .collect();
+        let list = serde_json::json!({
+            "systems": rows, "revoked_serials": [], "revoked_system_ids": [], "unlisted": "L3",
+        });
+        Self {
+            root_public: root.public_key().to_pkcs1(),
+            key: root,
+            root_certificate,
+            service_certificate,
+            service_private_pem,
+            models,
+            device_list: format!("{list:#}\n"),
+        }
+    }
+
+    /// The device model of a level.
+    #[must_use]
+    pub const fn model(&self, level: SecurityLevel) -> &TestModel {
+        let [l1, l2, l3] = &self.models;
+        match level {
+            SecurityLevel::L1 => l1,
+            SecurityLevel::L2 => l2,
+            SecurityLevel::L3 => l3,
+        }
+    }
+}
+
+/// A service certificate under `root`, with its private key in PEM.
+pub fn make_service(
+    root: &RsaPrivateKey,
+    provider_id: &str,
+    entropy: &mut dyn Entropy,
+) -> (Vec<u8>, Zeroizing<String>) {
+    let (key, pkcs8) = RsaPrivateKey::generate();
+    let draft = CertificateDraft {
+        provider_id: Some(provider_id.to_owned()),
+        ..CertificateDraft::new(CertificateKind::Service, &key.public_key(), entropy)
+    };
+    (draft.sign(root, None), RsaPrivateKey::pem_of(&pkcs8))
+}
+
+/// A device model under `root`.
+pub fn make_model(root: &RsaPrivateKey, system_id: u32, entropy: &mut dyn Entropy) -> TestModel {
+    let (key, _) = RsaPrivateKey::generate();
+    let draft = CertificateDraft {
+        system_id: Some(system_id),
+        ..CertificateDraft::new(CertificateKind::DeviceModel, &key.public_key(), entropy)
+    };
+    TestModel { system_id, certificate: draft.sign(root, None), key }
+}

@@ -1,0 +1,7 @@
+//! Fuzzes `widevine` of the entries.
+#![no_main]
+
+#[path = "../entries/widevine.rs"]
+mod entry;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entry::run(bytes));
