@@ -1,0 +1,12 @@
+//! Widevine between the server's side and the reference client, on credentials of our own.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests and what they stand on may panic")]
+
+mod damage;
+mod licenses;
+mod refusals;
+mod renewals;
+mod round_trips;
+mod seeds;
+mod wire;
+mod world;
