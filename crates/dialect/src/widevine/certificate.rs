@@ -20,6 +20,8 @@ pub struct Device {
     pub system_id: u32,
     /// The serial number of its certificate.
     pub serial: Vec<u8>,
+    /// The serial number of its model's certificate.
+    pub model_serial: Vec<u8>,
     /// The list's level for its system; L3 where the list does not name it.
     pub level: SecurityLevel,
     /// The list's status; `None` where the list does not name its system.
@@ -199,6 +201,7 @@ pub(super) fn verify_device(
     Ok(Device {
         system_id,
         serial: leaf.serial,
+        model_serial: model.serial.clone(),
         level,
         status,
         max_hdcp: None,

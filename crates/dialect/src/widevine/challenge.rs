@@ -7,6 +7,7 @@ use super::license::{Answer, Issue, Outgoing, scheme_of};
 use super::messages::{
     ClientCapabilities, ClientIdentification, LicenseIdentification, LicenseRequest, token_type,
 };
+use super::renewal::Holder;
 use super::request::{Desk, Unverified};
 use super::{ChallengeError, decode};
 use crate::terms::{Hdcp, LicensedKey};
@@ -123,8 +124,10 @@ impl Challenge {
             version: Some(0),
             provider_session_token: None,
         };
-        let outgoing = Outgoing { id, first_started_s: issue.now.as_s(), issue };
         let wrapped = session.wrap(&self.device.key);
+        let Device { system_id, serial, model_serial, .. } = self.device;
+        let holder = Holder { system_id, serial, model_serial };
+        let outgoing = Outgoing { id, first_started_s: issue.now.as_s(), holder, issue };
         outgoing.write_new(keys, secrets, wrapped, entropy)
     }
 }

@@ -7,7 +7,7 @@ use super::messages::{
     message_type,
 };
 use super::policy::{self, policy_of, terms_of};
-use super::renewal::State;
+use super::renewal::{Holder, State};
 use super::{decode, policy::number_of_robustness};
 use crate::terms::{AnalogOutput, Hdcp, KeyTerms, LicenseTerms, LicensedKey};
 use keys::{LicenseKeys, MacKeys, SessionSeal, TransportKey};
@@ -109,6 +109,7 @@ pub struct OpenedLicense {
 pub(super) struct Outgoing<'a> {
     pub(super) id: LicenseIdentification,
     pub(super) first_started_s: u64,
+    pub(super) holder: Holder,
     pub(super) issue: &'a Issue<'a>,
 }
 
@@ -150,9 +151,9 @@ impl Outgoing<'_> {
         session_key: Option<Vec<u8>>,
         entropy: &mut dyn Entropy,
     ) -> Vec<u8> {
-        let Self { mut id, first_started_s, issue } = self;
+        let Self { mut id, first_started_s, holder, issue } = self;
         let version = id.version.unwrap_or(0);
-        let state = State { version, first_started_s, memo: issue.memo.to_vec() };
+        let state = State { version, first_started_s, holder, memo: issue.memo.to_vec() };
         id.provider_session_token = Some(state.seal(&id, macs, issue.sessions, entropy));
         let license = License {
             id: Some(id),

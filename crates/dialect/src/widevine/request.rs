@@ -69,7 +69,7 @@ impl Request {
             Some(request_type::RELEASE) => RenewalKind::Release,
             _ => return Err(ChallengeError::RequestType),
         };
-        let renewal = Renewal::verify(unverified, kind, desk.sessions)?;
+        let renewal = Renewal::verify(unverified, kind, desk)?;
         Ok(Self::Existing(Box::new(renewal)))
     }
 }

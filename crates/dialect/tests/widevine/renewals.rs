@@ -4,9 +4,11 @@ use crate::wire;
 use crate::world::*;
 use dialect::terms::{LicenseTerms, RenewalTerms};
 use dialect::widevine::client::ClientSession;
-use dialect::widevine::{ChallengeError, LicenseError, Renewal, RenewalKind, Request};
+use dialect::widevine::{
+    ChallengeError, Desk, Device, DeviceList, LicenseError, Renewal, RenewalKind, Request,
+};
 use keys::{SessionSeal, SystemEntropy};
-use model::Scheme;
+use model::{Scheme, SecurityLevel};
 use std::num::NonZeroU32;
 use zeroize::Zeroizing;
 
@@ -86,9 +88,32 @@ fn every_flipped_byte_of_a_renewal_is_refused_or_changes_nothing() {
 fn a_token_is_good_under_its_own_key_only() {
     let body = session().ask(RenewalKind::Renew, 60, 5, NOW);
     let other = SessionSeal::from_bytes(&Zeroizing::new([8; 32]));
-    let desk = dialect::widevine::Desk { sessions: &other, ..WORLD.desk() };
+    let desk = Desk { sessions: &other, ..WORLD.desk() };
     let refused = Request::parse(&body, &desk, NOW);
     assert_eq!(refused.err(), Some(ChallengeError::UnknownSession));
+}
+
+#[test]
+fn a_device_that_is_revoked_meanwhile_is_not_renewed() {
+    let body = session().ask(RenewalKind::Renew, 60, 5, NOW);
+    let system_id = WORLD.root.model(SecurityLevel::L1).system_id;
+    let parse = |json: &str| {
+        let devices = DeviceList::parse(json).unwrap();
+        Request::parse(&body, &Desk { devices: &devices, ..WORLD.desk() }, NOW)
+    };
+    let revoking = format!(r#"{{"systems": [], "revoked_system_ids": [{system_id}]}}"#);
+    assert_eq!(parse(&revoking).err(), Some(ChallengeError::Revoked));
+    let refused = parse(r#"{"systems": [], "unlisted": "refuse"}"#);
+    assert_eq!(refused.err(), Some(ChallengeError::Unlisted));
+    let Request::Existing(lowered) = parse(r#"{"systems": []}"#).unwrap() else { panic!() };
+    assert_eq!(lowered.level(), SecurityLevel::L3);
+    let challenge = WORLD.challenge(&ask_kids(&WORLD.l1, &[1]).1);
+    let Device { serial, model_serial, .. } = challenge.device();
+    for serial in [serial, model_serial] {
+        let hex: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
+        let revoking = format!(r#"{{"systems": [], "revoked_serials": ["{hex}"]}}"#);
+        assert_eq!(parse(&revoking).err(), Some(ChallengeError::Revoked));
+    }
 }
 
 #[test]
