@@ -1,6 +1,7 @@
-//! Python packages that tests compare with (pycpix, signxml) or ask (moto), and what they need.
+//! Python packages that tests compare with (pycpix, signxml, protobuf) or ask (moto), and what
+//! they need.
 //!
-//! Each set lies in a folder of its own beside the other peers, where one test looks. Unlike
+//! Each set lies in a folder of its own beside the other peers, where few tests look. Unlike
 //! the wheels of `wheel.rs` they are pinned by version and not by content: several have one
 //! wheel for each processor and Python.
 
@@ -64,7 +65,7 @@ const MOTO: &[&str] = &[
 
 /// Brings the packages into `target/peers/python` and `target/peers/moto`.
 pub fn bring() -> Result<()> {
-    bring_into("python", PACKAGES, "that CPIX documents are compared with")?;
+    bring_into("python", PACKAGES, "that CPIX and Widevine messages are compared with")?;
     bring_into("moto", MOTO, "of the server that stands for AWS KMS")
 }
 
