@@ -65,7 +65,8 @@ impl Certificate {
             return Err(ChallengeError::KeyAlgorithm);
         }
         Ok(Self {
-            kind: body.kind.ok_or(malformed)?,
+            // Absent is ROOT, which no chain may hold.
+            kind: body.kind.unwrap_or(certificate_type::ROOT),
             serial: body.serial_number.unwrap_or_default(),
             system_id: body.system_id,
             provider_id: body.provider_id.unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! A root of one's own: root, service certificate, device models and devices in the formats
 //! that `credentials import widevine` reads. No real device trusts it, and it trusts none.
 
+use super::certificate::Certificate;
 use super::client::ClientDevice;
 use super::messages::{
     DrmCertificate, SignedDrmCertificate, certificate_type, hash_algorithm, key_algorithm,
@@ -102,6 +103,8 @@ pub struct TestModel {
     pub certificate: Vec<u8>,
     /// Its private key.
     pub key: RsaPrivateKey,
+    /// The same as PKCS#8 in PEM: whoever provisions devices keeps it.
+    pub private_pem: Zeroizing<String>,
 }
 
 /// A device: what a client is given.
@@ -114,14 +117,35 @@ pub struct TestDevice {
 }
 
 impl TestModel {
-    /// Makes a device.
-    pub fn make_device(&self, entropy: &mut dyn Entropy) -> TestDevice {
-        let (key, pkcs8) = RsaPrivateKey::generate();
+    /// Reads a model back; `None` where certificate and key do not belong together, or the
+    /// certificate is of no device model.
+    #[must_use]
+    pub fn read(certificate: &[u8], private_pem: &str) -> Option<Self> {
+        let read = Certificate::read(certificate).ok()?;
+        let key = RsaPrivateKey::parse_pem(private_pem).ok()?;
+        let belongs = key.public_key().to_pkcs1() == read.key().ok()?.to_pkcs1();
+        (belongs && read.kind == certificate_type::DEVICE_MODEL).then_some(())?;
+        Some(Self {
+            system_id: read.system_id?,
+            certificate: certificate.to_vec(),
+            key,
+            private_pem: Zeroizing::new(private_pem.to_owned()),
+        })
+    }
+
+    /// Provisions a device that made its own key: its certificate, the model's inside.
+    pub fn certify(&self, device: &RsaPublicKey, entropy: &mut dyn Entropy) -> Vec<u8> {
         let draft = CertificateDraft {
             system_id: Some(self.system_id),
-            ..CertificateDraft::new(CertificateKind::Device, &key.public_key(), entropy)
+            ..CertificateDraft::new(CertificateKind::Device, device, entropy)
         };
-        let certificate = draft.sign(&self.key, Some(&self.certificate));
+        draft.sign(&self.key, Some(&self.certificate))
+    }
+
+    /// Makes a device, its key included.
+    pub fn make_device(&self, entropy: &mut dyn Entropy) -> TestDevice {
+        let (key, pkcs8) = RsaPrivateKey::generate();
+        let certificate = self.certify(&key.public_key(), entropy);
         TestDevice { certificate, private_pem: RsaPrivateKey::pem_of(&pkcs8) }
     }
 }
@@ -193,6 +217,18 @@ impl TestRoot {
         }
     }
 
+    /// The directory that `credentials import widevine` reads: names and contents.
+    #[must_use]
+    pub fn files(&self) -> [(&'static str, &[u8]); 5] {
+        [
+            ("root_public.der", &self.root_public),
+            ("root_cert.bin", &self.root_certificate),
+            ("service_cert.bin", &self.service_certificate),
+            ("service_private.pem", self.service_private_pem.as_bytes()),
+            ("device_list.json", self.device_list.as_bytes()),
+        ]
+    }
+
     /// The device model of a level.
     #[must_use]
     pub const fn model(&self, level: SecurityLevel) -> &TestModel {
@@ -221,10 +257,11 @@ pub fn make_service(
 
 /// A device model under `root`.
 pub fn make_model(root: &RsaPrivateKey, system_id: u32, entropy: &mut dyn Entropy) -> TestModel {
-    let (key, _) = RsaPrivateKey::generate();
+    let (key, pkcs8) = RsaPrivateKey::generate();
     let draft = CertificateDraft {
         system_id: Some(system_id),
         ..CertificateDraft::new(CertificateKind::DeviceModel, &key.public_key(), entropy)
     };
-    TestModel { system_id, certificate: draft.sign(root, None), key }
+    let private_pem = RsaPrivateKey::pem_of(&pkcs8);
+    TestModel { system_id, certificate: draft.sign(root, None), key, private_pem }
 }

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests and what they stand on may panic")]
 
+mod credentials;
 mod damage;
 mod licenses;
 mod refusals;
 mod renewals;
 mod round_trips;
-mod seeds;
+
 mod wire;
 mod world;

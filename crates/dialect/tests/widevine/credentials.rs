@@ -1,16 +1,17 @@
-//! The credentials of `vectors/widevine` import, and the seeds of the fuzz corpus are what they
-//! say they are.
+//! Made credentials import, those of `vectors/widevine` too, and the seeds of the fuzz corpus are
+//! what they say they are.
 
+use crate::world::{NOW, WORLD, ask_kids};
 use dialect::terms::Hdcp;
 use dialect::widevine::client::{ClientDevice, ServiceCertificate};
+use dialect::widevine::test_root::TestModel;
 use dialect::widevine::{Credentials, Desk, DeviceList, Request, RootFile, VerifiedModels};
-use keys::{RsaPrivateKey, SessionSeal};
-use model::{SecurityLevel, Timestamp};
+use keys::{RsaPrivateKey, SessionSeal, SystemEntropy};
+use model::SecurityLevel;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use zeroize::Zeroizing;
-
-const NOW: Timestamp = Timestamp(1_811_808_000_000);
 
 fn file(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)).unwrap()
@@ -18,6 +19,36 @@ fn file(name: &str) -> Vec<u8> {
 
 fn text(name: &str) -> String {
     String::from_utf8(file(name)).unwrap()
+}
+
+#[test]
+fn a_model_that_was_kept_provisions_a_device_that_made_its_own_key() {
+    let kept = WORLD.root.model(SecurityLevel::L2);
+    let model = TestModel::read(&kept.certificate, &kept.private_pem).unwrap();
+    let (key, _) = RsaPrivateKey::generate();
+    let certificate = model.certify(&key.public_key(), &mut SystemEntropy);
+    let device = ClientDevice { certificate, key, max_hdcp: Hdcp::V1 };
+    let challenge = WORLD.challenge(&ask_kids(&device, &[1]).1);
+    assert_eq!(challenge.device().level, SecurityLevel::L2);
+    assert_eq!(challenge.device().max_hdcp, Some(Hdcp::V1));
+    let other = WORLD.root.model(SecurityLevel::L1);
+    assert!(TestModel::read(&kept.certificate, &other.private_pem).is_none());
+    let service = (&WORLD.root.service_certificate, &WORLD.root.service_private_pem);
+    assert!(TestModel::read(service.0, service.1).is_none());
+}
+
+#[test]
+fn the_files_of_a_test_root_import() {
+    let files: BTreeMap<_, _> = WORLD.root.files().into_iter().collect();
+    let text = |name: &str| std::str::from_utf8(files[name]).unwrap();
+    for root in [
+        RootFile::PublicKey(files["root_public.der"]),
+        RootFile::Certificate(files["root_cert.bin"]),
+    ] {
+        let (certificate, pem) = (files["service_cert.bin"], text("service_private.pem"));
+        assert!(Credentials::import(root, certificate, pem, NOW).is_ok());
+    }
+    assert!(DeviceList::parse(text("device_list.json")).is_ok());
 }
 
 #[test]
