@@ -72,6 +72,24 @@ fn peer(packages: &Path, folder: &Path, key: &str) -> BTreeSet<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
+/// Has signxml sign the documents of a folder in their places.
+fn sign(packages: &Path, folder: &Path, signer: &str) {
+    let [key, certificate] = ["key", "cert"].map(|part| vector(&format!("{signer}.{part}.b64")));
+    let output = Command::new("python3")
+        .arg("-Wignore")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cpix_peer.py"))
+        .args(["sign".as_ref(), folder, &key, &certificate])
+        .env("PYTHONPATH", packages)
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn certificate(name: &str) -> Vec<u8> {
+    let text = std::fs::read_to_string(vector(&format!("{name}.cert.b64"))).unwrap();
+    STANDARD.decode(text.trim()).unwrap()
+}
+
 /// A contract's question, always with the same KIDs.
 struct Contract {
     name: String,
@@ -153,11 +171,8 @@ fn pycpix_reads_every_answer_and_cryptography_decrypts_it() {
         expected.extend(lines(&name, &clear));
         count += 1;
         for recipients in RECIPIENTS {
-            let certificate = |name: &&str| {
-                let text = std::fs::read_to_string(vector(&format!("{name}.cert.b64"))).unwrap();
-                Blob::from_bytes(STANDARD.decode(text.trim()).unwrap()).unwrap()
-            };
-            let recipients_of_run = recipients.iter().map(certificate).collect();
+            let blob = |name: &&str| Blob::from_bytes(certificate(name)).unwrap();
+            let recipients_of_run = recipients.iter().map(blob).collect();
             let sealed =
                 answer(&service, &bearer, Ask { recipients: recipients_of_run, ..ask.clone() });
             assert!(!String::from_utf8_lossy(&sealed).contains("PlainValue"));
@@ -174,4 +189,59 @@ fn pycpix_reads_every_answer_and_cryptography_decrypts_it() {
             assert_eq!(read, expected, "{own} of {recipients:?}");
         }
     }
+}
+
+#[test]
+fn where_signers_are_named_a_question_counts_only_under_their_signature() {
+    let Some(packages) = packages() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let der = folder.path().join("signer.der");
+    std::fs::write(&der, certificate("rsa2048")).unwrap();
+    let settings = folder.path().join("strongroom.toml");
+    std::fs::write(&settings, format!("[vault]\nrequest_signers = [{der:?}]\n")).unwrap();
+    let token = done(strongroom(&data).args(["admin-token", "--scope", "speke,cpix"]));
+    let bearer = format!("Authorization: Bearer {}", token.trim());
+    let mut binary = strongroom(&data);
+    let service =
+        Service::start(binary.arg("--config").arg(&settings), &folder.path().join("serve.log"));
+
+    let Contract { ask, .. } = contracts().swap_remove(0);
+    let question =
+        String::from_utf8(ask.clone().document().unwrap().write().as_bytes().to_vec()).unwrap();
+    let signed_by = |signer: &str| {
+        let place = folder.path().join(signer);
+        std::fs::create_dir(&place).unwrap();
+        std::fs::write(place.join("q.xml"), &question).unwrap();
+        sign(&packages, &place, signer);
+        std::fs::read_to_string(place.join("q.xml")).unwrap()
+    };
+    let post = |text: &str| {
+        let headers = [bearer.as_str(), "Content-Type: application/xml"];
+        let answer = service.ask("POST", "/cpix", &headers, text.as_bytes());
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    let refused = |text: &str, words: &str| {
+        let (status, body) = post(text);
+        assert!(status == 422 && body.contains(words), "{status}: {body}");
+    };
+    let signed = signed_by("rsa2048");
+    assert_eq!(post(&signed).0, 200, "{}", post(&signed).1);
+    refused(&question, "the document is not signed");
+    refused(&signed_by("rsa3072"), "the signer is not trusted");
+    refused(&signed.replace("film-0", "film-9"), "changed after it was signed");
+    // The signed part moved beside another root: what is read is not what was signed.
+    let inner = signed.split_once("?>").map_or(signed.as_str(), |(_, rest)| rest);
+    let wrapped = question.replace("</cpix:CPIX>", &format!("<x>{inner}</x></cpix:CPIX>"));
+    assert_ne!(wrapped, question);
+    assert_eq!(post(&wrapped).0, 422);
+    // SPEKE knows no signatures.
+    answer(&service, &bearer, ask);
+
+    std::fs::write(&der, b"no certificate").unwrap();
+    let refused = strongroom(&data).arg("--config").arg(&settings).args(["keys", "list"]).output();
+    let refused = refused.unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(words.contains("vault.request_signers: ") && words.contains("signer.der"), "{words}");
 }

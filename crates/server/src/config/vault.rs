@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 /// Most clients that are named.
 const MAX_CLIENTS: usize = 1000;
+/// Most certificates that sign questions.
+const MAX_SIGNERS: usize = 64;
 /// Stands for every title.
 const EVERY: &str = "*";
 
@@ -39,6 +41,9 @@ pub struct Vault {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether keys leave only encrypted for a recipient; absent: in production they do.
     pub require_encrypted_delivery: Option<bool>,
+    /// Certificates (PEM or DER), one of which must have signed each question to `/cpix`; none:
+    /// signatures are not looked at. SPEKE knows no signatures.
+    pub request_signers: Vec<PathBuf>,
 }
 
 /// A client that may ask without a token.
@@ -100,6 +105,9 @@ impl Vault {
                 "vault.clients",
                 "nobody proves to be one: set client_ca or proxy_header",
             );
+        }
+        if self.request_signers.len() > MAX_SIGNERS {
+            return refuse("vault.request_signers", "at most 64 certificates");
         }
         if self.clients.len() > MAX_CLIENTS {
             return refuse("vault.clients", "at most 1000 clients; use tokens for more");

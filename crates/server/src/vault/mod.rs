@@ -57,11 +57,12 @@ use crate::entropy::EntropySource;
 use crate::secrets::{self, SecretError};
 use keys::key_file::ImportedKey;
 use keys::kms::Kms;
-use keys::{FingerprintKey, PackagingKey};
+use keys::{FingerprintKey, PackagingKey, Signer};
 use model::{
     CategoryName, ContentId, PlanAccess, RegionRule, Timestamp, Title, TitlePolicy, TitleState,
 };
 use playback::{GrantKey, VaultToken, VaultTokenKey};
+use std::path::PathBuf;
 use std::sync::Arc;
 use store::ephemeral::{BurnedGrants, SingleUse};
 use store::{PAGE_MAX, Store};
@@ -93,6 +94,19 @@ pub enum VaultError {
     /// The key of the fingerprints.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A certificate that is to sign questions.
+    #[error("vault.request_signers: {0}")]
+    Signer(String),
+}
+
+/// The certificates that must sign questions by CPIX.
+fn request_signers(config: &Config, now: Timestamp) -> Result<Arc<[Signer]>, VaultError> {
+    let read = |path: &PathBuf| {
+        let der = read_certificate(path).map_err(|cause| VaultError::Signer(cause.to_string()))?;
+        let unusable = |cause| VaultError::Signer(format!("{}: {cause}", path.display()));
+        Signer::parse(&der, now).map_err(unusable)
+    };
+    config.vault.request_signers.iter().map(read).collect()
 }
 
 impl Vault {
@@ -112,10 +126,11 @@ impl Vault {
         let tokens = secrets::load_or_make(&folder, "vault-token", entropy)?;
         let gate = Gate::new(&config.vault, VaultTokenKey::from_bytes(&tokens));
         let demands = config.demands_recipients();
+        let signers = request_signers(config, clock.now())?;
         let kms = master_key::open_or_make(config, clock, entropy).await?;
         tracing::info!(root_key = kms.name(), "the root key is open");
         let vault = Self::new(store, grant_key, kms, &fingerprint, entropy, &config.keys.cache);
-        Ok(vault.behind(gate, demands))
+        Ok(vault.behind(gate, demands, signers))
     }
 
     /// A vault on any root key.
@@ -140,15 +155,17 @@ impl Vault {
         );
         let (answered, burned) = (SingleUse::new(LIVE_KIDS), BurnedGrants::new(LIVE_GRANTS));
         let closed = Gate::closed(entropy);
-        let desk = Desk::new(closed, Refusals::new(audit.clone()), entropy.clone(), true);
+        let refusals = Refusals::new(audit.clone());
+        let desk = Desk::new(closed, refusals, entropy.clone(), true, Arc::from([]));
         Self { store, grant_key, keys, audit, answered, burned, desk }
     }
 
     /// Lets those in whom the gate knows, to ask for keys by SPEKE and CPIX.
     #[must_use]
-    fn behind(mut self, gate: Gate, demands_recipients: bool) -> Self {
+    fn behind(mut self, gate: Gate, demands_recipients: bool, signers: Arc<[Signer]>) -> Self {
         let refusals = Refusals::new(self.audit.clone());
-        self.desk = Desk::new(gate, refusals, self.keys.entropy.clone(), demands_recipients);
+        let entropy = self.keys.entropy.clone();
+        self.desk = Desk::new(gate, refusals, entropy, demands_recipients, signers);
         self
     }
 

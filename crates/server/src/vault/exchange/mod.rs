@@ -19,9 +19,10 @@ use asked_keys::AskedKeyError;
 use axum::body::Bytes;
 use dialect::cpix::speke::{AnswerError, ContractError, GivenKey, Request, SpekeVersion};
 use dialect::cpix::{Document, Version};
-use keys::ContentKey;
+use keys::{ContentKey, Signer};
 use model::{ContentId, CorrelationId, Timestamp, TitlePolicy, TitleState, WrappedKey};
 use playback::Scope;
+use std::sync::Arc;
 use std::time::Duration;
 use store::AuditEntry;
 use tokio::sync::Semaphore;
@@ -43,6 +44,8 @@ pub struct Desk {
     at_work: Semaphore,
     entropy: EntropySource,
     demands_recipients: bool,
+    /// Who must sign questions by CPIX alone; none: nobody.
+    signers: Arc<[Signer]>,
 }
 
 impl Desk {
@@ -53,9 +56,18 @@ impl Desk {
         refusals: Refusals,
         entropy: EntropySource,
         demands_recipients: bool,
+        signers: Arc<[Signer]>,
     ) -> Self {
         let (open, at_work) = (Semaphore::const_new(OPEN), Semaphore::const_new(AT_WORK));
-        Self { gate, refusals, open, at_work, entropy, demands_recipients }
+        Self { gate, refusals, open, at_work, entropy, demands_recipients, signers }
+    }
+
+    /// Who must have signed a question.
+    fn signers_for(&self, protocol: Protocol) -> Arc<[Signer]> {
+        match protocol {
+            Protocol::Cpix => Arc::clone(&self.signers),
+            Protocol::Speke(_) => Arc::from([]),
+        }
     }
 
     /// Does what takes CPU and memory away from the reactor, few at a time.
@@ -129,7 +141,8 @@ impl Vault {
         let overloaded = |_| ExchangeRefused::Service(Refusal::Overloaded);
         let _open = self.desk.open.try_acquire().map_err(overloaded)?;
         // 1 Read the document and hold it to its contract: no key is touched before.
-        let request = self.desk.work(move || read(&question, protocol, now)).await??;
+        let signers = self.desk.signers_for(protocol);
+        let request = self.desk.work(move || read(&question, protocol, &signers, now)).await??;
         let content_id = ContentId::parse(request.content_id().as_str())
             .map_err(|_| contract(UNUSABLE_CONTENT_ID))?;
         // 2 May the asker have this title's keys?
@@ -164,8 +177,17 @@ const UNUSABLE_CONTENT_ID: &str =
 const RECIPIENT_NEEDED: &str =
     "Encrypted key delivery is required: name a recipient in DeliveryDataList";
 
-fn read(question: &[u8], protocol: Protocol, now: Timestamp) -> Result<Request, ExchangeRefused> {
-    let document = Document::parse(question).map_err(contract)?;
+fn read(
+    question: &[u8],
+    protocol: Protocol,
+    signers: &[Signer],
+    now: Timestamp,
+) -> Result<Request, ExchangeRefused> {
+    let document = if signers.is_empty() {
+        Document::parse(question).map_err(contract)?
+    } else {
+        Document::parse_signed(question, signers).map_err(contract)?
+    };
     let version = protocol.version(&document).map_err(contract)?;
     Request::check(document, version, now).map_err(contract)
 }
