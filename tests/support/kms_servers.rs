@@ -111,11 +111,16 @@ impl OpenBao {
         assert!(output.status.success(), "{arguments:?}: {said}");
     }
 
-    /// The key that unseals it, which it prints at start.
+    /// The key that unseals it, which it prints some time after it answers.
     pub fn unseal_key(&self) -> String {
-        let said = std::fs::read_to_string(self.folder.join("bao.said")).expect("it said things");
-        let key = said.lines().find_map(|line| line.strip_prefix("Unseal Key: "));
-        key.expect("an unseal key").trim().to_owned()
+        let printed = || {
+            std::thread::sleep(LOOK_EVERY);
+            let said = std::fs::read_to_string(self.folder.join("bao.said")).unwrap_or_default();
+            let (whole, _) = said.rsplit_once('\n')?;
+            let key = whole.lines().find_map(|line| line.strip_prefix("Unseal Key: "))?;
+            Some(key.trim().to_owned())
+        };
+        (0..LOOKS).find_map(|_| printed()).expect("an unseal key is printed")
     }
 
     fn client(&self, arguments: &[&str]) -> Command {

@@ -5,9 +5,14 @@ use reqwest::{Client, Method};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The token of the root, of every server here.
 pub(super) const ROOT: &str = "root-of-tests";
+
+/// How often something is looked for until it is there, and how long it is waited between.
+const LOOKS: u32 = 400;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A running server, unsealed, with the transit engine mounted.
 pub(super) struct Bao {
@@ -53,11 +58,22 @@ impl Bao {
         };
         let client = Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build();
         let bao = Self { peer, folder, client: client.unwrap(), scheme };
-        // It listens before it is unsealed.
-        while bao.ask(Method::POST, "sys/mounts/transit", r#"{"type":"transit"}"#).await.0 != 204 {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        bao.mount_transit().await;
         Some(bao)
+    }
+
+    /// It listens before it is unsealed, so the engine is asked for until it is there.
+    async fn mount_transit(&self) {
+        let mut last = (0, serde_json::Value::Null);
+        for _ in 0..LOOKS {
+            last = self.ask(Method::POST, "sys/mounts/transit", r#"{"type":"transit"}"#).await;
+            // 400: an answer was lost, and the engine is there already.
+            if matches!(last.0, 204 | 400) {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("no transit engine: {} {}", last.0, last.1);
     }
 
     /// `scheme://host:port`.
@@ -80,11 +96,18 @@ impl Bao {
         self.folder.path()
     }
 
-    /// The key that unseals it, which it prints at start.
-    pub(super) fn unseal_key(&self) -> String {
-        let said = std::fs::read_to_string(self.folder.path().join("said")).unwrap();
-        let key = said.lines().find_map(|line| line.strip_prefix("Unseal Key: "));
-        key.unwrap_or_else(|| panic!("no unseal key in {said}")).trim().to_owned()
+    /// The key that unseals it, which it prints some time after it answers.
+    pub(super) async fn unseal_key(&self) -> String {
+        for _ in 0..LOOKS {
+            let said = std::fs::read_to_string(self.folder.path().join("said")).unwrap();
+            let whole = said.rsplit_once('\n').map_or("", |(lines, _)| lines);
+            let key = whole.lines().find_map(|line| line.strip_prefix("Unseal Key: "));
+            if let Some(key) = key {
+                return key.trim().to_owned();
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("no unseal key was printed");
     }
 
     /// Asks as the root; status and body.

@@ -65,7 +65,7 @@ async fn a_sealed_server_is_away_and_an_unsealed_one_is_back() {
     assert_eq!(refused, KmsError::Unavailable);
     // A service may start while it is sealed.
     assert!(VaultKms::open(settings(&bao.url(), "root")).await.is_ok());
-    let key = format!(r#"{{"key":"{}"}}"#, bao.unseal_key());
+    let key = format!(r#"{{"key":"{}"}}"#, bao.unseal_key().await);
     assert_eq!(bao.ask(Method::PUT, "sys/unseal", &key).await.0, 200);
     let back = tokio::time::timeout(Duration::from_secs(5), async {
         while opened(&kms, &wrapped, &context(&film())).await.is_err() {
