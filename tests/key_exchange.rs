@@ -133,6 +133,14 @@ fn hostile(canary: &str) -> Vec<(&'static str, String)> {
             "wide nesting",
             format!("{}{}", question("", "").trim_end_matches("</CPIX>"), "<a/>".repeat(400_000)),
         ),
+        (
+            "a table of elements",
+            format!(
+                "{}{}",
+                question("", "").trim_end_matches("</CPIX>"),
+                format!("<b>{}</b>", "<a/>".repeat(8000)).repeat(50)
+            ),
+        ),
         ("a wrong MAC", secret(&STANDARD.encode([9; 64]))),
         ("RSA-1024", question("", &of("rsa1024"))),
         ("SHA-1", question("", &of("sha1"))),

@@ -53,6 +53,8 @@ pub const MAX_BYTES: usize = 4 << 20;
 pub const MAX_DEPTH: usize = 24;
 /// Most elements and attributes in a document; with them the tree stays below 16 MiB.
 pub const MAX_NODES: usize = 64_000;
+/// Most elements directly in one: twice as many as the longest list of a document has.
+pub const MAX_CHILDREN: usize = 8192;
 /// Most attributes of one element; a document needs 7.
 pub const MAX_ATTRIBUTES: usize = 32;
 /// Most namespace prefixes that are bound at one place.

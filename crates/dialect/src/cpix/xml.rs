@@ -3,7 +3,8 @@
 //! Text may be a key in the clear: it is wiped with its element.
 
 use super::{
-    MAX_ATTRIBUTES, MAX_BINDINGS, MAX_BYTES, MAX_DEPTH, MAX_ELEMENT_TEXT_BYTES, MAX_NODES,
+    MAX_ATTRIBUTES, MAX_BINDINGS, MAX_BYTES, MAX_CHILDREN, MAX_DEPTH, MAX_ELEMENT_TEXT_BYTES,
+    MAX_NODES,
 };
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
@@ -183,7 +184,8 @@ impl Tree {
         let (too_large, not_well_formed) =
             (XmlError::TooLarge { offset }, XmlError::NotWellFormed { offset });
         self.nodes += 1;
-        if self.open.len() >= MAX_DEPTH || self.nodes > MAX_NODES {
+        let is_full = self.open.last().is_some_and(|own| own.children.len() == MAX_CHILDREN);
+        if is_full || self.open.len() >= MAX_DEPTH || self.nodes > MAX_NODES {
             return Err(too_large);
         }
         if self.open.is_empty() && self.root.is_some() {
@@ -392,7 +394,12 @@ mod tests {
         assert!(read(&nest(MAX_DEPTH)).is_ok());
         assert!(is_too_large(nest(MAX_DEPTH + 1)) && is_too_large(nest(100_000)));
         let wide = |count: usize| format!("<r>{}</r>", "<a/>".repeat(count));
-        assert!(read(&wide(MAX_NODES - 1)).is_ok() && is_too_large(wide(MAX_NODES)));
+        assert!(read(&wide(MAX_CHILDREN)).is_ok() && is_too_large(wide(MAX_CHILDREN + 1)));
+        let rows = |count: usize| wide(999).repeat(count);
+        let table = |count: usize| format!("<t>{}</t>", rows(count));
+        assert!(
+            read(&table(MAX_NODES / 1000 - 1)).is_ok() && is_too_large(table(MAX_NODES / 1000))
+        );
         let named = |count: usize| -> String { (0..count).map(|n| format!(" a{n}=''")).collect() };
         assert!(read(&format!("<a{}/>", named(MAX_ATTRIBUTES))).is_ok());
         assert!(is_too_large(format!("<a{}/>", named(MAX_ATTRIBUTES + 1))));
