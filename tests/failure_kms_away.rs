@@ -15,34 +15,22 @@ mod binary;
 mod service;
 #[path = "support/softhsm.rs"]
 mod softhsm;
+#[path = "support/token_binary.rs"]
+mod token_binary;
 #[path = "support/viewer.rs"]
 mod viewer;
 
-use binary::{said, strongroom};
+use binary::said;
 use service::Service;
-use softhsm::{MODULE, PIN, SoftHsm};
-use std::path::Path;
-use std::process::Command;
+use softhsm::{PIN, SoftHsm};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use token_binary::on_token;
 use viewer::{Viewer, add_titles, assert_issued, assert_put_off};
 
 /// Titles, each of a category of its own: each needs the token once.
 const TITLES: u32 = 17;
 /// Viewers who ask at the same time.
 const VIEWERS: u32 = 4;
-/// The binary with the settings of the token.
-fn on_token(data: &Path, hsm: &SoftHsm) -> Command {
-    let mut command = strongroom(data);
-    command
-        .env("SOFTHSM2_CONF", hsm.settings())
-        .env("STRONGROOM_KEYS_BACKEND", "pkcs11")
-        .env("STRONGROOM_KEYS_PKCS11_MODULE", MODULE)
-        .env("STRONGROOM_KEYS_PKCS11_TOKEN_LABEL", "strongroom")
-        .env("STRONGROOM_KEYS_PKCS11_PIN_ENV", "TOKEN_PIN")
-        .env("STRONGROOM_KEYS_PKCS11_CREATE", "true")
-        .env("TOKEN_PIN", PIN);
-    command
-}
 
 #[test]
 fn a_token_taken_away_under_load_puts_licenses_off_until_it_is_back() {
@@ -50,7 +38,11 @@ fn a_token_taken_away_under_load_puts_licenses_off_until_it_is_back() {
     let Some(hsm) = SoftHsm::find(folder.path()) else { return };
     hsm.make_token("strongroom");
     let (data, log) = (folder.path().join("data"), folder.path().join("serve.log"));
-    let binary = || on_token(&data, &hsm);
+    let binary = || {
+        let mut command = on_token(&data, &hsm);
+        command.env("STRONGROOM_KEYS_PKCS11_CREATE", "true");
+        command
+    };
     add_titles(TITLES, &binary, folder.path());
     let service = Service::start(&mut binary(), &log);
     let viewers: Vec<_> =

@@ -4,16 +4,19 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests may panic")]
 
+#[path = "support/python_peer.rs"]
+mod python_peer;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dialect::cpix::speke::{GivenKey, Request, Signaling, SpekeVersion};
 use dialect::cpix::{Blob, Document, KeyValue, SignatureError, SystemId};
 use keys::{ContentKey, RecipientKey, Signer, SystemEntropy};
 use model::{Entropy as _, KeyId, Timestamp};
+use python_peer::PythonPeer;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use zeroize::Zeroizing;
 
 const NOW: Timestamp = Timestamp(1_811_808_000_000);
@@ -39,32 +42,9 @@ const CONTRACTS: [&[&str]; 8] = [
     &["SD", "HD"],
 ];
 
-/// The Python packages, under `$STRONGROOM_PEERS`, then `target/peers`. Missing: skipped with a
-/// loud word, a failure in CI.
-fn packages() -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
-    let folder = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from).join("python");
-    if folder.join("cpix").is_dir() {
-        return Some(folder);
-    }
-    let missing = format!("no Python package `cpix` in {}", folder.display());
-    assert!(std::env::var_os("CI").is_none(), "{missing}");
-    eprintln!("SKIPPED: {missing}");
-    None
-}
-
-/// Runs the peer; each line that it prints.
-fn peer(packages: &Path, arguments: &[&str]) -> BTreeSet<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new("python3")
-        .arg("-Wignore")
-        .arg(root.join("tests/support/cpix_peer.py"))
-        .args(arguments)
-        .env("PYTHONPATH", packages)
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+/// pycpix and signxml, behind their script.
+fn peer() -> Option<PythonPeer> {
+    PythonPeer::find("cpix", "cpix_peer.py")
 }
 
 fn vector(name: &str) -> PathBuf {
@@ -192,24 +172,24 @@ fn answer_all(folder: &Path) -> (usize, BTreeSet<String>) {
 
 #[test]
 fn pycpix_reads_every_contract() {
-    let Some(packages) = packages() else { return };
+    let Some(peer) = peer() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (count, expected) = answer_all(folder.path());
     assert!(count >= 30, "{count} contracts");
     let secret = vector("rsa2048.key.b64");
-    let arguments = ["read", folder.path().to_str().unwrap(), secret.to_str().unwrap()];
-    assert_eq!(peer(&packages, &arguments), expected);
+    let read = peer.run(&["read".as_ref(), folder.path().as_os_str(), secret.as_os_str()]);
+    assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), expected);
 }
 
 #[test]
 fn what_signxml_signs_is_verified() {
-    let Some(packages) = packages() else { return };
+    let Some(peer) = peer() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (count, _) = answer_all(folder.path());
     let (secret, certificate) = (vector("rsa3072.key.b64"), vector("rsa3072.cert.b64"));
-    let [folder_name, secret, certificate_name] =
-        [folder.path(), &secret, &certificate].map(|path| path.to_str().unwrap());
-    peer(&packages, &["sign", folder_name, secret, certificate_name]);
+    let [place, secret, signer] =
+        [folder.path(), &secret, &certificate].map(|path| path.as_os_str());
+    peer.run(&["sign".as_ref(), place, secret, signer]);
     let certificate = STANDARD.decode(fs::read_to_string(&certificate).unwrap().trim()).unwrap();
     let signers = [Signer::parse(&certificate, NOW).unwrap()];
     for number in 0..count {
@@ -224,11 +204,12 @@ fn what_signxml_signs_is_verified() {
 
 #[test]
 fn what_pycpix_writes_is_opened() {
-    let Some(packages) = packages() else { return };
+    let Some(peer) = peer() else { return };
     let folder = tempfile::tempdir().unwrap();
     let certificate = vector("rsa2048.cert.b64");
-    let arguments = ["write", folder.path().to_str().unwrap(), certificate.to_str().unwrap(), "12"];
-    let expected = peer(&packages, &arguments);
+    let [place, recipient] = [folder.path(), &certificate].map(|path| path.as_os_str());
+    let written = peer.run(&["write".as_ref(), place, recipient, "12".as_ref()]);
+    let expected: BTreeSet<String> = written.into_iter().collect();
     let secret = fs::read_to_string(vector("rsa2048.key.b64")).unwrap();
     let own =
         RecipientKey::parse(&Zeroizing::new(STANDARD.decode(secret.trim()).unwrap())).unwrap();

@@ -11,6 +11,8 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/python_peer.rs"]
+mod python_peer;
 #[expect(dead_code, reason = "other tests ask for more of it")]
 #[path = "support/service.rs"]
 mod service;
@@ -22,10 +24,10 @@ use dialect::cpix::speke::{Ask, SpekeVersion, TrackType};
 use dialect::cpix::{Blob, Document, KeyPeriod, KeyValue, SystemId, Text};
 use keys::SystemEntropy;
 use model::{Entropy as _, KeyId, Scheme};
+use python_peer::PythonPeer;
 use service::Service;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Track types of a contract, as encryptors combine them.
 const CONTRACTS: [&[&str]; 8] = [
@@ -42,16 +44,9 @@ const CONTRACTS: [&[&str]; 8] = [
 /// For whom the keys of an answer are encrypted: names of certificates in `vectors/`.
 const RECIPIENTS: [&[&str]; 3] = [&["rsa2048"], &["rsa3072"], &["rsa2048", "rsa3072"]];
 
-fn packages() -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
-    let folder = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from).join("python");
-    if folder.join("cpix").is_dir() {
-        return Some(folder);
-    }
-    let missing = format!("no Python package `cpix` in {}", folder.display());
-    assert!(std::env::var_os("CI").is_none(), "{missing}");
-    eprintln!("SKIPPED: {missing}");
-    None
+/// pycpix, `cryptography` and signxml, behind their script.
+fn peer() -> Option<PythonPeer> {
+    PythonPeer::find("cpix", "cpix_peer.py")
 }
 
 fn vector(name: &str) -> PathBuf {
@@ -59,30 +54,16 @@ fn vector(name: &str) -> PathBuf {
 }
 
 /// What the peer reads out of the documents of a folder, with a recipient's private key.
-fn peer(packages: &Path, folder: &Path, key: &str) -> BTreeSet<String> {
-    let output = Command::new("python3")
-        .arg("-Wignore")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cpix_peer.py"))
-        .arg("read")
-        .args([folder, &vector(&format!("{key}.key.b64"))])
-        .env("PYTHONPATH", packages)
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+fn read(peer: &PythonPeer, folder: &Path, key: &str) -> BTreeSet<String> {
+    let key = vector(&format!("{key}.key.b64"));
+    let lines = peer.run(&["read".as_ref(), folder.as_os_str(), key.as_os_str()]);
+    lines.into_iter().collect()
 }
 
-/// Has signxml sign the documents of a folder in their places.
-fn sign(packages: &Path, folder: &Path, signer: &str) {
+/// Has the peer sign the documents of a folder in their places.
+fn sign(peer: &PythonPeer, folder: &Path, signer: &str) {
     let [key, certificate] = ["key", "cert"].map(|part| vector(&format!("{signer}.{part}.b64")));
-    let output = Command::new("python3")
-        .arg("-Wignore")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cpix_peer.py"))
-        .args(["sign".as_ref(), folder, &key, &certificate])
-        .env("PYTHONPATH", packages)
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    peer.run(&["sign".as_ref(), folder.as_os_str(), key.as_os_str(), certificate.as_os_str()]);
 }
 
 fn certificate(name: &str) -> Vec<u8> {
@@ -153,7 +134,7 @@ fn lines(name: &str, answer: &[u8]) -> Vec<String> {
 
 #[test]
 fn pycpix_reads_every_answer_and_cryptography_decrypts_it() {
-    let Some(packages) = packages() else { return };
+    let Some(peer) = peer() else { return };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let token = done(strongroom(&data).args(["admin-token", "--scope", "speke"]));
@@ -182,18 +163,18 @@ fn pycpix_reads_every_answer_and_cryptography_decrypts_it() {
         }
     }
     assert!(count >= 30, "{count} answers");
-    assert_eq!(peer(&packages, &place("clear"), "rsa2048"), expected);
+    assert_eq!(read(&peer, &place("clear"), "rsa2048"), expected);
     for recipients in RECIPIENTS {
         for own in recipients {
-            let read = peer(&packages, &place(&recipients.join("-")), own);
-            assert_eq!(read, expected, "{own} of {recipients:?}");
+            let opened = read(&peer, &place(&recipients.join("-")), own);
+            assert_eq!(opened, expected, "{own} of {recipients:?}");
         }
     }
 }
 
 #[test]
 fn where_signers_are_named_a_question_counts_only_under_their_signature() {
-    let Some(packages) = packages() else { return };
+    let Some(peer) = peer() else { return };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let der = folder.path().join("signer.der");
@@ -213,7 +194,7 @@ fn where_signers_are_named_a_question_counts_only_under_their_signature() {
         let place = folder.path().join(signer);
         std::fs::create_dir(&place).unwrap();
         std::fs::write(place.join("q.xml"), &question).unwrap();
-        sign(&packages, &place, signer);
+        sign(&peer, &place, signer);
         std::fs::read_to_string(place.join("q.xml")).unwrap()
     };
     let post = |text: &str| {

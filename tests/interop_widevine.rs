@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
 
+#[path = "support/python_peer.rs"]
+mod python_peer;
+
 use dialect::terms::{
     AnalogOutput, Hdcp, KeyTerms, LicenseTerms, LicensedKey, RenewalTerms, Robustness,
 };
@@ -14,41 +17,11 @@ use dialect::widevine::{
 };
 use keys::{ContentKey, SessionSeal, SystemEntropy};
 use model::{KeyId, Scheme, SecurityLevel, Timestamp, TrackClass};
+use python_peer::PythonPeer;
 use std::fs;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const NOW: Timestamp = Timestamp(1_811_808_000_000);
-
-/// The Python packages, under `$STRONGROOM_PEERS`, then `target/peers`. Missing: skipped with a
-/// loud word, a failure in CI.
-fn packages() -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
-    let folder = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from).join("python");
-    if folder.join("google/protobuf").is_dir() {
-        return Some(folder);
-    }
-    let missing = format!("no Python package `protobuf` in {}", folder.display());
-    assert!(std::env::var_os("CI").is_none(), "{missing}");
-    eprintln!("SKIPPED: {missing}");
-    None
-}
-
-/// Runs the peer; what it prints.
-fn peer(packages: &Path, command: &str, folder: &Path) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new("python3")
-        .arg("-Wignore")
-        .arg(root.join("tests/support/widevine_peer.py"))
-        .arg(command)
-        .arg(folder)
-        .env("PYTHONPATH", packages)
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
-}
 
 fn key(byte: u8, terms: KeyTerms) -> LicensedKey {
     let key = ContentKey::from_bytes([byte ^ 0xff; 16].into());
@@ -159,7 +132,7 @@ impl Service {
 
 #[test]
 fn another_implementation_reads_our_messages_and_we_answer_its_own() {
-    let Some(packages) = packages() else { return };
+    let Some(peer) = PythonPeer::find("google/protobuf", "widevine_peer.py") else { return };
     let service = Service::new();
     let device = service.root.model(SecurityLevel::L2).make_device(&mut SystemEntropy);
     let place = tempfile::tempdir().unwrap();
@@ -183,10 +156,10 @@ fn another_implementation_reads_our_messages_and_we_answer_its_own() {
     write("license", &service.answer(service.challenge(&body)));
     let hex: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
     let head = ["system_id 7002".to_owned(), format!("content {hex}")];
-    let read = peer(&packages, "read", place.path());
+    let read = peer.run(&["read".as_ref(), place.path().as_os_str()]);
     assert_eq!(read, [&head[..], &expected("our request")].concat());
 
-    assert!(peer(&packages, "write", place.path()).is_empty());
+    assert!(peer.run(&["write".as_ref(), place.path().as_os_str()]).is_empty());
     for name in ["peer-clear", "peer-private"] {
         let challenge = service.challenge(&fs::read(place.path().join(name)).unwrap());
         let device = challenge.device();
@@ -198,6 +171,6 @@ fn another_implementation_reads_our_messages_and_we_answer_its_own() {
         assert_eq!((challenge.crypto_period(), challenge.scheme()), (Some(5), Some(Scheme::Cbcs)));
         write(&format!("{name}.license"), &service.answer(challenge));
     }
-    let opened = peer(&packages, "open", place.path());
+    let opened = peer.run(&["open".as_ref(), place.path().as_os_str()]);
     assert_eq!(opened, [expected("peer request"), expected("peer request")].concat());
 }

@@ -9,25 +9,14 @@ mod binary;
 mod clip;
 #[path = "support/softhsm.rs"]
 mod softhsm;
+#[path = "support/token_binary.rs"]
+mod token_binary;
 
 use binary::{done, said, strongroom};
 use clip::clip;
-use softhsm::{MODULE, PIN, SoftHsm};
-use std::path::Path;
+use softhsm::{PIN, SoftHsm};
 use std::process::Command;
-
-/// The binary with the settings of the token.
-fn on_token(data: &Path, hsm: &SoftHsm) -> Command {
-    let mut command = strongroom(data);
-    command
-        .env("SOFTHSM2_CONF", hsm.settings())
-        .env("STRONGROOM_KEYS_BACKEND", "pkcs11")
-        .env("STRONGROOM_KEYS_PKCS11_MODULE", MODULE)
-        .env("STRONGROOM_KEYS_PKCS11_TOKEN_LABEL", "strongroom")
-        .env("STRONGROOM_KEYS_PKCS11_PIN_ENV", "TOKEN_PIN")
-        .env("TOKEN_PIN", PIN);
-    command
-}
+use token_binary::on_token;
 
 #[test]
 fn without_the_token_a_copy_of_everything_else_opens_nothing() {

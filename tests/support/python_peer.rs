@@ -1,0 +1,43 @@
+//! Peers in Python: packages of independent origin, asked by scripts of ours.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A script and the packages that it imports.
+pub struct PythonPeer {
+    packages: PathBuf,
+    script: PathBuf,
+}
+
+impl PythonPeer {
+    /// Looks for a package under `$STRONGROOM_PEERS`, then `target/peers`. Missing: skipped with
+    /// a loud word, a failure in CI. `script` lies in `tests/support`.
+    pub fn find(package: &str, script: &str) -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let own = root.join("target/peers");
+        let folder = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from);
+        let packages = folder.join("python");
+        if packages.join(package).is_dir() {
+            return Some(Self { packages, script: root.join("tests/support").join(script) });
+        }
+        let missing = format!("no Python package `{package}` in {}", packages.display());
+        assert!(std::env::var_os("CI").is_none(), "{missing}");
+        eprintln!("SKIPPED: {missing}");
+        None
+    }
+
+    /// Runs the script, which must succeed; each line that it prints.
+    pub fn run(&self, arguments: &[&OsStr]) -> Vec<String> {
+        let output = Command::new("python3")
+            .arg("-Wignore")
+            .arg(&self.script)
+            .args(arguments)
+            .env("PYTHONPATH", &self.packages)
+            .output()
+            .expect("python3 runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("the peer answers in UTF-8");
+        text.lines().map(str::to_owned).collect()
+    }
+}
