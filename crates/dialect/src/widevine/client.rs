@@ -8,12 +8,14 @@ use super::license::{LicenseError, OpenedLicense, open};
 use super::messages::{
     ClientCapabilities, ClientIdentification, ContentIdentification, EncryptedClientIdentification,
     ExistingLicense, InitData, LicenseIdentification, LicenseRequest, PsshContent, SignedMessage,
-    VERSION_2_1, WebmKeyId, init_data_type, message_type, request_type, session_key_type,
-    token_type,
+    VERSION_2_1, WebmKeyId, certificate_type, init_data_type, message_type, request_type,
+    session_key_type, token_type,
 };
 use super::{ImportError, RenewalKind, decode, read_license};
 use crate::terms::Hdcp;
-use keys::{LicenseKeys, MacKeys, RsaPrivateKey, RsaPublicKey, SessionKey, TransportKey};
+use keys::{
+    LicenseKeys, MacKeys, RsaKeyError, RsaPrivateKey, RsaPublicKey, SessionKey, TransportKey,
+};
 use model::{Entropy, KeyId, Timestamp};
 use prost::Message as _;
 
@@ -90,7 +92,41 @@ pub struct Pending<'a> {
     request_id: Vec<u8>,
 }
 
+/// Why a device's files make no device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// Not a certificate of a device with its model's inside.
+    #[error("not a device's certificate")]
+    Certificate,
+    /// Not an RSA key as PKCS#8 in PEM.
+    #[error("the device's private key: {0}")]
+    PrivateKey(RsaKeyError),
+    /// The key is another certificate's.
+    #[error("the device's private key is not its certificate's")]
+    PrivateKeyOfAnother,
+}
+
 impl ClientDevice {
+    /// Reads a device: its certificate, its private key (PKCS#8 in PEM).
+    ///
+    /// Errors: [`DeviceError`].
+    pub fn read(
+        certificate: &[u8],
+        private_pem: &str,
+        max_hdcp: Hdcp,
+    ) -> Result<Self, DeviceError> {
+        let read = Certificate::read(certificate).map_err(|_| DeviceError::Certificate)?;
+        if read.kind != certificate_type::DEVICE || read.signer.is_none() {
+            return Err(DeviceError::Certificate);
+        }
+        let public = read.key().map_err(|_| DeviceError::Certificate)?;
+        let key = RsaPrivateKey::parse_pem(private_pem).map_err(DeviceError::PrivateKey)?;
+        if key.public_key().to_pkcs1() != public.to_pkcs1() {
+            return Err(DeviceError::PrivateKeyOfAnother);
+        }
+        Ok(Self { certificate: certificate.to_vec(), key, max_hdcp })
+    }
+
     /// Builds a signed license request; its body.
     pub fn ask(
         &self,
@@ -201,6 +237,12 @@ fn content_of(ask: &Ask<'_>) -> ContentIdentification {
 }
 
 impl Pending<'_> {
+    /// The request's exact bytes: with them, [`ClientDevice::await_answer`] takes it up again.
+    #[must_use]
+    pub fn into_request(self) -> Vec<u8> {
+        self.request
+    }
+
     /// Opens the license: session key, signature, key containers.
     ///
     /// Errors: [`LicenseError`]; an answer to any other request fails at its signature.
