@@ -2,15 +2,29 @@
 //! hand bytes to.
 //!
 //! It models the trusted environment (R160): licenses go in, keys stay in, samples are decrypted
-//! inside. It takes initialization segments ([`Track`]), keeps the keys of licenses in sessions
-//! ([`Sessions`]) and decrypts media segments where they lie. No I/O, no clock: the process
-//! around it has those.
+//! inside. It takes initialization segments ([`Track`]), speaks Clear Key and Widevine, the
+//! latter as a [`Device`], keeps the keys of licenses in sessions ([`Sessions`]) and decrypts media
+//! segments where they lie, for as long as the licenses allow.
+//!
+//! An app does not call it: it sends [`protocol::Command`]s to a process of their own, which a
+//! [`Module`] answers. No I/O, no clock: the process around it has those.
 
+mod device;
+mod exchange;
+mod module;
+pub mod protocol;
 mod segment;
 mod sessions;
+mod system;
 mod track;
+mod usage;
 mod walk;
 
+pub use device::{Device, Profile};
+pub use module::Module;
 pub use segment::{MAX_SEGMENT_BYTES, SegmentError};
-pub use sessions::{CdmError, KeyStatus, MAX_SESSIONS, SessionId, Sessions};
+pub use sessions::{
+    CdmError, KeyStatus, MAX_SESSIONS, Message, MessageKind, SessionId, Sessions, Updated,
+};
+pub use system::System;
 pub use track::{InitError, MAX_INIT_BYTES, Protection, Track};

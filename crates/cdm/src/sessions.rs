@@ -1,28 +1,72 @@
 //! Sessions of W3C Encrypted Media Extensions: a request goes out, a license comes in, its keys
 //! stay here (EME, 6 and 9.1).
+//!
+//! Sessions are `temporary`: they live in memory and end with the process.
 
+use crate::device::Device;
+use crate::exchange::{self, Exchange, Licensed};
 use crate::segment::{self, SegmentError};
+use crate::system::{Boxes, System};
 use crate::track::Track;
-use dialect::clearkey;
-use keys::ContentKey;
-use media::pssh::{self, SystemId};
-use model::KeyId;
+use crate::usage::{Reach, Usage};
+use dialect::terms::LicensedKey;
+use dialect::widevine::client::ServiceCertificate;
+use model::{Entropy, KeyId, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Most sessions at a time.
 pub const MAX_SESSIONS: usize = 64;
 
 /// A session's number; never given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SessionId(pub u64);
 
-/// What a key may do now (EME, 6.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a key may do now (EME, 6.2), under EME's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyStatus {
     /// It decrypts.
     Usable,
     /// Its license ended.
     Expired,
+    /// It demands outputs that the device does not have.
+    OutputRestricted,
+    /// It demands a device more robust than this one, or its license plays nothing.
+    InternalError,
+}
+
+/// What a message is about (EME, 6.4), and the service's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageKind {
+    /// The service's certificate; the license request follows its answer.
+    CertificateRequest,
+    /// A license.
+    LicenseRequest,
+    /// More time.
+    LicenseRenewal,
+    /// The license is given back.
+    LicenseRelease,
+}
+
+/// A message to the license server. To the app, its body is opaque.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it is about.
+    pub kind: MessageKind,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What became of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Updated {
+    /// The session's next message, where there is one.
+    pub message: Option<Message>,
+    /// The session's keys.
+    pub keys: Vec<(KeyId, KeyStatus)>,
 }
 
 /// Why the CDM does not do what it was asked.
@@ -37,73 +81,158 @@ pub enum CdmError {
     /// More than [`MAX_SESSIONS`].
     #[error("too many sessions")]
     TooManySessions,
+    /// Not the certificate of a service that the device's maker vouches for.
+    #[error("the service certificate is not signed by this device's root")]
+    Certificate,
     /// Not a license of this session.
     #[error("the license is not an answer to this session's request")]
     License,
     /// No session has the track's key.
     #[error("no license carries the track's key")]
     NoKey,
+    /// A session has the track's key, and it may not be used.
+    #[error("the track's key may not be used: {0:?}")]
+    NotUsable(KeyStatus),
     /// The segment.
     #[error(transparent)]
     Segment(#[from] SegmentError),
 }
 
 /// All sessions of one player.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sessions {
+    system: System,
+    /// Verified once for all sessions.
+    service: Option<ServiceCertificate>,
     next: u64,
     open: BTreeMap<SessionId, Session>,
+    /// The latest time that was told: a clock that is set back wins nothing.
+    latest: Timestamp,
 }
 
 #[derive(Debug)]
 struct Session {
-    asked: Vec<KeyId>,
-    keys: Vec<(KeyId, ContentKey)>,
+    boxes: Boxes,
+    exchange: Exchange,
+    license: Option<Held>,
+}
+
+/// The keys of a license, and what it allows.
+#[derive(Debug)]
+struct Held {
+    keys: Vec<LicensedKey>,
+    usage: Usage,
 }
 
 impl Sessions {
-    /// Opens a session for the keys that initialization data names, and writes its request.
+    /// Sessions of one system.
+    #[must_use]
+    pub const fn new(system: System) -> Self {
+        let latest = Timestamp(0);
+        Self { system, service: None, next: 0, open: BTreeMap::new(), latest }
+    }
+
+    /// Opens a session for the keys that initialization data names, and writes its first message.
     ///
     /// Of several boxes of the system, as of several tracks, all are asked for; boxes of other
     /// systems are passed over.
     ///
     /// Errors: [`CdmError::InitData`], [`CdmError::TooManySessions`].
-    pub fn request(&mut self, init_data: &[u8]) -> Result<(SessionId, Vec<u8>), CdmError> {
+    pub fn request(
+        &mut self,
+        init_data: &[u8],
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(SessionId, Message), CdmError> {
+        let now = self.clock(now);
         if self.open.len() == MAX_SESSIONS {
             return Err(CdmError::TooManySessions);
         }
-        // A box of another system may be anything; it is theirs to read.
-        let boxes = pssh::parse_all(init_data).map_err(|_| CdmError::InitData)?;
-        let own = boxes.iter().flatten().filter(|one| one.system == SystemId::COMMON);
-        let mut asked: Vec<KeyId> = own.flat_map(|one| one.kids.iter().copied()).collect();
-        asked.sort_unstable();
-        asked.dedup();
-        if asked.is_empty() {
-            return Err(CdmError::InitData);
-        }
-        let request = clearkey::request(&asked, clearkey::SessionType::Temporary);
+        let boxes = Boxes::of(&self.system, init_data).ok_or(CdmError::InitData)?;
+        let (exchange, message) = match (&self.system, &self.service) {
+            (System::ClearKey, _) => exchange::ask_clearkey(&boxes.kids),
+            (System::Widevine(_), None) => exchange::ask_certificate(),
+            (System::Widevine(device), Some(service)) => {
+                exchange::ask_widevine(device, service, &boxes.bytes, now, entropy)
+            }
+        };
         let id = SessionId(self.next);
         self.next = self.next.saturating_add(1);
-        self.open.insert(id, Session { asked, keys: vec![] });
-        Ok((id, request))
+        self.open.insert(id, Session { boxes, exchange, license: None });
+        Ok((id, message))
     }
 
-    /// Takes the license of a session. A key that was not asked for refuses all of it.
+    /// Takes the answer to a session's latest message. A license with a key that was not asked
+    /// for is refused as a whole.
     ///
-    /// Errors: [`CdmError::NoSession`], [`CdmError::License`]; the session then has the keys it
-    /// had before.
+    /// Errors: [`CdmError::NoSession`], [`CdmError::Certificate`], [`CdmError::License`]; the
+    /// session then is what it was before.
     pub fn update(
         &mut self,
         id: SessionId,
-        license: &[u8],
-    ) -> Result<Vec<(KeyId, KeyStatus)>, CdmError> {
+        answer: &[u8],
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Updated, CdmError> {
+        let now = self.clock(now);
         let session = self.open.get_mut(&id).ok_or(CdmError::NoSession)?;
-        let keys = clearkey::read_license(license).map_err(|_| CdmError::License)?;
-        if keys.iter().any(|(kid, _)| !session.asked.contains(kid)) {
-            return Err(CdmError::License);
+        let message = match &self.system {
+            System::ClearKey => {
+                session.hold(exchange::read_clearkey(answer, now)?)?;
+                None
+            }
+            System::Widevine(device) => {
+                session.update_widevine(device, &mut self.service, answer, now, entropy)?
+            }
+        };
+        let keys = session.statuses(self.system.reach(), now);
+        if matches!(session.exchange, Exchange::Released(_)) {
+            self.open.remove(&id);
         }
-        session.keys = keys;
-        Ok(session.keys.iter().map(|(kid, _)| (*kid, KeyStatus::Usable)).collect())
+        Ok(Updated { message, keys })
+    }
+
+    /// What each key of a session may do now.
+    ///
+    /// Errors: [`CdmError::NoSession`].
+    pub fn statuses(
+        &mut self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Vec<(KeyId, KeyStatus)>, CdmError> {
+        let now = self.clock(now);
+        let session = self.open.get(&id).ok_or(CdmError::NoSession)?;
+        Ok(session.statuses(self.system.reach(), now))
+    }
+
+    /// The request for more time, where the license's policy says that it is due.
+    ///
+    /// Errors: [`CdmError::NoSession`].
+    pub fn renew(&mut self, id: SessionId, now: Timestamp) -> Result<Option<Message>, CdmError> {
+        let now = self.clock(now);
+        let session = self.open.get_mut(&id).ok_or(CdmError::NoSession)?;
+        let Session { exchange: Exchange::Held(client), license: Some(held), .. } = session else {
+            return Ok(None);
+        };
+        let is_due = held.usage.is_renewal_due(now);
+        Ok(is_due.then(|| exchange::ask_renewal(client, &mut held.usage, now)))
+    }
+
+    /// Gives a license back: its keys are wiped at once. The message tells the server; its
+    /// answer ends the session. Clear Key has no such message, and the session ends here.
+    ///
+    /// Errors: [`CdmError::NoSession`].
+    pub fn release(&mut self, id: SessionId, now: Timestamp) -> Result<Option<Message>, CdmError> {
+        let now = self.clock(now);
+        let session = self.open.remove(&id).ok_or(CdmError::NoSession)?;
+        let Session { boxes, exchange: Exchange::Held(client), license: Some(held) } = session
+        else {
+            return Ok(None);
+        };
+        let message = exchange::ask_release(&client, &held.usage, now);
+        let exchange = Exchange::Released(client);
+        self.open.insert(id, Session { boxes, exchange, license: None });
+        Ok(Some(message))
     }
 
     /// Ends a session; its keys are wiped.
@@ -115,77 +244,90 @@ impl Sessions {
 
     /// Decrypts a segment in place.
     ///
-    /// Errors: [`CdmError::NoKey`], [`CdmError::Segment`].
-    pub fn decrypt(&self, track: &Track, segment: &mut [u8]) -> Result<(), CdmError> {
+    /// Errors: [`CdmError::NoKey`], [`CdmError::NotUsable`], [`CdmError::Segment`].
+    pub fn decrypt(
+        &mut self,
+        track: &Track,
+        segment: &mut [u8],
+        now: Timestamp,
+    ) -> Result<(), CdmError> {
+        let now = self.clock(now);
         let Some(kid) = track.kid() else { return Ok(()) };
-        let mut keys = self.open.values().flat_map(|session| &session.keys);
-        let (_, key) = keys.find(|(own, _)| *own == kid).ok_or(CdmError::NoKey)?;
-        Ok(segment::decrypt(track, key, segment)?)
+        let reach = self.system.reach();
+        let mut best = CdmError::NoKey;
+        for held in self.open.values_mut().filter_map(|session| session.license.as_mut()) {
+            let Some(key) = held.keys.iter().find(|key| key.kid == kid) else { continue };
+            match held.usage.status(&key.terms, reach, now) {
+                KeyStatus::Usable => {
+                    segment::decrypt(track, &key.key, segment)?;
+                    held.usage.plays(now);
+                    return Ok(());
+                }
+                status => best = CdmError::NotUsable(status),
+            }
+        }
+        Err(best)
+    }
+
+    fn clock(&mut self, now: Timestamp) -> Timestamp {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+}
+
+impl Session {
+    /// Takes the keys of a license, all of which must have been asked for.
+    fn hold(&mut self, licensed: Licensed) -> Result<(), CdmError> {
+        let Licensed { keys, usage } = licensed;
+        if keys.iter().any(|key| !self.boxes.kids.contains(&key.kid)) {
+            return Err(CdmError::License);
+        }
+        self.license = Some(Held { keys, usage });
+        Ok(())
+    }
+
+    fn update_widevine(
+        &mut self,
+        device: &Device,
+        service: &mut Option<ServiceCertificate>,
+        answer: &[u8],
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Option<Message>, CdmError> {
+        match &mut self.exchange {
+            Exchange::ClearKey => return Err(CdmError::License),
+            Exchange::Certificate => {
+                let found = device.service(answer, now).map_err(|_| CdmError::Certificate)?;
+                let service = service.insert(found);
+                let (exchange, message) =
+                    exchange::ask_widevine(device, service, &self.boxes.bytes, now, entropy);
+                self.exchange = exchange;
+                return Ok(Some(message));
+            }
+            Exchange::License(asked) => {
+                let (client, licensed) = exchange::read_widevine(device, asked, answer)?;
+                self.hold(licensed)?;
+                self.exchange = Exchange::Held(client);
+            }
+            Exchange::Held(client) => {
+                let held = self.license.as_mut().filter(|held| held.usage.is_asking());
+                let held = held.ok_or(CdmError::License)?;
+                let renewed = client.open(answer).map_err(|_| CdmError::License)?;
+                held.usage.renew(renewed.terms);
+            }
+            Exchange::Released(client) => {
+                client.open(answer).map_err(|_| CdmError::License)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn statuses(&self, reach: Reach, now: Timestamp) -> Vec<(KeyId, KeyStatus)> {
+        let Some(held) = &self.license else { return vec![] };
+        let status = |key: &LicensedKey| (key.kid, held.usage.status(&key.terms, reach, now));
+        held.keys.iter().map(status).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use dialect::clearkey::{Challenge, Offline};
-    use zeroize::Zeroizing;
-
-    fn kid(byte: u8) -> KeyId {
-        KeyId::from_bytes([byte; 16])
-    }
-
-    fn license(request: &[u8], kids: &[u8]) -> Vec<u8> {
-        let keys = kids
-            .iter()
-            .map(|byte| (kid(*byte), ContentKey::from_bytes(Zeroizing::new([*byte; 16]))));
-        let challenge = Challenge::parse(request, Offline::Refused).unwrap();
-        challenge.answer(keys.collect()).as_bytes().to_vec()
-    }
-
-    #[test]
-    fn a_session_asks_for_every_key_of_its_system_once() {
-        let other = pssh::widevine(&[kid(9)], model::Scheme::Cbcs);
-        let data = [pssh::common(&[kid(2), kid(1)]), other, pssh::common(&[kid(1)])].concat();
-        let mut sessions = Sessions::default();
-        let (id, request) = sessions.request(&data).unwrap();
-        let challenge = Challenge::parse(&request, Offline::Refused).unwrap();
-        assert_eq!(challenge.kids(), [kid(1), kid(2)]);
-        let usable = sessions.update(id, &license(&request, &[1])).unwrap();
-        assert_eq!(usable, [(kid(1), KeyStatus::Usable)], "one key was withheld");
-    }
-
-    #[test]
-    fn init_data_without_a_box_of_the_system_opens_no_session() {
-        let mut sessions = Sessions::default();
-        let widevine = pssh::widevine(&[kid(9)], model::Scheme::Cbcs);
-        let empty = pssh::common(&[]);
-        for data in [&[][..], &widevine, &empty, b"no boxes at all"] {
-            assert_eq!(sessions.request(data), Err(CdmError::InitData));
-        }
-    }
-
-    #[test]
-    fn a_license_of_another_session_is_refused() {
-        let mut sessions = Sessions::default();
-        let (one, first) = sessions.request(&pssh::common(&[kid(1)])).unwrap();
-        let (other, second) = sessions.request(&pssh::common(&[kid(2)])).unwrap();
-        let foreign = license(&second, &[2]);
-        assert_eq!(sessions.update(one, &foreign), Err(CdmError::License));
-        assert_eq!(sessions.update(one, b"{}"), Err(CdmError::License));
-        sessions.update(one, &license(&first, &[1])).unwrap();
-        sessions.update(other, &foreign).unwrap();
-        sessions.close(other).unwrap();
-        assert_eq!(sessions.update(other, &foreign), Err(CdmError::NoSession));
-        assert_eq!(sessions.close(other), Err(CdmError::NoSession));
-    }
-
-    #[test]
-    fn sessions_are_counted() {
-        let mut sessions = Sessions::default();
-        let data = pssh::common(&[kid(1)]);
-        for _ in 0..MAX_SESSIONS {
-            sessions.request(&data).unwrap();
-        }
-        assert_eq!(sessions.request(&data), Err(CdmError::TooManySessions));
-    }
-}
+mod tests;

@@ -1,0 +1,69 @@
+//! The DRM system that a CDM speaks, and its part of initialization data (R162).
+
+use crate::device::Device;
+use crate::usage::Reach;
+use dialect::terms::Hdcp;
+use media::pssh::{self, SystemId};
+use model::{KeyId, SecurityLevel};
+
+/// Most boxes that one request names: what a license server reads.
+const MAX_OWN_BOXES: usize = 16;
+
+/// A DRM system, with what a client needs to speak it.
+#[derive(Debug)]
+pub enum System {
+    /// W3C Clear Key.
+    ClearKey,
+    /// Widevine.
+    Widevine(Box<Device>),
+}
+
+impl System {
+    const fn id(&self) -> SystemId {
+        match self {
+            Self::ClearKey => SystemId::COMMON,
+            Self::Widevine(_) => SystemId::WIDEVINE,
+        }
+    }
+
+    /// What the CDM can keep safe. Clear Key has no device: the least there is.
+    pub(crate) const fn reach(&self) -> Reach {
+        match self {
+            Self::ClearKey => Reach::of_level(SecurityLevel::L3, Hdcp::V2_3),
+            Self::Widevine(device) => device.reach(),
+        }
+    }
+}
+
+/// The system's own boxes out of initialization data: whole, each once.
+#[derive(Debug)]
+pub(crate) struct Boxes {
+    pub(crate) bytes: Vec<u8>,
+    /// Every key that they name, each once.
+    pub(crate) kids: Vec<KeyId>,
+}
+
+impl Boxes {
+    /// Finds them. Boxes of other systems are passed over, whatever is in them, and so are own
+    /// ones that do not read, or that name no key; `None` where none is left.
+    pub(crate) fn of(system: &System, init_data: &[u8]) -> Option<Self> {
+        let read = pssh::parse_all(init_data).ok()?;
+        let (mut found, mut rest) = (Self { bytes: vec![], kids: vec![] }, init_data);
+        let mut seen: Vec<&[u8]> = vec![];
+        for one in read {
+            let size = usize::try_from(u32::from_be_bytes(*rest.first_chunk()?)).ok()?;
+            let whole = rest.split_off(..size.max(8))?;
+            let own = one.ok().filter(|one| one.system == system.id());
+            let kids = own.map(|one| one.all_kids()).unwrap_or_default();
+            if kids.is_empty() || seen.contains(&whole) || seen.len() == MAX_OWN_BOXES {
+                continue;
+            }
+            seen.push(whole);
+            found.bytes.extend(whole);
+            found.kids.extend(kids);
+        }
+        found.kids.sort_unstable();
+        found.kids.dedup();
+        (!found.kids.is_empty()).then_some(found)
+    }
+}
