@@ -175,7 +175,7 @@ async fn bring_title(
         content_id: content_id.clone(),
         name: name.to_owned(),
         category: CategoryName::parse("demo").map_err(Failure::environment)?,
-        policy: TitlePolicy { clearkey_max, ..TitlePolicy::default() },
+        policy: TitlePolicy::default().with_clearkey_max(clearkey_max),
         access: PlanAccess::Every,
         regions: RegionRule::Everywhere,
         state: TitleState::Draft,

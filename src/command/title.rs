@@ -84,7 +84,7 @@ fn title_of(add: &Add) -> anyhow::Result<Title> {
         content_id: ContentId::parse(&add.content).context("the title's id")?,
         name: add.name.clone().unwrap_or_else(|| add.content.clone()),
         category: CategoryName::parse(&add.category).context("--category")?,
-        policy: TitlePolicy { clearkey_max, ..TitlePolicy::default() },
+        policy: TitlePolicy::default().with_clearkey_max(clearkey_max),
         access: if plans.is_empty() { PlanAccess::Every } else { PlanAccess::Only(plans) },
         regions: if countries.is_empty() {
             RegionRule::Everywhere

@@ -1,13 +1,10 @@
-//! What a license allows, in terms that no DRM system owns. A dialect writes them into its own
-//! fields and reads them back.
+//! What a license allows, in terms that no DRM system owns: the neutral policy, compiled. A
+//! dialect writes them into its own fields and reads them back.
+
+pub use model::{AnalogOutput, Hdcp, Robustness, Seconds, SpanEnd};
 
 use keys::ContentKey;
-use model::{KeyId, TrackClass};
-use std::num::NonZeroU32;
-
-/// A span of time, seconds; `None` is without end. Zero does not exist: dialects that write
-/// "without end" as zero would turn the shortest right into the longest.
-pub type Seconds = Option<NonZeroU32>;
+use model::{KeyId, OfflineRight, RenewalRight, TitlePolicy, TrackClass};
 
 /// What a device may do with a license as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +31,36 @@ pub struct LicenseTerms {
     pub rental_end: SpanEnd,
 }
 
+impl LicenseTerms {
+    /// The terms of a license under the policy; `persist` where the device asked to keep it.
+    ///
+    /// Where the policy has no offline right, the terms say that nothing is kept, whatever was
+    /// asked: a caller that wants to refuse does it before. A kept license is not renewed, as
+    /// a device without network would fall silent; it is asked for anew.
+    #[must_use]
+    pub fn of(policy: &TitlePolicy, persist: bool) -> Self {
+        let offline = Some(&policy.offline).filter(|offline| persist && offline.allowed);
+        let own = |of: fn(&OfflineRight) -> Seconds| offline.and_then(of);
+        let renews = policy.renewal.allowed && offline.is_none();
+        Self {
+            can_play: true,
+            can_persist: offline.is_some(),
+            can_renew: renews,
+            rental_s: own(|offline| offline.rental_s).or(policy.rental_s),
+            playback_s: own(|offline| offline.playback_s).or(policy.playback_s),
+            license_s: own(|offline| offline.license_s).or(Some(policy.license_s)),
+            renewal: if renews {
+                RenewalTerms::of(&policy.renewal)
+            } else {
+                RenewalTerms::default()
+            },
+            play_start_grace_s: policy.play_start_grace_s,
+            playback_end: policy.playback_end,
+            rental_end: policy.rental_end,
+        }
+    }
+}
+
 /// How a device asks for more time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RenewalTerms {
@@ -51,59 +78,18 @@ pub struct RenewalTerms {
     pub with_identity: bool,
 }
 
-/// What happens at the end of a span.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SpanEnd {
-    /// What plays stops.
-    #[default]
-    Stops,
-    /// What plays may go on; it does not begin again.
-    PlaysOn,
-}
-
-/// Where keys and pictures must stay, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Robustness {
-    /// Keys in obfuscated software.
-    SoftwareKeys,
-    /// Keys and decoding in obfuscated software.
-    SoftwareDecoding,
-    /// Keys in a trusted environment.
-    HardwareKeys,
-    /// Keys and decoding in a trusted environment.
-    HardwareDecoding,
-    /// Keys, decoding and everything behind it in a trusted environment.
-    HardwareAll,
-}
-
-/// The link protection that a digital output needs, weakest first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hdcp {
-    /// Any output.
-    #[default]
-    Unneeded,
-    /// HDCP 1.x.
-    V1,
-    /// HDCP 2.0.
-    V2,
-    /// HDCP 2.1.
-    V2_1,
-    /// HDCP 2.2.
-    V2_2,
-    /// HDCP 2.3.
-    V2_3,
-    /// No digital output at all.
-    NoDigitalOutput,
-}
-
-/// Whether the picture may leave by an analog output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AnalogOutput {
-    /// It may.
-    #[default]
-    Allowed,
-    /// It may not.
-    Refused,
+impl RenewalTerms {
+    /// The address is left to the player, whose proxy holds the session.
+    fn of(right: &RenewalRight) -> Self {
+        Self {
+            delay_s: right.delay_s,
+            retry_s: right.retry_s,
+            recovery_s: right.recovery_s,
+            server_url: None,
+            on_first_use: right.on_first_use,
+            with_identity: right.with_identity,
+        }
+    }
 }
 
 /// What a device may do with one key.
@@ -119,6 +105,41 @@ pub struct KeyTerms {
     pub track_class: Option<TrackClass>,
 }
 
+impl KeyTerms {
+    /// The terms of a key under the policy. One without a class may open any, so that the
+    /// strictest terms of all classes are its own.
+    #[must_use]
+    pub fn of(policy: &TitlePolicy, class: Option<TrackClass>) -> Self {
+        let of_class = |class| Self {
+            robustness: policy.robustness(class),
+            hdcp: policy.hdcp(class),
+            analog: policy.analog(class),
+            track_class: Some(class),
+        };
+        match class {
+            Some(class) => of_class(class),
+            None => TrackClass::ALL.into_iter().map(of_class).fold(Self::OPEN, Self::stricter),
+        }
+    }
+
+    /// Nothing is asked.
+    const OPEN: Self = Self {
+        robustness: Robustness::SoftwareKeys,
+        hdcp: Hdcp::Unneeded,
+        analog: AnalogOutput::Allowed,
+        track_class: None,
+    };
+
+    fn stricter(self, other: Self) -> Self {
+        Self {
+            robustness: self.robustness.max(other.robustness),
+            hdcp: self.hdcp.max(other.hdcp),
+            analog: self.analog.max(other.analog),
+            track_class: self.track_class,
+        }
+    }
+}
+
 /// A key on its way into a license, or out of one.
 #[derive(Debug)]
 pub struct LicensedKey {
@@ -128,4 +149,57 @@ pub struct LicensedKey {
     pub key: ContentKey,
     /// What may be done with it.
     pub terms: KeyTerms,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    #[test]
+    fn what_may_not_be_kept_is_not_kept_whatever_is_asked() {
+        let policy = TitlePolicy::default();
+        assert_eq!(LicenseTerms::of(&policy, true), LicenseTerms::of(&policy, false));
+        assert!(!LicenseTerms::of(&policy, true).can_persist);
+    }
+
+    #[test]
+    fn a_kept_license_has_its_own_spans_and_is_not_renewed() {
+        let mut policy = TitlePolicy { rental_s: NonZeroU32::new(100), ..TitlePolicy::default() };
+        policy.renewal =
+            RenewalRight { allowed: true, delay_s: NonZeroU32::new(5), ..policy.renewal };
+        policy.offline = OfflineRight {
+            allowed: true,
+            license_s: NonZeroU32::new(7),
+            playback_s: NonZeroU32::new(3),
+            ..policy.offline
+        };
+        let [streamed, kept] = [false, true].map(|persist| LicenseTerms::of(&policy, persist));
+        assert_eq!(
+            (streamed.license_s, kept.license_s),
+            (NonZeroU32::new(86_400), NonZeroU32::new(7))
+        );
+        assert_eq!((streamed.playback_s, kept.playback_s), (None, NonZeroU32::new(3)));
+        assert_eq!((streamed.rental_s, kept.rental_s), (policy.rental_s, policy.rental_s));
+        assert_eq!((streamed.can_renew, kept.can_renew), (true, false));
+        assert_eq!((streamed.can_persist, kept.can_persist), (false, true));
+        assert_eq!(kept.renewal, RenewalTerms::default());
+    }
+
+    #[test]
+    fn a_key_for_every_class_has_the_strictest_terms_of_all() {
+        let mut policy = TitlePolicy::default();
+        policy.outputs.sd.hdcp = Hdcp::V2_2;
+        policy.outputs.hd.analog = AnalogOutput::Refused;
+        policy.outputs.audio.robustness = Some(Robustness::HardwareAll);
+        let expected = KeyTerms {
+            robustness: Robustness::HardwareAll,
+            hdcp: Hdcp::V2_2,
+            analog: AnalogOutput::Refused,
+            track_class: None,
+        };
+        assert_eq!(KeyTerms::of(&policy, None), expected);
+        let audio = KeyTerms::of(&policy, Some(TrackClass::Audio));
+        assert_eq!((audio.hdcp, audio.track_class), (Hdcp::Unneeded, Some(TrackClass::Audio)));
+    }
 }

@@ -143,6 +143,10 @@ chosen_name! {
     /// A content category: titles that share a KEK.
     CategoryName
 }
+chosen_name! {
+    /// A policy, which any number of titles may have.
+    PolicyName
+}
 random_id! {
     /// An account.
     AccountId
@@ -178,6 +182,14 @@ random_id! {
 random_id! {
     /// One package of a title.
     PackageId
+}
+
+impl PolicyName {
+    /// The policy of a title that names none.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self("standard".to_owned())
+    }
 }
 
 impl DeviceId {

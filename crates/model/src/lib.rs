@@ -10,6 +10,7 @@ mod id;
 mod key_id;
 mod level;
 mod object_path;
+mod output;
 mod package;
 mod policy;
 mod role;
@@ -24,16 +25,17 @@ pub use dialect::Dialect;
 pub use entropy::Entropy;
 pub use id::{
     AccountId, CategoryName, ContentId, CorrelationId, DecisionId, DeviceId, GrantId, IdError,
-    PackageId, PlaybackSessionId, SignInId, TokenId,
+    PackageId, PlaybackSessionId, PolicyName, SignInId, TokenId,
 };
 pub use key_id::KeyId;
 pub use level::SecurityLevel;
 pub use object_path::ObjectPath;
+pub use output::{AnalogOutput, Hdcp, Robustness};
 pub use package::{PackagedEvent, PackagedImages, PackagedText, PackagedVariant};
-pub use policy::TitlePolicy;
+pub use policy::{LevelTable, OfflineRight, OutputRule, OutputTable, RenewalRight, TitlePolicy};
 pub use role::TrackRole;
 pub use scheme::Scheme;
-pub use time::Timestamp;
+pub use time::{Seconds, SpanEnd, Timestamp};
 pub use title::{Country, PlanAccess, RegionRule, Title, TitleState};
 pub use track::{TrackClass, TrackClasses};
 pub use wrapped_key::{KekState, KekVersion, KeyState, WrappedKey};

@@ -1,6 +1,22 @@
-//! Wall-clock time in the unit every row and token uses.
+//! Wall-clock time in the unit every row and token uses, and spans of it.
 
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// A span of time, seconds; `None` is without end. Zero does not exist: dialects that write
+/// "without end" as zero would turn the shortest right into the longest.
+pub type Seconds = Option<NonZeroU32>;
+
+/// What happens at the end of a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpanEnd {
+    /// What plays stops.
+    #[default]
+    Stops,
+    /// What plays may go on; it does not begin again.
+    PlaysOn,
+}
 
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

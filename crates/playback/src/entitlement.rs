@@ -103,7 +103,7 @@ pub fn decide(facts: &Facts) -> Result<Entitlement, Denial> {
     Ok(Entitlement {
         account: account.id,
         content_id: title.content_id.clone(),
-        policy: title.policy,
+        policy: title.policy.clone(),
         max_streams: plan.max_streams,
         decision: facts.decision,
         decided: facts.now,

@@ -132,8 +132,12 @@ fn any_case() -> impl Strategy<Value = Case> {
             .prop_map(|codes| RegionRule::Only(codes.into_iter().map(country).collect())),
     ];
     let region = proptest::option::of(proptest::sample::select(vec!["DE", "FR", "US"]));
-    let policy = (proptest::sample::select(TrackClass::ALL.to_vec()), 1_u32..100_000)
-        .prop_map(|(clearkey_max, license_s)| TitlePolicy { clearkey_max, license_s });
+    let policy = (proptest::sample::select(TrackClass::ALL.to_vec()), 1_u32..100_000).prop_map(
+        |(clearkey_max, license_s)| TitlePolicy {
+            license_s: license_s.try_into().unwrap(),
+            ..TitlePolicy::default().with_clearkey_max(clearkey_max)
+        },
+    );
     let plan = proptest::option::weighted(0.9, (proptest::bool::weighted(0.8), 0_u32..5));
     (subscription, access, regions, region, policy, plan).prop_map(
         |(subscription, access, regions, region, policy, plan)| {
@@ -175,8 +179,9 @@ fn lessen(case: &Case, which: usize) -> Case {
         }
         6 => less.region = None,
         7 => {
-            let lower = TrackClass::ALL.into_iter().rfind(|c| *c < less.title.policy.clearkey_max);
-            less.title.policy.clearkey_max = lower.unwrap_or(TrackClass::Audio);
+            let highest = less.title.policy.clearkey_override;
+            let lower = TrackClass::ALL.into_iter().rfind(|class| Some(*class) < highest);
+            less.title.policy.clearkey_override = lower.or(Some(TrackClass::Audio));
         }
         _ => less.title.state = TitleState::Draft,
     }

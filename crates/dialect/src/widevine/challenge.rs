@@ -7,10 +7,11 @@ use super::license::{Answer, Issue, Outgoing, scheme_of};
 use super::messages::{
     ClientCapabilities, ClientIdentification, LicenseIdentification, LicenseRequest, token_type,
 };
+use super::policy::hdcp_of;
 use super::renewal::Holder;
 use super::request::{Desk, Unverified};
 use super::{ChallengeError, decode};
-use crate::terms::{Hdcp, LicensedKey};
+use crate::terms::LicensedKey;
 use keys::SessionKey;
 use model::{Entropy, KeyId, Scheme, Timestamp};
 use zeroize::Zeroizing;
@@ -160,7 +161,7 @@ fn certificate_of(identity: &ClientIdentification) -> Result<&[u8], ChallengeErr
 
 /// What the device says about itself: signed, and still only its own word.
 fn describe(device: &mut Device, capabilities: &ClientCapabilities) {
-    device.max_hdcp = capabilities.max_hdcp_version.and_then(Hdcp::of_widevine);
+    device.max_hdcp = capabilities.max_hdcp_version.and_then(hdcp_of);
     device.oem_crypto_api_version = capabilities.oem_crypto_api_version;
     device.resource_rating_tier = capabilities.resource_rating_tier;
 }

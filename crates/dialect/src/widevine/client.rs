@@ -11,6 +11,7 @@ use super::messages::{
     VERSION_2_1, WebmKeyId, certificate_type, init_data_type, message_type, request_type,
     session_key_type, token_type,
 };
+use super::policy::number_of_hdcp;
 use super::{ImportError, RenewalKind, decode, read_license};
 use crate::terms::Hdcp;
 use keys::{
@@ -172,7 +173,7 @@ impl ClientDevice {
             kind: Some(token_type::DRM_DEVICE_CERTIFICATE),
             token: Some(self.certificate.clone()),
             client_capabilities: Some(ClientCapabilities {
-                max_hdcp_version: Some(self.max_hdcp.number()),
+                max_hdcp_version: Some(number_of_hdcp(self.max_hdcp)),
                 ..ClientCapabilities::default()
             }),
         }

@@ -2,14 +2,16 @@
 //! and by the client.
 
 use super::content::{LicenseType, MAX_KIDS};
+use super::decode;
 use super::messages::{
     KeyContainer, License, LicenseIdentification, OutputProtection, SignedMessage, key_type,
     message_type,
 };
-use super::policy::{self, policy_of, terms_of};
+use super::policy::{
+    hdcp_of, number_of_hdcp, number_of_robustness, policy_of, robustness_of, terms_of,
+};
 use super::renewal::{Holder, State};
-use super::{decode, policy::number_of_robustness};
-use crate::terms::{AnalogOutput, Hdcp, KeyTerms, LicenseTerms, LicensedKey};
+use crate::terms::{AnalogOutput, KeyTerms, LicenseTerms, LicensedKey};
 use keys::{LicenseKeys, MacKeys, SessionSeal, TransportKey};
 use model::{Entropy, KeyId, Scheme, Timestamp, TrackClass};
 use prost::Message as _;
@@ -189,7 +191,7 @@ fn container_of(key: &LicensedKey, transport: &TransportKey, iv: [u8; 16]) -> Ke
         kind: Some(key_type::CONTENT),
         level: Some(number_of_robustness(terms.robustness)),
         required_protection: Some(OutputProtection {
-            hdcp: Some(terms.hdcp.number()),
+            hdcp: Some(number_of_hdcp(terms.hdcp)),
             disable_analog_output: Some(terms.analog == AnalogOutput::Refused),
         }),
         track_label: terms.track_class.map(|class| class.name().to_owned()),
@@ -282,13 +284,13 @@ fn open_container(
     let kid = container.id.as_deref().unwrap_or_default();
     let kid: [u8; 16] = kid.try_into().map_err(|_| LicenseError::Container)?;
     let output = container.required_protection.clone().unwrap_or_default();
-    let hdcp = Hdcp::of_widevine(output.hdcp.unwrap_or(0)).ok_or(LicenseError::Terms)?;
+    let hdcp = hdcp_of(output.hdcp.unwrap_or(0)).ok_or(LicenseError::Terms)?;
     let analog = if output.disable_analog_output == Some(true) {
         AnalogOutput::Refused
     } else {
         AnalogOutput::Allowed
     };
-    let robustness = policy::robustness_of(container.level).ok_or(LicenseError::Terms)?;
+    let robustness = robustness_of(container.level).ok_or(LicenseError::Terms)?;
     let track_class = container.track_label.as_deref().and_then(TrackClass::parse);
     let key = transport.decrypt_key(text, iv).ok_or(LicenseError::Container)?;
     let terms = KeyTerms { robustness, hdcp, analog, track_class };

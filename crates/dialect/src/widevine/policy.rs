@@ -79,21 +79,19 @@ const HDCP: [(i32, Hdcp); 7] = [
     (255, Hdcp::NoDigitalOutput),
 ];
 
-impl Hdcp {
-    pub(super) fn of_widevine(number: i32) -> Option<Self> {
-        HDCP.iter().find(|(known, _)| *known == number).map(|(_, hdcp)| *hdcp)
-    }
+pub(super) fn hdcp_of(number: i32) -> Option<Hdcp> {
+    HDCP.iter().find(|(known, _)| *known == number).map(|(_, hdcp)| *hdcp)
+}
 
-    pub(super) const fn number(self) -> i32 {
-        match self {
-            Self::Unneeded => 0,
-            Self::V1 => 1,
-            Self::V2 => 2,
-            Self::V2_1 => 3,
-            Self::V2_2 => 4,
-            Self::V2_3 => 5,
-            Self::NoDigitalOutput => 255,
-        }
+pub(super) const fn number_of_hdcp(hdcp: Hdcp) -> i32 {
+    match hdcp {
+        Hdcp::Unneeded => 0,
+        Hdcp::V1 => 1,
+        Hdcp::V2 => 2,
+        Hdcp::V2_1 => 3,
+        Hdcp::V2_2 => 4,
+        Hdcp::V2_3 => 5,
+        Hdcp::NoDigitalOutput => 255,
     }
 }
 
@@ -152,13 +150,13 @@ mod tests {
     #[test]
     fn numbers_and_names_are_one_to_one() {
         for (number, hdcp) in HDCP {
-            assert_eq!((hdcp.number(), Hdcp::of_widevine(number)), (number, Some(hdcp)));
+            assert_eq!((number_of_hdcp(hdcp), hdcp_of(number)), (number, Some(hdcp)));
         }
         for number in 1..=5 {
             let robustness = robustness_of(Some(number)).unwrap();
             assert_eq!(number_of_robustness(robustness), number);
         }
         assert_eq!((robustness_of(Some(0)), robustness_of(Some(6))), (None, None));
-        assert_eq!((Hdcp::of_widevine(6), Hdcp::of_widevine(-1)), (None, None));
+        assert_eq!((hdcp_of(6), hdcp_of(-1)), (None, None));
     }
 }

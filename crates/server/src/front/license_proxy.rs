@@ -79,7 +79,7 @@ pub async fn license(
         content_id: proof.content_id,
         kids: proof.kids,
         dialect,
-        policy: *entitlement.policy(),
+        policy: entitlement.policy().clone(),
         credential_expires: proof.expires,
         challenge_sha256: challenge_hash(challenge),
         issued: service.ground.clock.now(),

@@ -67,7 +67,7 @@ impl Vault {
             content_type: clearkey::LICENSE_TYPE,
             level,
             classes: rows.iter().flat_map(|row| classes_of(row).iter()).collect(),
-            expires: now.plus_s(terms.policy.license_s.into()),
+            expires: now.plus_s(terms.policy.license_s.get().into()),
         })
     }
 

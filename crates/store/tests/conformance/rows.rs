@@ -91,7 +91,7 @@ pub async fn a_title_reads_back_in_every_state(home: &Home) {
     assert_eq!(store.title(&film.content_id).await.unwrap(), None);
     store.put_title(&film).await.unwrap();
     assert_eq!(store.title(&film.content_id).await.unwrap(), Some(film.clone()));
-    film.policy.clearkey_max = TrackClass::Uhd;
+    film.policy = film.policy.with_clearkey_max(TrackClass::Uhd);
     film.access = PlanAccess::Only(vec![PlanName::parse("gold").unwrap()]);
     film.regions = RegionRule::Only(vec![Country::parse("ch").unwrap()]);
     for state in [

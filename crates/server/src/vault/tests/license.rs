@@ -95,7 +95,7 @@ async fn the_license_carries_the_right_keys_and_withholds_those_above_the_level(
     assert_eq!(reply.classes, TrackClasses::up_to(TrackClass::Sd));
     assert_eq!(reply.expires, NOW.plus_s(86_400));
 
-    let policy = TitlePolicy { clearkey_max: TrackClass::Hd, ..TitlePolicy::default() };
+    let policy = TitlePolicy::default().with_clearkey_max(TrackClass::Hd);
     let terms = GrantTerms { policy, ..terms(&body) };
     let reply = ask_with(&house, &house.vault(), &terms, &body).await;
     assert_eq!(carried(&reply), [AUDIO, SD, HD], "the title's policy says so");
