@@ -97,6 +97,37 @@ impl KekContext<'_> {
     }
 }
 
+/// The facts that a secret of an imported credential is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct SecretContext<'a> {
+    /// The service the secret belongs to.
+    pub tenant: &'a str,
+    /// The DRM system.
+    pub dialect: &'a str,
+    /// What it is for.
+    pub kind: &'a str,
+    /// Its name among those of its kind.
+    pub name: &'a str,
+    /// Its place in the order of imports.
+    pub seq: u64,
+    /// What is public of it, and must not be changed either: a certificate, a list.
+    pub public: &'a [u8],
+}
+
+impl SecretContext<'_> {
+    /// Shape: as that of [`KeyContext`], under its own label; of the public part its SHA-256.
+    pub(crate) fn aad(&self) -> Vec<u8> {
+        let mut aad = b"strongroom credential 1".to_vec();
+        put(&mut aad, Some(self.tenant.as_bytes()));
+        put(&mut aad, Some(self.dialect.as_bytes()));
+        put(&mut aad, Some(self.kind.as_bytes()));
+        put(&mut aad, Some(self.name.as_bytes()));
+        put(&mut aad, Some(&self.seq.to_be_bytes()));
+        put(&mut aad, Some(&crate::sha256(self.public)));
+        aad
+    }
+}
+
 fn put(aad: &mut Vec<u8>, field: Option<&[u8]>) {
     let Some(bytes) = field else {
         aad.push(0);

@@ -1,8 +1,8 @@
 //! KEKs: the keys of content categories, which wrap content keys.
 
 use crate::content_key::ContentKey;
-use crate::context::KeyContext;
-use crate::seal::SealingKey;
+use crate::context::{KeyContext, SecretContext};
+use crate::seal::{OVERHEAD_BYTES, SealingKey};
 use model::Entropy;
 use zeroize::Zeroizing;
 
@@ -72,6 +72,36 @@ impl Kek {
                 .map_err(|crate::seal::NotOurs| UnwrapError);
         });
         is_open.map(|()| key)
+    }
+
+    /// Seals a secret of another kind for rest, or nothing but what is public of it: bound to
+    /// `context` all the same.
+    ///
+    /// Shape: as that of [`Self::wrap`], of any length.
+    #[must_use]
+    pub fn seal_secret(
+        &self,
+        secret: &[u8],
+        context: &SecretContext<'_>,
+        entropy: &mut dyn Entropy,
+    ) -> Vec<u8> {
+        self.sealing.seal(secret, &context.aad(), entropy)
+    }
+
+    /// Opens what [`Self::seal_secret`] sealed.
+    ///
+    /// Errors: [`UnwrapError`], as [`Self::unwrap`].
+    pub fn open_secret(
+        &self,
+        sealed: &[u8],
+        context: &SecretContext<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+        let length = sealed.len().checked_sub(OVERHEAD_BYTES).ok_or(UnwrapError)?;
+        let mut secret = Zeroizing::new(vec![0; length]);
+        self.sealing
+            .open(sealed, &context.aad(), &mut secret)
+            .map_err(|crate::seal::NotOurs| UnwrapError)?;
+        Ok(secret)
     }
 }
 
@@ -174,5 +204,54 @@ mod tests {
             assert!(kek.unwrap(&wrapped[..at], &context(&names)).is_err(), "{at} bytes");
         }
         assert!(kek.unwrap(&[wrapped.as_slice(), &[0]].concat(), &context(&names)).is_err());
+    }
+
+    fn secret_context() -> SecretContext<'static> {
+        SecretContext {
+            tenant: "default",
+            dialect: "widevine",
+            kind: "service",
+            name: "0a",
+            seq: 7,
+            public: b"certificate",
+        }
+    }
+
+    #[test]
+    fn a_sealed_secret_opens_in_its_own_context_only() {
+        let kek = Kek::generate(&mut SystemEntropy);
+        let own = secret_context();
+        let sealed = kek.seal_secret(b"a private key", &own, &mut SystemEntropy);
+        assert!(!sealed.windows(7).any(|window| window == b"private"));
+        assert_eq!(kek.open_secret(&sealed, &own).unwrap().as_slice(), b"a private key");
+        let others = [
+            SecretContext { tenant: "other", ..own },
+            SecretContext { dialect: "playready", ..own },
+            SecretContext { kind: "devices", ..own },
+            SecretContext { name: "0b", ..own },
+            SecretContext { seq: 8, ..own },
+            SecretContext { public: b"certificatf", ..own },
+            SecretContext { kind: "service0", name: "a", ..own },
+        ];
+        for other in others {
+            assert_eq!(kek.open_secret(&sealed, &other).unwrap_err(), UnwrapError, "{other:?}");
+        }
+        let stranger = Kek::generate(&mut SystemEntropy);
+        assert!(stranger.open_secret(&sealed, &own).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(kek.open_secret(&changed, &own).is_err(), "byte {at}");
+            assert!(kek.open_secret(&sealed[..at], &own).is_err(), "{at} bytes");
+        }
+    }
+
+    #[test]
+    fn nothing_is_sealed_too_and_binds_what_is_public() {
+        let kek = Kek::generate(&mut SystemEntropy);
+        let sealed = kek.seal_secret(&[], &secret_context(), &mut SystemEntropy);
+        assert!(kek.open_secret(&sealed, &secret_context()).unwrap().is_empty());
+        let changed = SecretContext { public: b"", ..secret_context() };
+        assert!(kek.open_secret(&sealed, &changed).is_err());
     }
 }

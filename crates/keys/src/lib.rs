@@ -31,7 +31,7 @@ pub use cek_cache::{CekCache, MemoryNotLocked};
 pub use cenc::{CencCipher, RangeOutsideSample};
 pub use checkpoint::{ChainState, CheckpointKey, has_signed};
 pub use content_key::{ContentKey, FingerprintKey};
-pub use context::{KekContext, KeyContext};
+pub use context::{KekContext, KeyContext, SecretContext};
 pub use document_key::{DocumentKey, DocumentKeyError, EncryptedKey, WrappedDocumentKey};
 pub use entropy::SystemEntropy;
 pub use kek::{Kek, UnwrapError};
