@@ -8,6 +8,7 @@
 mod accounts;
 mod asked_keys;
 mod audit;
+mod credentials;
 mod database;
 mod error;
 mod keys;
@@ -32,6 +33,7 @@ pub use asked_keys::AskedFor;
 pub use audit::{
     AUDIT_BATCH_MAX, AUDIT_TEXT_MAX, AuditEntry, AuditHead, AuditVerdict, FirstBadRow,
 };
+pub use credentials::{CredentialChange, CredentialKind, StoredCredential, StoredCredentials};
 pub use error::StoreError;
 pub use keys::StoredKek;
 pub use out_folder::OutFolder;

@@ -34,6 +34,12 @@ pub(crate) const ROWS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "rows/0005_credentials",
+        common: include_str!("../../../migrations/rows/0005_credentials.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The audit.
