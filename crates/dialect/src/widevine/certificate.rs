@@ -93,6 +93,11 @@ impl Certificate {
     pub(super) fn has_expired(&self, now: Timestamp) -> bool {
         has_expired(self.expires_s, now)
     }
+
+    /// When it ends.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        (self.expires_s != 0).then(|| Timestamp(u64::from(self.expires_s) * 1000))
+    }
 }
 
 fn has_expired(expires_s: u32, now: Timestamp) -> bool {

@@ -49,6 +49,13 @@ pub enum RootFile<'a> {
 }
 
 impl RootFile<'_> {
+    /// The root's public key.
+    ///
+    /// Errors: [`ImportError::Root`].
+    pub fn public_key(self) -> Result<RsaPublicKey, ImportError> {
+        self.read().map(|root| root.key)
+    }
+
     pub(super) fn read(self) -> Result<Root, ImportError> {
         let bytes = match self {
             Self::PublicKey(bytes) => {
@@ -62,6 +69,35 @@ impl RootFile<'_> {
             return Err(ImportError::Root);
         }
         Ok(Root::new(key))
+    }
+}
+
+/// What a service certificate says about itself; nothing of it is checked here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceFacts {
+    /// Its serial number.
+    pub serial: Vec<u8>,
+    /// Whose it is.
+    pub provider_id: Vec<u8>,
+    /// When it ends; absent: never.
+    pub expires: Option<Timestamp>,
+}
+
+impl ServiceFacts {
+    /// Reads them.
+    ///
+    /// Errors: [`ChallengeError`], where it is no certificate.
+    pub fn read(certificate: &[u8]) -> Result<Self, ChallengeError> {
+        let certificate = Certificate::read(certificate)?;
+        let expires = certificate.expires();
+        let Certificate { serial, provider_id, .. } = certificate;
+        Ok(Self { serial, provider_id, expires })
+    }
+
+    /// Whether it has run out.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| now >= expires)
     }
 }
 

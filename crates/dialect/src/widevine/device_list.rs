@@ -121,6 +121,19 @@ impl DeviceList {
         Ok(Self { systems, revoked_serials, revoked_system_ids, unlisted })
     }
 
+    /// The level of a system, where a certificate of this serial number may be used.
+    ///
+    /// Errors: [`ChallengeError::Revoked`], [`ChallengeError::Unlisted`].
+    pub fn level_of(&self, system_id: u32, serial: &[u8]) -> Result<SecurityLevel, ChallengeError> {
+        self.admit(system_id, [serial, serial]).map(|(level, _)| level)
+    }
+
+    /// How many systems it lists, and how many serial numbers it revokes.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.systems.len(), self.revoked_serials.len())
+    }
+
     /// The level of a device; its status where it is listed.
     pub(super) fn admit(
         &self,

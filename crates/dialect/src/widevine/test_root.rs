@@ -3,96 +3,13 @@
 
 use super::certificate::Certificate;
 use super::client::ClientDevice;
-use super::messages::{
-    DrmCertificate, SignedDrmCertificate, certificate_type, hash_algorithm, key_algorithm,
-};
+use super::messages::certificate_type;
 use crate::terms::Hdcp;
 use keys::{RsaPrivateKey, RsaPublicKey};
 use model::{Entropy, SecurityLevel};
-use prost::Message as _;
 use zeroize::Zeroizing;
 
-/// What a certificate is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateKind {
-    /// Signs device models and services.
-    Root,
-    /// Signs devices.
-    DeviceModel,
-    /// Signs requests.
-    Device,
-    /// Takes encrypted identities.
-    Service,
-}
-
-/// A certificate that is not signed yet.
-#[derive(Clone, Debug)]
-pub struct CertificateDraft {
-    /// What it is for.
-    pub kind: CertificateKind,
-    /// Its serial number.
-    pub serial: Vec<u8>,
-    /// The system's number, of models and devices.
-    pub system_id: Option<u32>,
-    /// The provider, of services.
-    pub provider_id: Option<String>,
-    /// The public key, PKCS#1.
-    pub public_key: Vec<u8>,
-    /// When it was made, seconds since 1970.
-    pub created_s: u32,
-    /// When it ends, seconds since 1970.
-    pub expires_s: Option<u32>,
-    /// `Algorithm` and `HashAlgorithmProto` by number; ours are 1 (RSA) and 1 (SHA-1).
-    pub algorithms: (i32, i32),
-}
-
-impl CertificateDraft {
-    /// A certificate for a key, under a drawn serial number of 16 bytes.
-    pub fn new(kind: CertificateKind, key: &RsaPublicKey, entropy: &mut dyn Entropy) -> Self {
-        let mut serial = vec![0; 16];
-        entropy.fill(&mut serial);
-        Self {
-            kind,
-            serial,
-            system_id: None,
-            provider_id: None,
-            public_key: key.to_pkcs1(),
-            created_s: 0,
-            expires_s: None,
-            algorithms: (key_algorithm::RSA, hash_algorithm::SHA_1),
-        }
-    }
-
-    /// Signs it: a SignedDrmCertificate, with its issuer's inside where one is given.
-    #[must_use]
-    pub fn sign(&self, issuer: &RsaPrivateKey, signer: Option<&[u8]>) -> Vec<u8> {
-        let kind = match self.kind {
-            CertificateKind::Root => certificate_type::ROOT,
-            CertificateKind::DeviceModel => certificate_type::DEVICE_MODEL,
-            CertificateKind::Device => certificate_type::DEVICE,
-            CertificateKind::Service => certificate_type::SERVICE,
-        };
-        let (algorithm, hash) = self.algorithms;
-        let body = DrmCertificate {
-            kind: Some(kind),
-            serial_number: Some(self.serial.clone()),
-            creation_time_seconds: Some(self.created_s),
-            public_key: Some(self.public_key.clone()),
-            system_id: self.system_id,
-            provider_id: self.provider_id.as_ref().map(|id| id.clone().into_bytes()),
-            algorithm: Some(algorithm),
-            expiration_time_seconds: self.expires_s,
-        }
-        .encode_to_vec();
-        SignedDrmCertificate {
-            signature: Some(issuer.sign_pss_sha1(&body)),
-            drm_certificate: Some(body),
-            signer: signer.map(<[u8]>::to_vec),
-            hash_algorithm: Some(hash),
-        }
-        .encode_to_vec()
-    }
-}
+pub use super::draft::{CertificateDraft, CertificateKind};
 
 /// A device model under the root: it signs its devices' certificates.
 #[derive(Debug)]
@@ -165,6 +82,8 @@ impl TestDevice {
 pub struct TestRoot {
     /// The root's private key.
     pub key: RsaPrivateKey,
+    /// The same as PKCS#8 in PEM: whoever goes on certifying keeps it.
+    pub private_pem: Zeroizing<String>,
     /// `root_public.der`: PKCS#1.
     pub root_public: Vec<u8>,
     /// `root_cert.bin`.
@@ -175,17 +94,21 @@ pub struct TestRoot {
     pub service_private_pem: Zeroizing<String>,
     /// Of L1, L2 and L3.
     pub models: [TestModel; 3],
+    /// `provisioning_cert.bin`, `provisioning_private.pem`: software that makes its own key, L3.
+    pub provisioning: TestModel,
     /// `device_list.json`.
     pub device_list: String,
 }
 
 /// The systems of a test root: from this number on, L1, L2, L3.
 const FIRST_SYSTEM_ID: u32 = 7001;
+/// The system of software that is provisioned.
+const PROVISIONED_SYSTEM_ID: u32 = 7004;
 
 impl TestRoot {
     /// Makes everything: six RSA keys.
     pub fn make(provider_id: &str, entropy: &mut dyn Entropy) -> Self {
-        let (root, _) = RsaPrivateKey::generate();
+        let (root, pkcs8) = RsaPrivateKey::generate();
         let draft = CertificateDraft::new(CertificateKind::Root, &root.public_key(), entropy);
         let root_certificate = draft.sign(&root, None);
         let (service_certificate, service_private_pem) = make_service(&root, provider_id, entropy);
@@ -195,8 +118,10 @@ impl TestRoot {
             let system_id = system_ids.next().unwrap_or(FIRST_SYSTEM_ID);
             make_model(&root, system_id, entropy)
         });
-        let rows: Vec<serde_json::Value> = (1..)
-            .zip(&models)
+        let provisioning = make_model(&root, PROVISIONED_SYSTEM_ID, entropy);
+        let rows: Vec<serde_json::Value> = [1, 2, 3, 3]
+            .into_iter()
+            .zip(models.iter().chain([&provisioning]))
             .map(|(level, model)| {
                 serde_json::json!({
                     "system_id": model.system_id, "security_level": level, "status": "active",
@@ -209,23 +134,27 @@ impl TestRoot {
         Self {
             root_public: root.public_key().to_pkcs1(),
             key: root,
+            private_pem: RsaPrivateKey::pem_of(&pkcs8),
             root_certificate,
             service_certificate,
             service_private_pem,
             models,
+            provisioning,
             device_list: format!("{list:#}\n"),
         }
     }
 
     /// The directory that `credentials import widevine` reads: names and contents.
     #[must_use]
-    pub fn files(&self) -> [(&'static str, &[u8]); 5] {
+    pub fn files(&self) -> [(&'static str, &[u8]); 7] {
         [
             ("root_public.der", &self.root_public),
             ("root_cert.bin", &self.root_certificate),
             ("service_cert.bin", &self.service_certificate),
             ("service_private.pem", self.service_private_pem.as_bytes()),
             ("device_list.json", self.device_list.as_bytes()),
+            ("provisioning_cert.bin", &self.provisioning.certificate),
+            ("provisioning_private.pem", self.provisioning.private_pem.as_bytes()),
         ]
     }
 
