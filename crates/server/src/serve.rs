@@ -27,6 +27,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 const MARK_EVERY: Duration = Duration::from_secs(30);
 /// How often the root key is looked at: so soon an outage ends the use of opened keys.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often credentials are looked at: so soon a revocation holds.
+const CREDENTIALS_EVERY: Duration = Duration::from_secs(2);
 /// How often the audit is signed.
 const SIGN_EVERY: Duration = Duration::from_secs(300);
 
@@ -78,6 +80,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     let viewers = Listening::of_viewers(config, router(Arc::clone(&service), beside))?;
     tokio::spawn(raise_mark(Arc::clone(&service)));
     tokio::spawn(watch_root_key(Arc::clone(&service)));
+    tokio::spawn(watch_credentials(Arc::clone(&service)));
     if let Some(keys_per_s) = NonZeroU32::new(config.keys.rewrap_keys_per_s) {
         let service = Arc::clone(&service);
         tokio::spawn(async move {
@@ -241,6 +244,14 @@ async fn watch_root_key(service: Arc<Service>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         service.vault.look_at_root_key(service.ground.clock.now()).await;
+    }
+}
+
+/// Credentials and device lists change while the service runs.
+async fn watch_credentials(service: Arc<Service>) {
+    loop {
+        tokio::time::sleep(CREDENTIALS_EVERY).await;
+        service.vault.look_at_credentials(service.ground.clock.now()).await;
     }
 }
 

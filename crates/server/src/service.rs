@@ -40,6 +40,7 @@ impl Service {
     /// Errors: [`HomeError`].
     pub async fn start(home: Home) -> Result<Arc<Self>, HomeError> {
         let boot = home.store.raise_boot_mark(home.clock.now()).await?;
+        home.vault.look_at_credentials(home.clock.now()).await;
         let passwords = Passwords::new(&home.entropy);
         let ground = Ground::new(home.config, home.clock, home.entropy)?;
         Ok(Arc::new(Self {

@@ -86,6 +86,11 @@ impl VaultLink {
         self.vault.look_at_root_key(now).await;
     }
 
+    /// Has the vault look whether its credentials were changed.
+    pub async fn look_at_credentials(&self, now: Timestamp) {
+        self.vault.look_at_credentials(now).await;
+    }
+
     /// Has the vault move keys to their newest KEK, until the process ends.
     pub async fn rewrap_for_ever(&self, keys_per_s: NonZeroU32, clock: &Clock) {
         self.vault.rewrap_for_ever(keys_per_s, clock).await;

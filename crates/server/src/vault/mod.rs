@@ -6,6 +6,7 @@ mod audit_writer;
 mod break_glass;
 mod bucket_output;
 mod checkpoint;
+mod credentials;
 pub mod exchange;
 mod file_root;
 mod folder_output;
@@ -32,6 +33,10 @@ mod tool;
 pub use audit_writer::AuditError;
 pub use break_glass::{ExportRefused, read_certificate};
 pub use checkpoint::{AuditReport, Checkpoint, Checkpoints, NotCheckpoints, Unkept};
+pub use credentials::{
+    CredentialError, CredentialRow, FileRefused, ImportedCredentials, ProvisionRefused,
+    Provisioned, Widevine, WidevineFiles,
+};
 pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
 pub use master_key::{MasterKeyRefused, open_or_make as open_root_key};
@@ -47,6 +52,7 @@ pub use token_key::TokenRefused;
 pub use tool::{Patience, Stalled};
 
 use audit_writer::AuditWriter;
+use credentials::WidevineCredentials;
 use exchange::{Desk, Gate, Refusals};
 use key_service::KeyService;
 
@@ -83,6 +89,7 @@ pub struct Vault {
     answered: SingleUse,
     burned: BurnedGrants,
     desk: Desk,
+    widevine: WidevineCredentials,
 }
 
 /// Why the vault does not open.
@@ -157,7 +164,8 @@ impl Vault {
         let closed = Gate::closed(entropy);
         let refusals = Refusals::new(audit.clone());
         let desk = Desk::new(closed, refusals, entropy.clone(), true, Arc::from([]));
-        Self { store, grant_key, keys, audit, answered, burned, desk }
+        let widevine = WidevineCredentials::default();
+        Self { store, grant_key, keys, audit, answered, burned, desk, widevine }
     }
 
     /// Lets those in whom the gate knows, to ask for keys by SPEKE and CPIX.

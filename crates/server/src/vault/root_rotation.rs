@@ -2,11 +2,12 @@
 //! the keys that they are, so that licenses go on.
 
 use super::Vault;
+use super::credentials::{open_kek, wrap_kek};
 use super::key_service::{KeyService, KeyServiceError, TENANT, within};
 use super::rotation::by_operator;
 use keys::KekContext;
 use keys::kms::RootKey;
-use model::Timestamp;
+use model::{Dialect, Timestamp};
 use store::StoredKek;
 
 /// What a rotation of the root key did.
@@ -71,10 +72,28 @@ impl KeyService {
                 Err(error) => return Err(error),
             }
         }
+        for (dialect, wrapped) in self.store.credential_keks().await? {
+            match self.wrap_credentials_anew(dialect, &wrapped).await {
+                Ok(true) => rotation.moved += 1,
+                Ok(false) => {}
+                Err(KeyServiceError::Integrity) => rotation.broken += 1,
+                Err(error) => return Err(error),
+            }
+        }
         let RootRotation { moved, broken, .. } = rotation;
         let detail = format!("kms {} moved {moved} broken {broken}", self.kms.name());
         self.audit.append(vec![by_operator("keks.wrapped_anew", detail, now)]).await?;
         Ok(rotation)
+    }
+
+    async fn wrap_credentials_anew(
+        &self,
+        dialect: Dialect,
+        wrapped: &[u8],
+    ) -> Result<bool, KeyServiceError> {
+        let kek = open_kek(self, dialect, wrapped).await?;
+        let anew = wrap_kek(self, dialect, &kek).await?;
+        Ok(self.store.replace_credential_kek(dialect, wrapped, &anew).await?)
     }
 
     async fn wrap_anew(&self, stored: &StoredKek) -> Result<bool, KeyServiceError> {

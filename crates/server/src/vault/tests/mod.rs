@@ -1,5 +1,6 @@
 //! The vault on a real SQLite store, with a root key that can be taken away.
 
+mod credentials;
 mod exchange;
 mod key_service;
 mod license;
