@@ -25,6 +25,15 @@ impl SecurityLevel {
         })
     }
 
+    /// Every level, the most secure first.
+    pub const ALL: [Self; 3] = [Self::L1, Self::L2, Self::L3];
+
+    /// Reads the name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == text)
+    }
+
     /// The name in answers and rows.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -112,3 +112,46 @@ pub enum ChallengeError {
     #[error("the request's signature is not the session's")]
     SessionSignature,
 }
+
+impl ChallengeError {
+    /// The reason's name in the operator's log; each has its own.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::TooManyKids => "too_many_kids",
+            Self::MessageType => "message_type",
+            Self::RequestType => "request_type",
+            Self::ContentMissing => "content_missing",
+            Self::ContentTwice => "content_twice",
+            Self::ContentMalformed => "content_malformed",
+            Self::Entitlement => "entitlement",
+            Self::Keybox => "keybox",
+            Self::RemoteAttestation => "remote_attestation",
+            Self::OemCertificate => "oem_certificate",
+            Self::IdentityType => "identity_type",
+            Self::KeyAlgorithm => "key_algorithm",
+            Self::HashAlgorithm => "hash_algorithm",
+            Self::IdentityMissing => "identity_missing",
+            Self::IdentityTwice => "identity_twice",
+            Self::UnknownService => "unknown_service",
+            Self::PrivacyKey => "privacy_key",
+            Self::Certificate => "certificate",
+            Self::WeakKey => "weak_key",
+            Self::CertificateType => "certificate_type",
+            Self::LeafIssuedLeaf => "leaf_issued_leaf",
+            Self::ChainDepth => "chain_depth",
+            Self::SystemIds => "system_ids",
+            Self::UnknownRoot => "unknown_root",
+            Self::BrokenChain => "broken_chain",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Unlisted => "unlisted",
+            Self::Unsigned => "unsigned",
+            Self::Signature => "signature",
+            Self::UnknownSession => "unknown_session",
+            Self::SessionSignature => "session_signature",
+        }
+    }
+}
