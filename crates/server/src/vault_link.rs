@@ -7,7 +7,7 @@
 use crate::clock::Clock;
 use crate::entropy::EntropySource;
 use crate::vault::Vault;
-use model::{SecurityLevel, Timestamp, TrackClasses};
+use model::{Dialect, SecurityLevel, Timestamp, TrackClasses};
 use playback::GrantKey;
 use playback::grant::{GrantTerms, seal};
 use std::num::NonZeroU32;
@@ -15,10 +15,17 @@ use std::sync::Arc;
 
 /// A license and what may be said about it.
 pub struct LicenseReply {
-    /// The license in the challenge's dialect.
-    pub license: Vec<u8>,
+    /// The answer in the challenge's dialect: a license, or a service certificate.
+    pub message: Vec<u8>,
     /// Its media type.
     pub content_type: &'static str,
+    /// The license; absent where the answer is none.
+    pub issued: Option<Issued>,
+}
+
+/// What may be said about a license.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Issued {
     /// The security level that was proved.
     pub level: SecurityLevel,
     /// The track classes whose keys it carries.
@@ -36,6 +43,16 @@ pub enum LicenseRefused {
     /// The challenge is not a message of its dialect.
     #[error("the challenge is malformed")]
     Malformed,
+    /// The challenge is not one that an attested device made for this service: the dialect's own
+    /// name for why. The client hears one outer reason.
+    #[error("the challenge is refused: {0}")]
+    Challenge(&'static str),
+    /// The license that is to be renewed or given back is another session's or title's.
+    #[error("the license to renew is another session's")]
+    OtherSession,
+    /// The license holds a key that its device may no longer have.
+    #[error("the license holds a key that may no longer be had")]
+    NotRenewed,
     /// The challenge wants a license to keep, and the title gives none.
     #[error("the title may not be kept on a device")]
     OfflineNotAllowed,
@@ -45,8 +62,9 @@ pub enum LicenseRefused {
     /// The challenge names a key that is not the title's.
     #[error("a key of another title was asked for")]
     KidNotInContent,
-    /// A key of the playback token was answered before, to another challenge.
-    #[error("the playback token was used before")]
+    /// A key of the playback token was answered before, to another challenge; or the challenge
+    /// came before, under another credential.
+    #[error("the playback token or the challenge was used before")]
     TokenReplayed,
     /// A key's row is missing.
     #[error("a key row is missing")]
@@ -94,6 +112,20 @@ impl VaultLink {
     /// Has the vault move keys to their newest KEK, until the process ends.
     pub async fn rewrap_for_ever(&self, keys_per_s: NonZeroU32, clock: &Clock) {
         self.vault.rewrap_for_ever(keys_per_s, clock).await;
+    }
+
+    /// The service certificate of a dialect, for players that load it beforehand; `None` where
+    /// the dialect has none.
+    ///
+    /// Errors: [`LicenseRefused::DialectNotAnswered`].
+    pub fn service_certificate(&self, dialect: Dialect) -> Result<Option<Vec<u8>>, LicenseRefused> {
+        self.vault.service_certificate(dialect)
+    }
+
+    /// Whether license requests of the dialect are answered.
+    #[must_use]
+    pub fn answers(&self, dialect: Dialect) -> bool {
+        self.vault.answers(dialect)
     }
 
     /// Seals the terms and hands them over with the challenge they were made for.

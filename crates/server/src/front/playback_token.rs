@@ -5,16 +5,17 @@ use crate::front::viewer::Viewer;
 use crate::http::caller::Caller;
 use crate::http::problem::Refusal;
 use crate::service::Service;
+use crate::vault_link::LicenseRefused;
 use edge::{EdgePass, signed_url};
 use model::{
     Account, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId,
-    Timestamp, TitleState, TokenId,
+    SecurityLevel, Timestamp, TitleState, TokenId,
 };
 use playback::entitlement::{Facts, decide};
 use playback::lease::HEARTBEAT_S;
 use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, TokenKey};
-use serde::Serialize;
-use std::collections::BTreeSet;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use store::{StartStream, Store, StoreError};
 
 /// What a playback needs.
@@ -32,9 +33,34 @@ pub struct Playback {
 }
 
 /// License URLs by dialect: the ones that are answered here.
-#[derive(Serialize)]
-struct Licenses {
-    clearkey: String,
+type Licenses = BTreeMap<&'static str, String>;
+
+/// The query of a token call: what the player is, by its own word.
+#[derive(Deserialize)]
+pub struct ClientQuery {
+    dialect: Option<String>,
+    level: Option<String>,
+}
+
+/// What a player says it is. It decides which renditions its manifests list and nothing else:
+/// keys are given by what the license request attests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Client {
+    dialect: Dialect,
+    level: SecurityLevel,
+}
+
+impl ClientQuery {
+    fn read(&self, service: &Service) -> Result<Client, Refusal> {
+        let dialect = self.dialect.as_deref().unwrap_or(Dialect::ClearKey.name());
+        let dialect = Dialect::parse(dialect).ok_or(Refusal::Malformed("dialect"))?;
+        if !service.vault.answers(dialect) {
+            return Err(LicenseRefused::DialectNotAnswered.into());
+        }
+        let level = self.level.as_deref().unwrap_or(SecurityLevel::L3.name());
+        let level = SecurityLevel::parse(level).ok_or(Refusal::Malformed("level"))?;
+        Ok(Client { dialect, level })
+    }
 }
 
 #[derive(Serialize)]
@@ -54,27 +80,27 @@ struct HeartbeatPlan {
 /// 1 find the viewer, 2 decide, 3 reserve a slot under the account's lock, 4 sign the token,
 /// 5 sign the delivery pass, 6 look up where the viewer left.
 ///
-/// Errors: [`Refusal::Token`], [`Refusal::CrossSite`], a denial.
+/// Errors: [`Refusal::Token`], [`Refusal::CrossSite`], [`Refusal::Malformed`], a denial.
 pub async fn playback_token(
     service: &Service,
     caller: &Caller,
     content_id: &ContentId,
+    query: &ClientQuery,
 ) -> Result<Playback, Refusal> {
+    let client = query.read(service)?;
     let viewer = Viewer::acting(service, caller).await?;
     let decision = service.ground.entropy.with(DecisionId::random);
     let question = caller.asks(&viewer.account, content_id, decision);
     let entitlement = entitle(&service.store, &question).await?;
     let session = reserve(service, &viewer, &entitlement).await?;
     let token = sign(service, &entitlement, session, viewer.device()).await?;
-    let pass = sign_pass(service, &entitlement, session);
+    let pass = sign_pass(service, &entitlement, session, client);
     let resume_s = service.store.resume(viewer.account.id, content_id).await?;
     let origin = &caller.origin;
     Ok(Playback {
         session_id: session,
         expires_at: token.expires,
-        license: Licenses {
-            clearkey: license_url(origin, Dialect::ClearKey, &service.token_key, &token),
-        },
+        license: license_urls(service, origin, &token),
         manifest: Manifests {
             dash: format!("{origin}/v/{content_id}/~{pass}/manifest.mpd"),
             hls: format!("{origin}/v/{content_id}/~{pass}/master.m3u8"),
@@ -191,15 +217,32 @@ pub async fn kids_of(store: &Store, content_id: &ContentId) -> Result<Vec<KeyId>
     Ok(kids)
 }
 
-fn sign_pass(service: &Service, entitlement: &Entitlement, session: PlaybackSessionId) -> String {
+fn sign_pass(
+    service: &Service,
+    entitlement: &Entitlement,
+    session: PlaybackSessionId,
+    client: Client,
+) -> String {
+    let policy = entitlement.policy();
     let pass = EdgePass {
         content_id: entitlement.content_id().clone(),
         session,
-        classes: entitlement.policy().clearkey_track_classes(),
-        dialect: Dialect::ClearKey,
+        classes: match client.dialect {
+            Dialect::ClearKey => policy.clearkey_track_classes(),
+            Dialect::Widevine | Dialect::PlayReady | Dialect::FairPlay => {
+                policy.track_classes(client.level)
+            }
+        },
+        dialect: client.dialect,
         expires: entitlement.decided().plus_s(service.ground.config.tokens.media_url_s),
     };
     signed_url::sign(&service.delivery.key, &pass)
+}
+
+fn license_urls(service: &Service, origin: &str, token: &PlaybackToken) -> Licenses {
+    let answered = Dialect::ALL.into_iter().filter(|dialect| service.vault.answers(*dialect));
+    let url = |dialect: Dialect| license_url(origin, dialect, &service.token_key, token);
+    answered.map(|dialect| (dialect.name(), url(dialect))).collect()
 }
 
 /// The license URL that carries a playback token.

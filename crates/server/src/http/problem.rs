@@ -242,6 +242,12 @@ const fn license_parts(refused: LicenseRefused) -> (&'static str, StatusCode, &'
         LicenseRefused::Malformed => {
             ("malformed_request", S::BAD_REQUEST, "The player's request was not understood.")
         }
+        // One outer reason: who probes learns nothing about what was checked.
+        LicenseRefused::Challenge(_)
+        | LicenseRefused::OtherSession
+        | LicenseRefused::NotRenewed => {
+            ("challenge_refused", S::FORBIDDEN, "This device cannot play this title.")
+        }
         LicenseRefused::OfflineNotAllowed => {
             ("offline_not_allowed", S::FORBIDDEN, "This title may not be kept on a device.")
         }

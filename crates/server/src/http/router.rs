@@ -2,7 +2,7 @@
 
 use crate::front::catalog::{self, Catalog, Me};
 use crate::front::license_proxy::{self, Credential};
-use crate::front::playback_token::{self, Playback};
+use crate::front::playback_token::{self, ClientQuery, Playback};
 use crate::front::sign_in::{self, Credentials};
 use crate::front::streams::{self, Heartbeat};
 use crate::front::watch::{self, Entry};
@@ -12,6 +12,7 @@ use crate::http::payload::{Json, Payload};
 use crate::http::problem::Refusal;
 use crate::http::{cookies, cors, envelope, pages};
 use crate::service::Service;
+use crate::vault_link::Issued;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
@@ -38,7 +39,7 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/playback/token/{content_id}", get(playback_token))
         .route("/api/v1/playback/{session}/heartbeat", post(heartbeat))
         .route("/api/v1/playback/{session}", delete(end_playback))
-        .route("/license/{dialect}", post(license))
+        .route("/license/{dialect}", post(license).get(service_certificate))
         .route("/v/{*path}", get(media))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -79,9 +80,11 @@ async fn playback_token(
     State(service): Shared,
     caller: Caller,
     Path(content_id): Path<String>,
+    Query(query): Query<ClientQuery>,
 ) -> Result<impl IntoResponse, Refusal> {
     let content_id = ContentId::parse(&content_id).map_err(|_| Refusal::NotFound)?;
-    let playback: Playback = playback_token::playback_token(&service, &caller, &content_id).await?;
+    let playback: Playback =
+        playback_token::playback_token(&service, &caller, &content_id, &query).await?;
     let lives_s = service.ground.config.tokens.media_url_s;
     let cookie = cookies::pass(&content_id, &playback.pass, lives_s);
     Ok(([(header::SET_COOKIE, cookie)], Answer(playback)))
@@ -114,17 +117,40 @@ async fn license(
     Path(dialect): Path<String>,
     Query(credential): Query<Credential>,
     Payload(challenge): Payload,
-) -> Result<impl IntoResponse, Refusal> {
+) -> Result<Response, Refusal> {
     let dialect = Dialect::parse(&dialect).ok_or(Refusal::NotFound)?;
     let reply = license_proxy::license(&service, &caller, dialect, &credential, &challenge).await?;
-    let classes: Vec<&str> = reply.classes.iter().map(model::TrackClass::name).collect();
-    let headers = [
-        ("content-type", reply.content_type.to_owned()),
-        ("x-strongroom-security-level", reply.level.to_string()),
+    let mut response = reply.message.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if let Some(issued) = reply.issued {
+        for (name, value) in issued_headers(&issued) {
+            let value = HeaderValue::from_str(&value).expect("levels, classes, digits");
+            headers.insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+/// What a license says in its own dialect, for whoever cannot read that.
+fn issued_headers(issued: &Issued) -> [(&'static str, String); 3] {
+    let classes: Vec<&str> = issued.classes.iter().map(model::TrackClass::name).collect();
+    [
+        ("x-strongroom-security-level", issued.level.to_string()),
         ("x-strongroom-track-classes", classes.join(",")),
-        ("x-strongroom-license-expires", reply.expires.0.to_string()),
-    ];
-    Ok((headers, reply.license))
+        ("x-strongroom-license-expires", issued.expires.0.to_string()),
+    ]
+}
+
+/// The service certificate, for players that encrypt their identity from the first request on.
+/// It is public.
+async fn service_certificate(
+    State(service): Shared,
+    Path(dialect): Path<String>,
+) -> Result<impl IntoResponse, Refusal> {
+    let dialect = Dialect::parse(&dialect).ok_or(Refusal::NotFound)?;
+    let certificate = service.vault.service_certificate(dialect)?.ok_or(Refusal::Method)?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], certificate))
 }
 
 async fn watch(State(service): Shared, caller: Caller, Path(content_id): Path<String>) -> Response {

@@ -1,22 +1,46 @@
 //! The license flow: one challenge under one grant becomes one license, or nothing.
+//!
+//! What a dialect says and how it is answered is [`super::dialects`]'s.
 
 use super::Vault;
 use super::audit_writer::AuditError;
+use super::dialects::{Ask, Message, Wanted, WholeTerms, Wish, Writing, Written, media_type};
 use super::key_service::KeyServiceError;
-use crate::vault_link::{LicenseRefused, LicenseReply};
-use dialect::clearkey::{self, Challenge, ChallengeError, Offline};
+use super::memo::Memo;
+use crate::vault_link::{Issued, LicenseRefused, LicenseReply};
+use dialect::terms::{KeyTerms, LicenseTerms, LicensedKey};
 use keys::ContentKey;
 use model::{
-    Dialect, KeyId, KeyState, SecurityLevel, Timestamp, TrackClass, TrackClasses, WrappedKey,
+    KeyId, KeyState, Scheme, SecurityLevel, Timestamp, TrackClass, TrackClasses, WrappedKey,
 };
 use playback::grant::{GRANT_S, GrantTerms, open};
-use store::ephemeral::{Claim, ClaimHold};
+use store::ephemeral::{Asker, ChallengeHash, Claim, ClaimHold};
 use store::{AuditEntry, StoreError};
+
+/// How long a challenge of one license is remembered.
+const CHALLENGE_S: u64 = 3600;
+/// How long the viewer's own session may repeat a challenge byte by byte: as a license URL may.
+const REPEAT_S: u64 = 30;
+
+/// The claims of one license; dropped before it leaves, they are given back.
+struct Claimed {
+    challenge: Option<ClaimHold<ChallengeHash, Asker>>,
+    kids: Vec<ClaimHold<(model::TokenId, KeyId), ChallengeHash>>,
+}
+
+/// What a license may say, and nothing else.
+struct Granted<'a> {
+    rows: &'a [WrappedKey],
+    policy: &'a model::TitlePolicy,
+    /// Whether the license brings its keys.
+    has_keys: bool,
+    whole: WholeTerms,
+}
 
 impl Vault {
     /// Answers a challenge. The steps are those of ARCHITECTURE.md.
     ///
-    /// Errors: [`LicenseRefused`]; whatever fails after step 6 gives the claimed KIDs back.
+    /// Errors: [`LicenseRefused`]; whatever fails after step 6 gives back what was claimed.
     pub async fn license(
         &self,
         sealed_grant: &[u8],
@@ -31,43 +55,64 @@ impl Vault {
         if !self.burned.burn(terms.grant, terms.issued.plus_s(GRANT_S), now) {
             return Err(LicenseRefused::Grant);
         }
-        // 3 Parse the challenge in its dialect.
-        let parsed = match terms.dialect {
-            Dialect::ClearKey => Challenge::parse(challenge, Offline::Refused)?,
-            Dialect::Widevine | Dialect::PlayReady | Dialect::FairPlay => {
-                return Err(LicenseRefused::DialectNotAnswered);
+        // 3 Read the challenge in its dialect, and believe it as far as it is attested.
+        let content_type = media_type(terms.dialect);
+        let ask = match self.read(challenge, terms, now)? {
+            Message::Certificate(message) => {
+                return Ok(LicenseReply { message, content_type, issued: None });
             }
+            Message::Ask(ask) => ask,
         };
+        let kids = wanted_kids(&ask, terms)?;
         // 4 One KID that the grant does not cover refuses the whole request.
-        if parsed.kids().iter().any(|kid| !terms.kids.contains(kid)) {
+        if kids.iter().any(|kid| !terms.kids.contains(kid)) {
             return Err(LicenseRefused::KidNotInContent);
         }
+        if ask.persist && !terms.policy.offline.allowed {
+            return Err(LicenseRefused::OfflineNotAllowed);
+        }
         // 5 Of the rows asked for, keep those that the level may have.
-        let (level, allowed) = (SecurityLevel::L3, terms.policy.clearkey_track_classes());
-        let mut rows = self.rows_of(terms, parsed.kids()).await?;
-        rows.retain(|row| may_have(allowed, row));
-        withhold_compromised(&mut rows)?;
-        // 6 Claim each KID of the playback token.
-        let claims = self.claim(terms, &rows, now)?;
+        let mut rows = self.rows_of(terms, &kids).await?;
+        keep_allowed(&mut rows, &ask)?;
+        // 6 Claim the challenge, and each KID of the playback token.
+        let claims = self.claim(terms, &ask, &rows, now)?;
         // 7 Open the keys.
         let mut keys = Vec::with_capacity(rows.len());
-        for row in &rows {
-            keys.push((row.kid, self.open_for_license(terms, row, now).await?));
+        let has_keys = ask.wish == Wish::License;
+        for row in rows.iter().filter(|_| has_keys) {
+            let key = self.open_for_license(terms, row, now).await?;
+            let terms = KeyTerms::of(&terms.policy, row.track_class);
+            keys.push(LicensedKey { kid: row.kid, key, terms });
         }
         // 8 Answer.
-        let license = parsed.answer(keys);
+        let (wish, level) = (ask.wish, ask.level);
+        let license_terms = match wish {
+            Wish::License | Wish::MoreTime => LicenseTerms::of(&terms.policy, ask.persist),
+            Wish::Release => LicenseTerms::default(),
+        };
+        let scheme = rows.iter().find_map(|row| row.scheme).or(ask.scheme).unwrap_or(Scheme::Cenc);
+        let memo = memo_of(terms, scheme, &rows)?;
+        let writing = Writing { terms: &license_terms, scheme, memo: &memo, now };
+        let license = self.keys.entropy.with(|entropy| ask.answer(keys, &writing, entropy));
         // 9 Read the answer back and compare it with the grant.
-        self.check_answer(license.as_bytes(), &rows)?;
+        let started_s = now.as_s();
+        let whole = WholeTerms { terms: license_terms, scheme: Some(scheme), started_s };
+        self.check_answer(
+            &license,
+            &Granted { rows: &rows, policy: &terms.policy, has_keys, whole },
+        )?;
         // 10 The audit row is durable before anything leaves.
-        self.audit.append(vec![audit_entry(terms, level, &rows, now)]).await?;
+        self.audit.append(vec![audit_entry(terms, wish, level, &rows, now)]).await?;
         // 11 Reply.
-        claims.into_iter().for_each(ClaimHold::answered);
+        claims.answered();
         Ok(LicenseReply {
-            license: license.as_bytes().to_vec(),
-            content_type: clearkey::LICENSE_TYPE,
-            level,
-            classes: rows.iter().flat_map(|row| classes_of(row).iter()).collect(),
-            expires: now.plus_s(terms.policy.license_s.get().into()),
+            message: license.as_bytes().to_vec(),
+            content_type,
+            issued: Some(Issued {
+                level,
+                classes: rows.iter().flat_map(|row| classes_of(row).iter()).collect(),
+                expires: now.plus_s(terms.policy.license_s.get().into()),
+            }),
         })
     }
 
@@ -104,23 +149,37 @@ impl Vault {
         Ok(rows)
     }
 
-    /// Claims the KIDs to be answered. Every request claims in the order of the KIDs, so that
-    /// of two that want the same ones, one gets all of them.
+    /// Claims the challenge, where it was made for one license, and the KIDs to be answered.
+    /// Every request claims in the order of the KIDs, so that of two that want the same ones,
+    /// one gets all of them.
     fn claim(
         &self,
         terms: &GrantTerms,
+        ask: &Ask,
         rows: &[WrappedKey],
         now: Timestamp,
-    ) -> Result<Vec<ClaimHold>, LicenseRefused> {
-        let Some(token) = terms.token else { return Ok(vec![]) };
+    ) -> Result<Claimed, LicenseRefused> {
         let (hash, expires) = (terms.challenge_sha256, terms.credential_expires);
-        let claim_one =
-            |row: &WrappedKey| match self.answered.claim(token, row.kid, hash, expires, now) {
-                Claim::Fresh(hold) | Claim::SameChallenge(hold) => Ok(hold),
-                Claim::Replayed => Err(LicenseRefused::TokenReplayed),
-                Claim::Full => Err(LicenseRefused::Overloaded),
-            };
-        rows.iter().map(claim_one).collect()
+        let mut claimed = Claimed { challenge: None, kids: vec![] };
+        if ask.is_unique {
+            let asker = (terms.session, terms.token);
+            claimed.challenge =
+                Some(match self.seen.claim(hash, asker, now.plus_s(CHALLENGE_S), now) {
+                    Claim::Fresh(hold) => hold,
+                    Claim::Same(hold, first) if now < first.plus_s(REPEAT_S) => hold,
+                    Claim::Same(..) | Claim::Replayed => return Err(LicenseRefused::TokenReplayed),
+                    Claim::Full => return Err(LicenseRefused::Overloaded),
+                });
+        }
+        let Some(token) = terms.token else { return Ok(claimed) };
+        for row in rows {
+            claimed.kids.push(match self.answered.claim((token, row.kid), hash, expires, now) {
+                Claim::Fresh(hold) | Claim::Same(hold, _) => hold,
+                Claim::Replayed => return Err(LicenseRefused::TokenReplayed),
+                Claim::Full => return Err(LicenseRefused::Overloaded),
+            });
+        }
+        Ok(claimed)
     }
 
     async fn open_for_license(
@@ -142,23 +201,85 @@ impl Vault {
         })
     }
 
-    /// The license carries exactly the keys that may leave, each under its own KID.
-    fn check_answer(&self, license: &[u8], rows: &[WrappedKey]) -> Result<(), LicenseRefused> {
-        let carried = clearkey::read_license(license).map_err(|_| LicenseRefused::Integrity)?;
-        let is_granted = |(kid, key): &(KeyId, ContentKey)| {
-            rows.iter().any(|row| row.kid == *kid && self.keys.is_key_of(row, key))
-        };
-        if carried.len() == rows.len() && carried.iter().all(is_granted) {
+    /// The license carries exactly the keys that may leave, each under its own KID and with its
+    /// own terms, and says of itself what was granted.
+    fn check_answer(&self, license: &Written, granted: &Granted<'_>) -> Result<(), LicenseRefused> {
+        if self.is_as_granted(license, granted) {
             return Ok(());
         }
         tracing::error!(alert = "license_integrity", "a license did not pass its own check");
         count_alert("license_integrity");
         Err(LicenseRefused::Integrity)
     }
+
+    fn is_as_granted(&self, license: &Written, granted: &Granted<'_>) -> bool {
+        let Some(carried) = license.read_back() else { return false };
+        let rows = if granted.has_keys { granted.rows } else { &[] };
+        let is_granted = |(kid, key, terms): &(KeyId, ContentKey, Option<KeyTerms>)| {
+            let row = rows.iter().find(|row| row.kid == *kid);
+            row.is_some_and(|row| {
+                let expected = KeyTerms::of(granted.policy, row.track_class);
+                self.keys.is_key_of(row, key) && terms.is_none_or(|terms| terms == expected)
+            })
+        };
+        carried.keys.len() == rows.len()
+            && carried.keys.iter().all(is_granted)
+            && carried.whole.is_none_or(|whole| whole == granted.whole)
+    }
 }
 
-/// A compromised key is withheld, like one above the level, so that other tracks still play.
-/// When nothing else was asked for, the title cannot be played and the viewer is told so.
+impl Claimed {
+    /// The answer leaves.
+    fn answered(self) {
+        self.kids.into_iter().for_each(ClaimHold::answered);
+        if let Some(challenge) = self.challenge {
+            challenge.answered();
+        }
+    }
+}
+
+/// The keys that are asked for by name, or all of the title's.
+fn wanted_kids(ask: &Ask, terms: &GrantTerms) -> Result<Vec<KeyId>, LicenseRefused> {
+    match &ask.wanted {
+        Wanted::Kids(kids) => Ok(kids.clone()),
+        Wanted::Title(name) if name == terms.content_id.as_str().as_bytes() => {
+            Ok(terms.kids.clone())
+        }
+        Wanted::Title(_) => Err(LicenseRefused::KidNotInContent),
+    }
+}
+
+/// A key above the level is withheld. So is a compromised one, so that other tracks still play;
+/// when nothing else was asked for, the title cannot be played and the viewer is told so. More
+/// time is given to a license as a whole: one with a key that may no longer be had gets none.
+/// Whatever happened, a license may be given back.
+fn keep_allowed(rows: &mut Vec<WrappedKey>, ask: &Ask) -> Result<(), LicenseRefused> {
+    let asked = rows.len();
+    match ask.wish {
+        Wish::Release => Ok(()),
+        Wish::License => {
+            rows.retain(|row| may_have(ask.allowed, row));
+            withhold_compromised(rows)
+        }
+        Wish::MoreTime => {
+            rows.retain(|row| may_have(ask.allowed, row) && row.state == KeyState::Active);
+            if rows.len() == asked { Ok(()) } else { Err(LicenseRefused::NotRenewed) }
+        }
+    }
+}
+
+/// The note for the license's renewals.
+fn memo_of(
+    terms: &GrantTerms,
+    scheme: Scheme,
+    rows: &[WrappedKey],
+) -> Result<Vec<u8>, LicenseRefused> {
+    let kids = rows.iter().map(|row| row.kid).collect();
+    let memo = Memo { session: terms.session, content_id: terms.content_id.clone(), scheme, kids };
+    // A grant covers fewer keys than a note holds.
+    memo.to_bytes().ok_or(LicenseRefused::Integrity)
+}
+
 fn withhold_compromised(rows: &mut Vec<WrappedKey>) -> Result<(), LicenseRefused> {
     let asked = rows.len();
     rows.retain(|row| row.state == KeyState::Active);
@@ -181,6 +302,7 @@ fn may_have(allowed: TrackClasses, row: &WrappedKey) -> bool {
 
 fn audit_entry(
     terms: &GrantTerms,
+    wish: Wish,
     level: SecurityLevel,
     rows: &[WrappedKey],
     now: Timestamp,
@@ -189,15 +311,21 @@ fn audit_entry(
     AuditEntry {
         at: now,
         actor: format!("account:{}", terms.account),
-        action: "license.issued".to_owned(),
+        action: match wish {
+            Wish::License => "license.issued",
+            Wish::MoreTime => "license.renewed",
+            Wish::Release => "license.released",
+        }
+        .to_owned(),
         content_id: Some(terms.content_id.clone()),
         // A row has room for one; the detail names all.
         kid: rows.first().map(|row| row.kid),
         session: Some(terms.session),
         decision: Some(terms.decision),
         detail: format!(
-            "{} {level} device {} grant {} correlation {} kids {}",
+            "{} {level} policy {} device {} grant {} correlation {} kids {}",
             terms.dialect,
+            terms.policy.name,
             terms.device,
             terms.grant,
             terms.correlation,
@@ -208,17 +336,6 @@ fn audit_entry(
 
 pub(super) fn count_alert(alert: &'static str) {
     metrics::counter!("strongroom_alerts_total", "alert" => alert).increment(1);
-}
-
-impl From<ChallengeError> for LicenseRefused {
-    fn from(error: ChallengeError) -> Self {
-        match error {
-            ChallengeError::Malformed | ChallengeError::TooLarge | ChallengeError::SessionType => {
-                Self::Malformed
-            }
-            ChallengeError::OfflineNotAllowed => Self::OfflineNotAllowed,
-        }
-    }
 }
 
 impl From<&KeyServiceError> for LicenseRefused {

@@ -7,6 +7,7 @@ mod break_glass;
 mod bucket_output;
 mod checkpoint;
 mod credentials;
+mod dialects;
 pub mod exchange;
 mod file_root;
 mod folder_output;
@@ -16,6 +17,7 @@ mod kms_guard;
 mod kms_watch;
 mod license;
 mod master_key;
+mod memo;
 mod packaging;
 #[cfg(feature = "remote-kms")]
 mod remote_key;
@@ -70,13 +72,16 @@ use model::{
 use playback::{GrantKey, VaultToken, VaultTokenKey};
 use std::path::PathBuf;
 use std::sync::Arc;
-use store::ephemeral::{BurnedGrants, SingleUse};
+use store::ephemeral::{BurnedGrants, SeenChallenges, SingleUse, WhenFull};
 use store::{PAGE_MAX, Store};
 use zeroize::Zeroizing;
 
 /// Answered KIDs that are remembered until their token expires: 30 seconds of 8000 licenses
 /// with 4 keys a second.
 const LIVE_KIDS: usize = 1_000_000;
+/// Challenges that are remembered for an hour, or until so many newer ones came: minutes of
+/// thousands of licenses a second, where a license URL lives 30 seconds.
+const SEEN_CHALLENGES: usize = 500_000;
 /// Grants that are remembered for the five seconds they live.
 const LIVE_GRANTS: usize = 250_000;
 
@@ -87,6 +92,7 @@ pub struct Vault {
     keys: KeyService,
     audit: AuditWriter,
     answered: SingleUse,
+    seen: SeenChallenges,
     burned: BurnedGrants,
     desk: Desk,
     widevine: WidevineCredentials,
@@ -160,12 +166,14 @@ impl Vault {
             audit.clone(),
             cache,
         );
-        let (answered, burned) = (SingleUse::new(LIVE_KIDS), BurnedGrants::new(LIVE_GRANTS));
+        let answered = SingleUse::new(LIVE_KIDS, WhenFull::Refuse);
+        let seen = SeenChallenges::new(SEEN_CHALLENGES, WhenFull::ForgetOldest);
+        let burned = BurnedGrants::new(LIVE_GRANTS);
         let closed = Gate::closed(entropy);
         let refusals = Refusals::new(audit.clone());
         let desk = Desk::new(closed, refusals, entropy.clone(), true, Arc::from([]));
         let widevine = WidevineCredentials::default();
-        Self { store, grant_key, keys, audit, answered, burned, desk, widevine }
+        Self { store, grant_key, keys, audit, answered, seen, burned, desk, widevine }
     }
 
     /// Lets those in whom the gate knows, to ask for keys by SPEKE and CPIX.

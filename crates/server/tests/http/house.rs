@@ -4,6 +4,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use dialect::widevine::test_root::TestRoot;
 use keys::key_file;
 use model::{
     AccountId, CategoryName, ContentId, Entropy, KeyId, PackageId, Plan, PlanAccess, PlanName,
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use server::clock::Clock;
 use server::entropy::EntropySource;
 use server::http::router::router;
-use server::vault::{Vault, exchange};
+use server::vault::{Vault, WidevineFiles, exchange};
 use server::{Config, Home, Service};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -173,6 +174,23 @@ impl House {
         let keys = key_file::parse(Value::from(keys).to_string().as_bytes()).unwrap();
         self.vault.import_keys(keys, self.clock.now()).await.unwrap();
         title
+    }
+
+    /// Imports a root of one's own, as an operator does.
+    pub async fn import_widevine(&self, root: &TestRoot) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, contents) in root.files() {
+            std::fs::write(folder.path().join(name), contents).unwrap();
+        }
+        let files = WidevineFiles::read(folder.path()).unwrap();
+        self.vault.import_widevine(files, self.clock.now()).await.unwrap();
+        self.vault.look_at_credentials(self.clock.now()).await;
+    }
+
+    /// Replaces the device list.
+    pub async fn put_device_list(&self, list: &str) {
+        self.vault.replace_device_list(list, self.clock.now()).await.unwrap();
+        self.vault.look_at_credentials(self.clock.now()).await;
     }
 
     /// Account `ada`, title `film`.

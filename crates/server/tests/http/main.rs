@@ -13,3 +13,4 @@ mod mmdb;
 mod playback_token;
 mod sign_in;
 mod surface;
+mod widevine;

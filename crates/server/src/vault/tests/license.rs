@@ -1,7 +1,7 @@
 //! The license flow: right answers and every refusal.
 
 use super::*;
-use crate::vault_link::{LicenseRefused, LicenseReply};
+use crate::vault_link::{Issued, LicenseRefused, LicenseReply};
 use dialect::clearkey::read_license;
 use model::{
     AccountId, CorrelationId, DecisionId, DeviceId, Dialect, GrantId, KeyState, PlaybackSessionId,
@@ -70,7 +70,7 @@ async fn ask(house: &House, vault: &Vault, challenge: &[u8]) -> Outcome {
 /// The keys an answer carries, each checked to be the right one.
 fn carried(reply: &Outcome) -> Vec<u8> {
     let reply = reply.as_ref().map_err(|refused| *refused).expect("answered");
-    let keys = read_license(&reply.license).unwrap();
+    let keys = read_license(&reply.message).unwrap();
     let numbers = keys.iter().map(|(kid, key)| {
         let number = kid.as_bytes()[0];
         let right = ContentKey::from_bytes(Zeroizing::new([number; 16]));
@@ -82,7 +82,7 @@ fn carried(reply: &Outcome) -> Vec<u8> {
 
 #[track_caller]
 fn assert_refused(outcome: Outcome, refused: LicenseRefused) {
-    assert_eq!(outcome.map(|reply| reply.license.len()), Err(refused));
+    assert_eq!(outcome.map(|reply| reply.message.len()), Err(refused));
 }
 
 #[tokio::test]
@@ -91,9 +91,10 @@ async fn the_license_carries_the_right_keys_and_withholds_those_above_the_level(
     let reply = ask(&house, &house.vault(), &body).await;
     assert_eq!(carried(&reply), [AUDIO, SD]);
     let reply = reply.ok().unwrap();
-    assert_eq!((reply.level, reply.content_type), (SecurityLevel::L3, "application/json"));
-    assert_eq!(reply.classes, TrackClasses::up_to(TrackClass::Sd));
-    assert_eq!(reply.expires, NOW.plus_s(86_400));
+    assert_eq!(reply.content_type, "application/json");
+    let classes = TrackClasses::up_to(TrackClass::Sd);
+    let expected = Issued { level: SecurityLevel::L3, classes, expires: NOW.plus_s(86_400) };
+    assert_eq!(reply.issued, Some(expected));
 
     let policy = TitlePolicy::default().with_clearkey_max(TrackClass::Hd);
     let terms = GrantTerms { policy, ..terms(&body) };
@@ -118,7 +119,7 @@ async fn a_key_for_every_class_needs_a_policy_for_every_class() {
     let terms = GrantTerms { policy: TitlePolicy::without_floor(), ..terms(&body) };
     let reply = ask_with(&house, &house.vault(), &terms, &body).await;
     assert_eq!(carried(&reply), [SD]);
-    assert_eq!(reply.ok().unwrap().classes, TrackClasses::up_to(TrackClass::Uhd));
+    assert_eq!(reply.ok().unwrap().issued.unwrap().classes, TrackClasses::up_to(TrackClass::Uhd));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod credentials;
 mod exchange;
 mod key_service;
+mod levels;
 mod license;
 mod packaging;
 mod root_rotation;
