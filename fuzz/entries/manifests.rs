@@ -1,10 +1,15 @@
-//! The manifest filter takes any text without panicking and never lets a license URL through.
+//! The manifest filter takes any text without panicking and never lets a license URL through; a
+//! player that reads any MPD is sent nowhere outside of its package.
 
+use media::manifest::ByteSpan;
 use media::manifest::filter::{self, Filter};
+use media::manifest::listing::{MediaParts, Part, parse_mpd, subsegments};
 use model::{Dialect, KeyId, Scheme};
 
-/// Filters `bytes` as each kind of manifest.
+/// Filters `bytes` as each kind of manifest, and lists them; reads them as an index.
 pub fn run(bytes: &[u8]) {
+    let span = Some(ByteSpan { start: 0, len: u64::MAX });
+    let _ = subsegments(&Part { path: String::new(), span }, bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for scheme in Scheme::ALL {
         let filter = Filter {
@@ -21,5 +26,13 @@ pub fn run(bytes: &[u8]) {
         ] {
             assert!(kept.is_err() || !kept.is_ok_and(|text| text.contains("Laurl")));
         }
+    }
+    for listed in parse_mpd(text).into_iter().flatten() {
+        let media = match listed.media {
+            MediaParts::Segments(parts) => parts,
+            MediaParts::Indexed(index) => vec![index],
+        };
+        let mut paths = media.iter().chain([&listed.init]).map(|part| &part.path);
+        assert!(paths.all(|path| !path.starts_with('/') && !path.split('/').any(|p| p == "..")));
     }
 }

@@ -7,6 +7,7 @@ pub mod filter;
 mod hls;
 mod i_frames;
 mod images;
+pub mod listing;
 mod periods;
 mod presentation;
 mod renditions;
