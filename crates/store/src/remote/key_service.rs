@@ -164,7 +164,7 @@ fn is_passing(error: &KeyServiceError) -> bool {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -173,25 +173,30 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, KeyServiceError> {
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, KeyServiceError> {
     let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
         .map_err(|_| KeyServiceError::Settings("the token has characters that no token has"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// What the system says, without the URL.
-fn away(error: &reqwest::Error) -> KeyServiceError {
+/// What the system says, without the URL; nothing where it says nothing.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut said = String::new();
     while let Some(inner) = cause {
         said = inner.to_string();
         cause = inner.source();
     }
+    clean(&said)
+}
+
+fn away(error: &reqwest::Error) -> KeyServiceError {
     if error.is_timeout() {
         return KeyServiceError::Away(RemoteError::Deadline(EXCHANGE.as_secs()));
     }
-    let said = if said.is_empty() { "no answer".to_owned() } else { clean(&said) };
+    let said = innermost(error);
+    let said = if said.is_empty() { "no answer".to_owned() } else { said };
     KeyServiceError::Away(RemoteError::Other(said))
 }
 
@@ -206,7 +211,7 @@ fn words(body: &[u8]) -> String {
     if said.is_empty() { said } else { format!(": {said}") }
 }
 
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let text: String = text.trim().chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
     text.trim().to_owned()
 }

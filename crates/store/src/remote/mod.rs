@@ -1,8 +1,8 @@
-//! Media at other places: sources over HTTP (RFC 9110, ranges) and in S3, packages to S3; and
-//! the key services that the packager asks.
+//! Media at other places: sources over HTTP (RFC 9110, ranges) and in S3, packages to S3; the
+//! key services that the packager asks; and the services that a player plays from.
 //!
-//! For the commands that package and inspect, never for a server: nothing that serves opens a
-//! [`Client`] or a [`KeyServiceClient`]. Everything here waits for the network on the thread that calls it, within named
+//! For the commands that package, inspect and play, never for a server: nothing that serves opens
+//! a [`Client`], a [`KeyServiceClient`] or a [`ViewerClient`]. Everything here waits for the network on the thread that calls it, within named
 //! deadlines; call it where a thread may block, never on the reactor.
 
 mod address;
@@ -11,6 +11,7 @@ mod error;
 mod key_service;
 mod object;
 mod package;
+mod viewer;
 
 pub use address::{Address, AddressError};
 pub use client::{Client, Settings};
@@ -18,3 +19,4 @@ pub use error::RemoteError;
 pub use key_service::{KeyServiceClient, KeyServiceError, KeyServiceSettings, MAX_ANSWER};
 pub use object::{RemoteObject, RemoteReader};
 pub use package::{ReadBack, RemotePackage};
+pub use viewer::{Asked, Fault, Question, UNAVAILABLE, ViewerClient, ViewerError, ViewerSettings};
