@@ -7,12 +7,14 @@ mod admin_token;
 mod audit_leaks;
 mod bench;
 mod bound;
+mod cdm_process;
 mod demo;
 mod inspect;
 mod keys;
 mod license_url;
 mod package;
 mod plan;
+mod play;
 mod serve;
 mod shell;
 mod source;
@@ -54,6 +56,8 @@ pub enum Command {
     Package(package::Arguments),
     /// Show boxes, keys ids and protection of a file, or what a manifest offers.
     Inspect(inspect::Arguments),
+    /// Play a package with the reference CDM, to the checksum of each frame.
+    Play(play::Arguments),
     /// Run the service.
     Serve(serve::Arguments),
     /// List, show, import, rotate, rewrap and block keys; verify the audit. Never prints a key.
@@ -90,6 +94,9 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         line: Vec<OsString>,
     },
+    /// Be the CDM of the `play` that started this.
+    #[command(name = cdm_process::NAME, hide = true)]
+    CdmProcess(cdm_process::Arguments),
     /// Become another program that ends with its parent.
     #[command(name = bound::NAME, hide = true)]
     RunBound {
@@ -116,6 +123,8 @@ impl Command {
             Self::Demo(arguments) => demo::run(arguments, &place, answer),
             Self::Package(arguments) => package::run(arguments, &place, answer),
             Self::Inspect(arguments) => inspect::run(arguments, &place, answer),
+            Self::Play(arguments) => play::run(&arguments, &place, answer),
+            Self::CdmProcess(arguments) => cdm_process::run(&arguments),
             Self::Serve(arguments) => serve::run(arguments, &place),
             Self::Keys(arguments) => keys::run(arguments, &place, answer),
             Self::Account(arguments) => account::run(arguments, &place, answer),

@@ -31,6 +31,13 @@ pub struct Ffmpeg {
     patience: Patience,
 }
 
+/// A program, by the search path.
+pub fn in_search_path(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut paths = std::env::split_paths(&folders).map(|folder| folder.join(name));
+    paths.find(|path| path.is_absolute() && path.is_file())
+}
+
 /// A source is to blame for what ffmpeg says of it, our surroundings for an ffmpeg that says
 /// nothing more.
 pub fn blame_ffmpeg(error: anyhow::Error) -> Failure {
@@ -91,9 +98,7 @@ impl Ffmpeg {
     /// Looks for both along the search path. Errors: exit 2 with the remedy.
     pub fn find(patience: Patience) -> Result<Self, Failure> {
         let look = |name: &str| {
-            let folders = std::env::var_os("PATH").unwrap_or_default();
-            let mut paths = std::env::split_paths(&folders).map(|folder| folder.join(name));
-            paths.find(|path| path.is_absolute() && path.is_file()).ok_or_else(|| {
+            in_search_path(name).ok_or_else(|| {
                 Failure::Environment(anyhow!(
                     "this needs {name}, which is not in the search path: install it (Debian and \
                      Ubuntu: `apt-get install ffmpeg`), or give MP4 files and no --ladder"

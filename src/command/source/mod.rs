@@ -7,7 +7,7 @@ mod location;
 mod remux;
 
 pub use container::Container;
-pub use ffmpeg::{Ffmpeg, Job, Reading, VideoStream, blame_ffmpeg};
+pub use ffmpeg::{Ffmpeg, Job, Reading, VideoStream, blame_ffmpeg, in_search_path};
 pub use location::Location;
 
 use super::{Failure, Place};

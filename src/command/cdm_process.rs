@@ -1,0 +1,150 @@
+//! The CDM as a process of its own (R160): the trusted environment that `play` starts beside
+//! itself and speaks to over two pipes ([`cdm::protocol`]).
+//!
+//! It reads the device's private key itself, and nobody but root looks into its memory. At L1
+//! frames are decoded here too, and only their checksums leave; at L2 and L3 decrypted segments
+//! leave, as DESIGN's levels have it. It ends with its parent.
+
+use super::Failure;
+use super::play::decoder::Decoder;
+use crate::core_dumps;
+use anyhow::{Context as _, anyhow};
+use cdm::protocol::{self, Command, Reply};
+use cdm::{Device, Module, Profile, System};
+use clap::{Args, ValueEnum};
+use dialect::widevine::RootFile;
+use keys::SystemEntropy;
+use model::SecurityLevel;
+use server::clock::Clock;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The hidden command's name.
+pub const NAME: &str = "cdm-process";
+
+/// Longest file of a profile, bytes.
+const MAX_FILE_BYTES: u64 = 64 << 10;
+
+/// Arguments of the hidden command.
+#[derive(Args)]
+pub struct Arguments {
+    /// The level that this CDM was built as.
+    #[arg(long, value_enum)]
+    pub level: Level,
+    /// The device's folder: `certificate.bin` and `private.pem`. Absent: Clear Key.
+    #[arg(long, requires = "root")]
+    pub profile: Option<PathBuf>,
+    /// Whom service certificates must come from.
+    #[arg(long)]
+    pub root: Option<PathBuf>,
+}
+
+/// A security level, as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Keys and decoding inside the trusted environment.
+    #[value(name = "L1", alias = "l1")]
+    L1,
+    /// Keys inside the trusted environment, decoding outside.
+    #[value(name = "L2", alias = "l2")]
+    L2,
+    /// No trusted environment.
+    #[value(name = "L3", alias = "l3")]
+    L3,
+}
+
+impl From<Level> for SecurityLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::L1 => Self::L1,
+            Level::L2 => Self::L2,
+            Level::L3 => Self::L3,
+        }
+    }
+}
+
+/// Serves until the app has ended.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    core_dumps::shut().map_err(Failure::environment)?;
+    serve(arguments).map_err(Failure::Environment)
+}
+
+fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut module = Module::new(system(arguments)?);
+    let mut inside = (arguments.level == Level::L1).then(Inside::default);
+    let (mut commands, mut replies) = (io::stdin().lock(), io::stdout().lock());
+    while let Some((command, body)) = protocol::read(&mut commands)? {
+        let (mut reply, mut body) =
+            module.run(command, body, Clock::System.now(), &mut SystemEntropy);
+        if let Some(inside) = &mut inside {
+            body = inside.keep(command, &reply, body).unwrap_or_else(|error| {
+                reply = Reply::Refused { error: format!("{error:#}") };
+                vec![]
+            });
+        }
+        protocol::write(&mut replies, &reply, &body)?;
+    }
+    Ok(())
+}
+
+fn system(arguments: &Arguments) -> anyhow::Result<System> {
+    let (Some(profile), Some(root)) = (&arguments.profile, &arguments.root) else {
+        return Ok(System::ClearKey);
+    };
+    let certificate = read(&profile.join("certificate.bin"))?;
+    let private = read(&profile.join("private.pem"))?;
+    let root_bytes = read(root)?;
+    let is_certificate = root.extension().is_some_and(|extension| extension == "bin");
+    let device = Device::parse(&Profile {
+        certificate: &certificate,
+        private_pem: std::str::from_utf8(&private).context("private.pem")?,
+        root: if is_certificate {
+            RootFile::Certificate(&root_bytes)
+        } else {
+            RootFile::PublicKey(&root_bytes)
+        },
+        level: arguments.level.into(),
+    });
+    let device = device.with_context(|| profile.display().to_string())?;
+    Ok(System::Widevine(Box::new(device)))
+}
+
+fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let about = || path.display().to_string();
+    let size = std::fs::metadata(path).with_context(about)?.len();
+    anyhow::ensure!(size <= MAX_FILE_BYTES, "{}: too large", path.display());
+    Ok(Zeroizing::new(std::fs::read(path).with_context(about)?))
+}
+
+/// L1: what is clear stays here.
+#[derive(Default)]
+struct Inside {
+    decoders: BTreeMap<u32, Decoder>,
+}
+
+impl Inside {
+    /// Takes the clear body of a reply; what may leave instead of it.
+    fn keep(&mut self, command: Command, reply: &Reply, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        let decoder = |found: Option<Decoder>| found.ok_or_else(|| anyhow!("no such decoder"));
+        match (command, reply) {
+            (Command::Load { track }, Reply::Track { .. }) => {
+                let mut decoder = Decoder::start()?;
+                decoder.write(&body)?;
+                self.decoders.insert(track, decoder);
+            }
+            (Command::Decrypt { track }, Reply::Media) => {
+                let decoder = self.decoders.get_mut(&track);
+                decoder.ok_or_else(|| anyhow!("no such decoder"))?.write(&body)?;
+            }
+            (Command::Finish { track }, Reply::Frames) => {
+                let lines = decoder(self.decoders.remove(&track))?.finish()?;
+                return Ok(lines.into_bytes());
+            }
+            // Messages to the license server.
+            _ => return Ok(body),
+        }
+        Ok(vec![])
+    }
+}

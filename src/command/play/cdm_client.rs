@@ -1,0 +1,140 @@
+//! The app's side of the CDM: starts its process, sends commands, receives replies. The bodies of
+//! messages and licenses pass through unread (R104).
+
+use crate::command::bound;
+use crate::command::cdm_process::{self, Level};
+use anyhow::{Context as _, anyhow, bail};
+use cdm::protocol::{self, Command, KeyState, Protected, Reply};
+use cdm::{MessageKind, SessionId};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+/// A running CDM; it ends with the value.
+pub struct CdmProcess {
+    child: Child,
+    commands: Option<ChildStdin>,
+    replies: ChildStdout,
+}
+
+/// Which device the CDM is.
+pub struct DeviceFiles {
+    /// Certificate and private key; the CDM reads them, not we.
+    pub profile: PathBuf,
+    /// The root's public file.
+    pub root: PathBuf,
+}
+
+/// A message on its way to the license server.
+pub struct Outgoing {
+    /// What it is about.
+    pub kind: MessageKind,
+    /// Opaque.
+    pub body: Vec<u8>,
+}
+
+impl CdmProcess {
+    /// Starts the process. The thread that calls this must outlive it.
+    pub fn start(level: Level, device: Option<&DeviceFiles>) -> anyhow::Result<Self> {
+        let name = match level {
+            Level::L1 => "L1",
+            Level::L2 => "L2",
+            Level::L3 => "L3",
+        };
+        let mut command = bound::command(&std::env::current_exe()?)?;
+        command.args([cdm_process::NAME, "--level", name]);
+        if let Some(DeviceFiles { profile, root }) = device {
+            command.arg("--profile").arg(profile).arg("--root").arg(root);
+        }
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the CDM")?;
+        let commands = child.stdin.take();
+        let replies = child.stdout.take().context("the CDM has an output")?;
+        Ok(Self { child, commands, replies })
+    }
+
+    fn ask(&mut self, command: Command, body: &[u8]) -> anyhow::Result<(Reply, Vec<u8>)> {
+        let commands = self.commands.as_mut().context("the CDM has an input")?;
+        // Where it has ended, it has said why on standard error.
+        let ended = || anyhow!("the CDM has ended");
+        protocol::write(commands, &command, body).with_context(ended)?;
+        match protocol::read(&mut self.replies).with_context(ended)?.ok_or_else(ended)? {
+            (Reply::Refused { error }, _) => bail!("the CDM refuses: {error}"),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Opens a session; its first message.
+    pub fn request(&mut self, init_data: &[u8]) -> anyhow::Result<(SessionId, Outgoing)> {
+        match self.ask(Command::Request, init_data)? {
+            (Reply::Message { session, kind }, body) => Ok((session, Outgoing { kind, body })),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// Brings an answer; the session's keys, and its next message.
+    pub fn update(
+        &mut self,
+        session: SessionId,
+        answer: &[u8],
+    ) -> anyhow::Result<(Vec<KeyState>, Option<Outgoing>)> {
+        self.keys(Command::Update { session }, answer)
+    }
+
+    /// The renewal that may be due.
+    pub fn renewal(&mut self, session: SessionId) -> anyhow::Result<Option<Outgoing>> {
+        Ok(self.keys(Command::Renew { session }, &[])?.1)
+    }
+
+    fn keys(
+        &mut self,
+        command: Command,
+        body: &[u8],
+    ) -> anyhow::Result<(Vec<KeyState>, Option<Outgoing>)> {
+        match self.ask(command, body)? {
+            (Reply::Keys { keys, message }, body) => {
+                Ok((keys, message.map(|kind| Outgoing { kind, body })))
+            }
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// Opens a track; how it is protected, and what a decoder out here gets of it.
+    pub fn load(
+        &mut self,
+        track: u32,
+        init: &[u8],
+    ) -> anyhow::Result<(Option<Protected>, Vec<u8>)> {
+        match self.ask(Command::Load { track }, init)? {
+            (Reply::Track { protection }, body) => Ok((protection, body)),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// Decrypts a segment; what a decoder out here gets of it.
+    pub fn decrypt(&mut self, track: u32, segment: &[u8]) -> anyhow::Result<Vec<u8>> {
+        match self.ask(Command::Decrypt { track }, segment)? {
+            (Reply::Media, body) => Ok(body),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// Ends a track; the frames that were decoded inside.
+    pub fn finish(&mut self, track: u32) -> anyhow::Result<String> {
+        match self.ask(Command::Finish { track }, &[])? {
+            (Reply::Frames, body) => String::from_utf8(body).context("the CDM's frames"),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+}
+
+fn unexpected(reply: &Reply) -> anyhow::Error {
+    anyhow!("the CDM replies to another command: {reply:?}")
+}
+
+impl Drop for CdmProcess {
+    fn drop(&mut self) {
+        // Its input's end is its own end.
+        drop(self.commands.take());
+        let _reaped = self.child.wait();
+    }
+}

@@ -1,0 +1,131 @@
+//! Where a package lies: a folder, or behind a URL.
+
+use super::web::Web;
+use crate::command::Failure;
+use anyhow::{Context as _, anyhow};
+use media::manifest::listing::Part;
+use media::manifest::{ByteSpan, DASH_PATH};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use store::remote::Asked;
+
+/// Longest manifest, bytes.
+const MAX_MANIFEST: usize = 8 << 20;
+
+/// A package that plays.
+pub enum Place {
+    /// On disk.
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The manifest's name.
+        manifest: String,
+    },
+    /// At a web server.
+    Web {
+        /// The manifest's address.
+        manifest: String,
+        /// What relative names stand behind, with its slash.
+        base: String,
+    },
+}
+
+impl Place {
+    /// What the command line names: a manifest, or what holds `manifest.mpd`.
+    pub fn parse(text: &str) -> Self {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            let plain = text.split(['?', '#']).next().unwrap_or_default();
+            if plain.ends_with(".mpd") {
+                return Self::url(text.to_owned());
+            }
+            return Self::url(format!("{}/{DASH_PATH}", plain.trim_end_matches('/')));
+        }
+        let path = Path::new(text);
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match path.parent() {
+            Some(folder) if name.ends_with(".mpd") => {
+                Self::Folder { folder: folder.to_owned(), manifest: name.to_owned() }
+            }
+            _ => Self::Folder { folder: path.to_owned(), manifest: DASH_PATH.to_owned() },
+        }
+    }
+
+    /// The package of a manifest's address.
+    pub fn url(manifest: String) -> Self {
+        let plain = manifest.split(['?', '#']).next().unwrap_or_default();
+        let folder = plain.rfind('/').and_then(|slash| plain.get(..=slash)).unwrap_or_default();
+        Self::Web { base: folder.to_owned(), manifest }
+    }
+
+    /// The manifest's text.
+    pub fn manifest(&self, web: &Web) -> Result<String, Failure> {
+        let bytes = match self {
+            Self::Folder { folder, manifest } => {
+                let part = Part { path: manifest.clone(), span: None };
+                read_file(folder, &part, MAX_MANIFEST)?
+            }
+            Self::Web { manifest, .. } => {
+                web.ask(Asked::Get(None), manifest, None, MAX_MANIFEST)?
+            }
+        };
+        String::from_utf8(bytes).map_err(|_| Failure::Refused(anyhow!("the manifest is no text")))
+    }
+
+    /// A file of the package, or a part of one.
+    pub fn read(&self, web: &Web, part: &Part, max_bytes: usize) -> Result<Vec<u8>, Failure> {
+        match self {
+            Self::Folder { folder, .. } => read_file(folder, part, max_bytes),
+            Self::Web { base, .. } => {
+                let range = part.span.map(|span| (span.start, span.end().saturating_sub(1)));
+                web.ask(Asked::Get(range), &format!("{base}{}", part.path), None, max_bytes)
+            }
+        }
+    }
+}
+
+fn read_file(folder: &Path, part: &Part, max_bytes: usize) -> Result<Vec<u8>, Failure> {
+    let path = folder.join(&part.path);
+    let about = || path.display().to_string();
+    let mut file = File::open(&path).with_context(about).map_err(Failure::Environment)?;
+    let length = file.metadata().with_context(about).map_err(Failure::Environment)?.len();
+    let ByteSpan { start, len } = part.span.unwrap_or(ByteSpan { start: 0, len: length });
+    if u64::try_from(max_bytes).is_ok_and(|most| len > most) {
+        return Err(Failure::Refused(anyhow!("{}: too long", about())));
+    }
+    let mut bytes = vec![];
+    let read = file
+        .seek(SeekFrom::Start(start))
+        .and_then(|_| file.take(len).read_to_end(&mut bytes))
+        .with_context(about)
+        .map_err(Failure::Environment)?;
+    if u64::try_from(read) != Ok(len) {
+        return Err(Failure::Refused(anyhow!("{}: cut off", about())));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_named_by_its_folder_or_its_manifest() {
+        let web = |text: &str| match Place::parse(text) {
+            Place::Web { manifest, base } => (manifest, base),
+            Place::Folder { .. } => panic!("{text} is a URL"),
+        };
+        let pair = |manifest: &str, base: &str| (manifest.to_owned(), base.to_owned());
+        assert_eq!(web("http://h/a/m.mpd?s=1"), pair("http://h/a/m.mpd?s=1", "http://h/a/"));
+        assert_eq!(web("https://h/a"), pair("https://h/a/manifest.mpd", "https://h/a/"));
+        assert_eq!(web("https://h/a/"), pair("https://h/a/manifest.mpd", "https://h/a/"));
+        for (text, known, name) in
+            [("out", "out", "manifest.mpd"), ("out/x.mpd", "out", "x.mpd"), ("x.mpd", "", "x.mpd")]
+        {
+            let Place::Folder { folder, manifest } = Place::parse(text) else {
+                panic!("{text} is a folder")
+            };
+            assert_eq!((folder.to_str(), manifest.as_str()), (Some(known), name));
+        }
+    }
+}

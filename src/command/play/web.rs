@@ -1,0 +1,143 @@
+//! What the player asks of servers: sign-in, a playback's addresses, licenses, media. Who refuses
+//! refuses for good: nothing here ends in clear media.
+
+use super::{Dialect, Failure};
+use anyhow::{Context as _, anyhow};
+use keys::SystemEntropy;
+use model::{ContentId, Scheme};
+use serde::Deserialize;
+use std::io::Read as _;
+use store::remote::{Asked, Question, ViewerClient, ViewerError, ViewerSettings};
+use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
+
+/// Longest answer to a request that is not media, bytes.
+const MAX_ANSWER: usize = 256 << 10;
+/// Longest password, bytes.
+const MAX_PASSWORD: u64 = 1024;
+
+/// A client, and what drives it.
+pub struct Web {
+    client: ViewerClient,
+    runtime: Runtime,
+}
+
+/// A viewer of a service.
+pub struct Viewer<'a> {
+    /// The service's origin, without a slash at its end.
+    pub server: &'a str,
+    /// Who signs in.
+    pub account: &'a str,
+    /// What is to be played.
+    pub content: &'a ContentId,
+}
+
+/// What a token call gives.
+pub struct Playback {
+    /// Where the license is.
+    pub license_url: String,
+    /// Where the manifest is.
+    pub manifest: String,
+    bearer: Zeroizing<String>,
+    session: String,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    session_id: String,
+    license: std::collections::BTreeMap<String, String>,
+    manifest: Manifests,
+}
+
+#[derive(Deserialize)]
+struct Manifests {
+    dash: String,
+}
+
+impl Web {
+    /// A client.
+    pub fn new(settings: ViewerSettings, runtime: Runtime) -> Result<Self, Failure> {
+        Ok(Self { client: ViewerClient::new(settings).map_err(blame)?, runtime })
+    }
+
+    /// Asks once, with the retries of a player.
+    pub fn ask(
+        &self,
+        what: Asked<'_>,
+        url: &str,
+        bearer: Option<&str>,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        let question = Question { what, url, bearer, max_bytes };
+        let mut entropy = SystemEntropy;
+        self.runtime.block_on(self.client.ask(&question, &mut entropy)).map_err(blame)
+    }
+
+    /// Brings a CDM's message to the license server; its answer.
+    pub fn license(&self, url: &str, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let what = Asked::Post("application/octet-stream", message);
+        self.ask(what, url, None, MAX_ANSWER).map(Zeroizing::new)
+    }
+
+    /// Signs in and asks for a playback. The password comes from standard input.
+    pub fn start(
+        &self,
+        viewer: &Viewer<'_>,
+        dialect: Dialect,
+        scheme: Option<Scheme>,
+    ) -> Result<Playback, Failure> {
+        let Viewer { server, account, content } = viewer;
+        let password = read_password().map_err(Failure::Environment)?;
+        let body = serde_json::json!({ "name": account, "password": password.as_str() });
+        let body = Zeroizing::new(body.to_string());
+        let what = Asked::Post("application/json", body.as_bytes());
+        let answer = self.ask(what, &format!("{server}/api/v1/sessions"), None, MAX_ANSWER)?;
+        let bearer = Zeroizing::new(read::<Session>(&answer)?.token);
+        let url = format!("{server}/api/v1/playback/token/{content}");
+        let answer = self.ask(Asked::Get(None), &url, Some(&bearer), MAX_ANSWER)?;
+        let Token { session_id, mut license, manifest } = read(&answer)?;
+        let license_url = license.remove(dialect.name()).ok_or_else(|| {
+            Failure::Refused(anyhow!("the service issues no {} licenses", dialect.name()))
+        })?;
+        // Without a word the service chooses.
+        let query = scheme.map_or_else(String::new, |scheme| format!("?scheme={scheme}"));
+        let manifest = format!("{}{query}", manifest.dash);
+        Ok(Playback { license_url, manifest, bearer, session: session_id })
+    }
+
+    /// Gives the stream back. A service that does not hear it ends the lease by itself.
+    pub fn end(&self, server: &str, playback: &Playback) {
+        let url = format!("{server}/api/v1/playback/{}", playback.session);
+        if let Err(failure) = self.ask(Asked::Delete, &url, Some(&playback.bearer), MAX_ANSWER) {
+            tracing::warn!(error = %failure.into_error(), "the stream was not given back");
+        }
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, Failure> {
+    let read = serde_json::from_slice(answer).context("the service's answer is not understood");
+    read.map_err(Failure::Refused)
+}
+
+fn read_password() -> anyhow::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    std::io::stdin().lock().take(MAX_PASSWORD).read_to_string(&mut text)?;
+    let password = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+    anyhow::ensure!(!password.is_empty(), "standard input holds no password");
+    Ok(password)
+}
+
+/// A no, or no answer, is a refusal; wrong use is ours.
+fn blame(error: ViewerError) -> Failure {
+    match error {
+        ViewerError::Url(_) | ViewerError::Settings(_) => Failure::environment(error),
+        ViewerError::Refused { .. } | ViewerError::Unavailable { .. } | ViewerError::TooLong => {
+            Failure::refused(error)
+        }
+    }
+}
