@@ -36,9 +36,9 @@ impl Decoder {
             command.envs(std::env::var_os(kept).map(|value| (kept, value)));
         }
         command.args(["-v", "error", "-nostdin", "-xerror", "-protocol_whitelist", "pipe"]);
-        // Each frame as it is: none doubled, none dropped.
+        // Each frame as it is, at its own time: none doubled, none dropped.
         command.args(["-f", "mov", "-i", "pipe:0", "-map", "0", "-fps_mode", "passthrough"]);
-        command.args(["-f", "framemd5", "pipe:1"]);
+        command.args(["-copyts", "-f", "framemd5", "pipe:1"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("ffmpeg")?;
         let out = child.stdout.take().context("ffmpeg has an output")?;
@@ -85,11 +85,15 @@ fn collect(mut from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     Ok(kept)
 }
 
-/// A line of ffmpeg's `framemd5`: stream, dts, pts, duration, size, MD5.
+/// A line of ffmpeg's `framemd5`: stream, dts, pts, duration, size, MD5. What ends before the
+/// presentation begins, as the priming of sound does, is decoded and not presented (the edit list,
+/// ISO/IEC 14496-12, 8.6.6).
 fn frame(line: &str) -> Option<String> {
-    let mut columns = line.split(',').map(str::trim).skip(4);
-    let (size, checksum) = columns.next().zip(columns.next())?;
-    (!line.starts_with('#')).then(|| format!("{size} {checksum}\n"))
+    let mut columns = line.split(',').map(str::trim).skip(2);
+    let mut number = || columns.next()?.parse::<i64>().ok();
+    let is_presented = number()?.saturating_add(number()?) > 0;
+    let (size, checksum) = (number()?, columns.next()?);
+    is_presented.then(|| format!("{size} {checksum}\n"))
 }
 
 #[cfg(test)]
@@ -100,6 +104,8 @@ mod tests {
     fn a_frame_is_its_size_and_its_checksum() {
         let line = "0,          0,          0,        1,   345600, 0123456789abcdef";
         assert_eq!(frame(line).unwrap(), "345600 0123456789abcdef\n");
+        assert_eq!(frame("0,      -1024,      -1024,     1024,     2048, 0123"), None, "priming");
+        assert_eq!(frame("0,  -512,  -512,  1024,  2048, 0123").unwrap(), "2048 0123\n");
         assert_eq!(frame("#stream#, dts,        pts, duration,     size, hash"), None);
         assert_eq!(frame("#format: frame checksums"), None);
     }
