@@ -6,6 +6,8 @@ mod asked_keys;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod home;
 #[cfg(test)]
 #[path = "../support/postgres.rs"]
@@ -53,6 +55,12 @@ on_both_databases! {
     asked_keys::an_asked_key_reads_back_and_stays_the_first,
     asked_keys::asked_keys_are_kept_all_or_none,
     asked_keys::parallel_questions_end_with_one_key,
+    credentials::credentials_read_back_newest_first,
+    credentials::a_change_of_what_is_no_longer_so_is_refused_whole,
+    credentials::parallel_changes_of_one_version_end_with_one,
+    credentials::removed_credentials_are_gone_with_their_kek,
+    credentials::a_kek_of_credentials_is_wrapped_anew_only_as_it_was_read,
+    credentials::a_device_key_has_one_certificate_under_a_model,
     rows::a_resume_point_is_replaced,
     rows::an_event_is_written_with_its_title_or_not_at_all,
     rows::events_leave_in_order,
