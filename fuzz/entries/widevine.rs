@@ -3,6 +3,7 @@
 
 use dialect::terms::Hdcp;
 use dialect::widevine::client::{ClientDevice, ServiceCertificate};
+use dialect::widevine::provisioning::{self, ProvisioningModel, ProvisioningRequest};
 use dialect::widevine::{
     Credentials, Desk, DeviceList, Request, RootFile, VerifiedModels, read_license,
 };
@@ -68,7 +69,14 @@ pub fn run(bytes: &[u8]) {
     let _ = read_license(&license, &ground.secrets);
     let _ = ServiceCertificate::open(bytes, ROOT, NOW);
     let _ = Credentials::import(RootFile::Certificate(bytes), bytes, SERVICE_KEY, NOW);
+    let _ = ProvisioningModel::import(ROOT, bytes, SERVICE_KEY, &ground.devices, NOW);
+    let _ = ProvisioningRequest::parse(bytes, NOW);
+    let own_key = || RsaPrivateKey::parse_pem(DEVICE_KEY).expect("a private key");
+    let _ = provisioning::open_answer(bytes, own_key(), ROOT, NOW);
+    let _ = provisioning::open_answer(&provisioning::answer(bytes), own_key(), ROOT, NOW);
+    let _ = ClientDevice::read(bytes, DEVICE_KEY);
     if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = RsaPrivateKey::parse_pem(text);
         let _ = DeviceList::parse(text);
     }
 }

@@ -46,6 +46,9 @@ pub enum ModelError {
     /// It has expired.
     #[error("the provisioning certificate has expired")]
     Expired,
+    /// The device list revokes it, or refuses what it does not name.
+    #[error("the device list revokes or does not name the provisioning model's system {0}")]
+    Withdrawn(u32),
     /// What software says of itself is worth L3 and no more.
     #[error("the device list does not have system {0} at L3, and software is no more")]
     Level(u32),
@@ -91,8 +94,10 @@ impl ProvisioningModel {
         if read.has_expired(now) {
             return Err(ModelError::Expired);
         }
-        if devices.level_of(system_id, &read.serial) != Ok(SecurityLevel::L3) {
-            return Err(ModelError::Level(system_id));
+        match devices.level_of(system_id, &read.serial) {
+            Err(_) => return Err(ModelError::Withdrawn(system_id)),
+            Ok(SecurityLevel::L1 | SecurityLevel::L2) => return Err(ModelError::Level(system_id)),
+            Ok(SecurityLevel::L3) => {}
         }
         let public = read.key().map_err(ModelError::Certificate)?;
         let key = RsaPrivateKey::parse_pem(private_pem).map_err(ModelError::PrivateKey)?;

@@ -5,6 +5,7 @@
 mod credentials;
 mod damage;
 mod licenses;
+mod provisioning;
 mod refusals;
 mod renewals;
 mod round_trips;
