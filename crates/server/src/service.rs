@@ -30,6 +30,8 @@ pub struct Service {
     pub boot: Timestamp,
     /// Sign-in tries.
     pub attempts: Attempts,
+    /// Provisioning requests.
+    pub provisionings: Attempts,
     /// Password checks.
     pub passwords: Passwords,
 }
@@ -50,6 +52,7 @@ impl Service {
             vault: VaultLink::in_process(home.grant_key, home.vault),
             passwords,
             attempts: Attempts::default(),
+            provisionings: Attempts::default(),
             store: home.store,
             checkpoints: home.checkpoints,
             boot,

@@ -13,6 +13,8 @@ use playback::grant::{GrantTerms, seal};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+pub use crate::vault::{ProvisionRefused, Provisioned};
+
 /// A license and what may be said about it.
 pub struct LicenseReply {
     /// The answer in the challenge's dialect: a license, or a service certificate.
@@ -107,6 +109,17 @@ impl VaultLink {
     /// Has the vault look whether its credentials were changed.
     pub async fn look_at_credentials(&self, now: Timestamp) {
         self.vault.look_at_credentials(now).await;
+    }
+
+    /// Hands over a provisioning request.
+    ///
+    /// Errors: [`ProvisionRefused`].
+    pub async fn provision(
+        &self,
+        question: &[u8],
+        now: Timestamp,
+    ) -> Result<Provisioned, ProvisionRefused> {
+        self.vault.provision(question, now).await
     }
 
     /// Has the vault move keys to their newest KEK, until the process ends.

@@ -1,4 +1,4 @@
-//! Sign-in tries: so many a minute for one address and name.
+//! Tries to sign in, and to be provisioned: so many a minute for one address and name.
 
 use crate::http::problem::Refusal;
 use model::Timestamp;

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod license_proxy;
 pub mod password;
 pub mod playback_token;
+pub mod provisioning;
 pub mod sign_in;
 pub mod streams;
 pub mod viewer;

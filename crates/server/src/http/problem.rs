@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457): every refusal has a stable code, a status and a sentence for
 //! the viewer. The cause goes to the log, never to the caller.
 
-use crate::vault_link::LicenseRefused;
+use crate::vault_link::{LicenseRefused, ProvisionRefused};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use edge::{PassRefused, RangeRefused};
@@ -43,6 +43,9 @@ pub enum Refusal {
     /// The vault says no.
     #[error(transparent)]
     License(#[from] LicenseRefused),
+    /// The vault certifies no device.
+    #[error(transparent)]
+    Provision(#[from] ProvisionRefused),
     /// Name or password is wrong.
     #[error("name or password is wrong")]
     SignIn,
@@ -125,7 +128,9 @@ impl Refusal {
         let (code, status, sentence) = self.parts();
         let retry_after_s = match self {
             Self::RateLimited { retry_after_s } => Some(*retry_after_s),
-            Self::Overloaded | Self::License(LicenseRefused::Overloaded) => Some(BUSY_S),
+            Self::Overloaded
+            | Self::License(LicenseRefused::Overloaded)
+            | Self::Provision(ProvisionRefused::Overloaded) => Some(BUSY_S),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(AWAY_S),
             _ => None,
         };
@@ -143,6 +148,7 @@ impl Refusal {
                 return (denial.code(), denial_status(*denial), denial.viewer_sentence().into());
             }
             Self::License(refused) => license_parts(*refused),
+            Self::Provision(refused) => provision_parts(*refused),
             Self::Token(TokenRefused::Invalid) => {
                 ("token_invalid", S::UNAUTHORIZED, "Please sign in.")
             }
@@ -271,6 +277,34 @@ const fn license_parts(refused: LicenseRefused) -> (&'static str, StatusCode, &'
             ("store_unavailable", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
         }
         LicenseRefused::Overloaded => {
+            ("overloaded", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
+        }
+    }
+}
+
+/// For the engineer of a client: no viewer sees it.
+const fn provision_parts(refused: ProvisionRefused) -> (&'static str, StatusCode, &'static str) {
+    use StatusCode as S;
+    match refused {
+        ProvisionRefused::NotOffered => {
+            ("provisioning_not_offered", S::NOT_FOUND, "Devices are not provisioned here.")
+        }
+        ProvisionRefused::Malformed => {
+            ("malformed_request", S::BAD_REQUEST, "The request was not understood.")
+        }
+        ProvisionRefused::Key => {
+            ("device_key_refused", S::BAD_REQUEST, "The key must be RSA of 2048 to 4096 bits.")
+        }
+        ProvisionRefused::Time => {
+            ("clock_skewed", S::BAD_REQUEST, "The device's clock differs from the server's.")
+        }
+        ProvisionRefused::Signature => {
+            ("key_not_proved", S::FORBIDDEN, "The signature is not that of the device's key.")
+        }
+        ProvisionRefused::StoreUnavailable => {
+            ("store_unavailable", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
+        }
+        ProvisionRefused::Overloaded => {
             ("overloaded", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
         }
     }

@@ -3,6 +3,7 @@
 use crate::front::catalog::{self, Catalog, Me};
 use crate::front::license_proxy::{self, Credential};
 use crate::front::playback_token::{self, ClientQuery, Playback};
+use crate::front::provisioning;
 use crate::front::sign_in::{self, Credentials};
 use crate::front::streams::{self, Heartbeat};
 use crate::front::watch::{self, Entry};
@@ -40,6 +41,7 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/playback/{session}/heartbeat", post(heartbeat))
         .route("/api/v1/playback/{session}", delete(end_playback))
         .route("/license/{dialect}", post(license).get(service_certificate))
+        .route("/provisioning/widevine", post(provision))
         .route("/v/{*path}", get(media))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -151,6 +153,16 @@ async fn service_certificate(
     let dialect = Dialect::parse(&dialect).ok_or(Refusal::NotFound)?;
     let certificate = service.vault.service_certificate(dialect)?.ok_or(Refusal::Method)?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], certificate))
+}
+
+async fn provision(
+    State(service): Shared,
+    caller: Caller,
+    Payload(question): Payload,
+) -> Result<impl IntoResponse, Refusal> {
+    let provisioned = provisioning::provision(&service, &caller, &question).await?;
+    let status = if provisioned.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], provisioned.body))
 }
 
 async fn watch(State(service): Shared, caller: Caller, Path(content_id): Path<String>) -> Response {

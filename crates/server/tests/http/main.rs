@@ -11,6 +11,7 @@ mod license_path;
 mod listener;
 mod mmdb;
 mod playback_token;
+mod provisioning;
 mod sign_in;
 mod surface;
 mod widevine;

@@ -7,7 +7,9 @@ use super::sealed::{Opened, open_kek, seal, wrap_kek};
 use crate::vault::Vault;
 use crate::vault::audit_writer::AuditError;
 use crate::vault::key_service::{KeyService, KeyServiceError, vault_entry};
-use dialect::widevine::provisioning::ProvisioningModel;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dialect::widevine::provisioning::{ModelError, ProvisioningModel};
 use dialect::widevine::{DeviceList, RootFile, ServiceFacts};
 use keys::{Kek, sha256};
 use model::{Dialect, Timestamp};
@@ -27,9 +29,9 @@ pub enum CredentialError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileRefused),
-    /// The device list would end provisioning: the model's system must be L3 in it.
+    /// The device list would make more of provisioned software than L3.
     #[error("the list does not go with the imported provisioning model: {0}")]
-    Provisioning(dialect::widevine::provisioning::ModelError),
+    Provisioning(ModelError),
     /// Nothing was imported.
     #[error("no credentials were imported for {0}")]
     NoneImported(Dialect),
@@ -160,6 +162,25 @@ impl Vault {
         Ok(listed)
     }
 
+    /// What is secret of every credential, for a search for leaks: of a private key a part that
+    /// every copy of it has.
+    ///
+    /// Errors: [`Unusable`]; one that does not open ends it.
+    pub async fn credential_secrets(&self) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Unusable> {
+        let mut secrets = vec![];
+        for dialect in Dialect::ALL {
+            let Some(stored) = self.store.credentials(dialect).await? else { continue };
+            let kek = open_kek(&self.keys, dialect, &stored.kek).await?;
+            let opened = Opened { dialect, kek: &kek, rows: &stored.rows };
+            for row in &stored.rows {
+                let secret = opened.secret(row)?;
+                let Some(part) = searched_part(row.kind, secret) else { continue };
+                secrets.push((format!("{dialect} {} {}", row.kind.name(), row.name), part));
+            }
+        }
+        Ok(secrets)
+    }
+
     /// Reads, decides, audits and writes, again where others were faster.
     async fn change_widevine<T>(
         &self,
@@ -277,8 +298,13 @@ impl<'a> Change<'a> {
         if let Some((certificate, pem)) = self.opened.one(CredentialKind::Provisioning)? {
             let pem = super::text(pem)?;
             let root = RootFile::PublicKey(root);
-            ProvisioningModel::import(root, certificate, &pem, &devices, now)
-                .map_err(CredentialError::Provisioning)?;
+            match ProvisioningModel::import(root, certificate, &pem, &devices, now) {
+                // A list may end provisioning; it may not make more of software than it is.
+                Err(error @ ModelError::Level(_)) => {
+                    return Err(CredentialError::Provisioning(error));
+                }
+                _ => {}
+            }
         }
         self.put(CredentialKind::Devices, ONLY, list.as_bytes(), &[], now);
         let detail = format!("dialect widevine devices {}", digest(list.as_bytes()));
@@ -345,6 +371,23 @@ fn describe(dialect: Dialect, row: &StoredCredential, current: Option<&str>) -> 
         expires: facts.and_then(|facts| facts.expires),
         imported: row.created,
         is_current: service.is_some() && current == Some(&row.name),
+    }
+}
+
+/// Of a private key 48 bytes of its private exponent: one line of its PEM, and in its DER too.
+fn searched_part(kind: CredentialKind, secret: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
+    const PART: std::ops::Range<usize> = 512..576;
+    match kind {
+        CredentialKind::Root | CredentialKind::Devices => None,
+        CredentialKind::Sessions => Some(secret),
+        CredentialKind::Service | CredentialKind::Provisioning => {
+            let pem = std::str::from_utf8(&secret).ok()?;
+            let body = pem.lines().filter(|line| !line.starts_with("-----"));
+            let body = body.flat_map(|line| line.trim().bytes());
+            let part: Zeroizing<Vec<u8>> =
+                Zeroizing::new(body.skip(PART.start).take(PART.len()).collect());
+            STANDARD.decode(&*part).ok().map(Zeroizing::new)
+        }
     }
 }
 

@@ -30,10 +30,17 @@ pub struct FileRefused {
     pub file: String,
     /// What is wrong with it.
     pub cause: String,
+    /// Whether it was read, and what is in it is wrong.
+    pub is_read: bool,
 }
 
 fn refused(file: &str, cause: impl ToString) -> FileRefused {
-    FileRefused { file: file.to_owned(), cause: cause.to_string() }
+    FileRefused { file: file.to_owned(), cause: cause.to_string(), is_read: true }
+}
+
+/// A file that is not there, or cannot be read.
+fn unread(file: &str, cause: impl ToString) -> FileRefused {
+    FileRefused { is_read: false, ..refused(file, cause) }
 }
 
 /// A Widevine folder, read. Private keys are wiped on drop.
@@ -66,16 +73,16 @@ impl WidevineFiles {
     /// Errors: [`FileRefused`]. Limits: 64 KiB a certificate or key, 16 MiB the list.
     pub fn read(folder: &Path) -> Result<Self, FileRefused> {
         let needed = |name: &str, read: Result<Option<_>, _>| {
-            read.and_then(|found| found.ok_or_else(|| refused(name, "there is no such file")))
+            read.and_then(|found| found.ok_or_else(|| unread(name, "there is no such file")))
         };
         let (root_public, root_certificate) =
             (bytes(folder, ROOT_PUBLIC)?, bytes(folder, ROOT_CERTIFICATE)?);
         if root_public.is_none() && root_certificate.is_none() {
-            return Err(refused(ROOT_PUBLIC, "there is neither this file nor root_cert.bin"));
+            return Err(unread(ROOT_PUBLIC, "there is neither this file nor root_cert.bin"));
         }
         let service_certificate = needed(SERVICE_CERTIFICATE, bytes(folder, SERVICE_CERTIFICATE))?;
         let service_private = text(folder, SERVICE_PRIVATE)?
-            .ok_or_else(|| refused(SERVICE_PRIVATE, "there is no such file"))?;
+            .ok_or_else(|| unread(SERVICE_PRIVATE, "there is no such file"))?;
         let device_list = Self::read_device_list(&folder.join(DEVICE_LIST))?;
         let certificate = bytes(folder, PROVISIONING_CERTIFICATE)?;
         let private = text(folder, PROVISIONING_PRIVATE)?;
@@ -83,10 +90,10 @@ impl WidevineFiles {
             (None, None) => None,
             (Some(certificate), Some(private)) => Some((certificate, private)),
             (None, Some(_)) => {
-                return Err(refused(PROVISIONING_CERTIFICATE, "there is only its private key"));
+                return Err(unread(PROVISIONING_CERTIFICATE, "there is only its private key"));
             }
             (Some(_), None) => {
-                return Err(refused(PROVISIONING_PRIVATE, "there is only its certificate"));
+                return Err(unread(PROVISIONING_PRIVATE, "there is only its certificate"));
             }
         };
         Ok(Self {
@@ -105,7 +112,7 @@ impl WidevineFiles {
     pub fn read_device_list(path: &Path) -> Result<String, FileRefused> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let bytes = read(path, &name, MAX_LIST_BYTES)?
-            .ok_or_else(|| refused(&name, "there is no such file"))?;
+            .ok_or_else(|| unread(&name, "there is no such file"))?;
         let list = std::str::from_utf8(&bytes).map_err(|_| refused(&name, "not UTF-8"))?;
         DeviceList::parse(list).map_err(|cause| refused(&name, cause))?;
         Ok(list.to_owned())
@@ -172,6 +179,7 @@ const fn file_of_model(error: ModelError) -> &'static str {
         ModelError::Certificate(_)
         | ModelError::Signature
         | ModelError::Expired
+        | ModelError::Withdrawn(_)
         | ModelError::Level(_) => PROVISIONING_CERTIFICATE,
         ModelError::PrivateKey(_) | ModelError::PrivateKeyOfAnother => PROVISIONING_PRIVATE,
     }
@@ -190,14 +198,14 @@ fn text(folder: &Path, name: &str) -> Result<Option<Zeroizing<String>>, FileRefu
 
 /// A whole file; absent where there is none.
 fn read(path: &Path, name: &str, most: u64) -> Result<Option<Zeroizing<Vec<u8>>>, FileRefused> {
-    let said = |cause: io::Error| refused(name, cause);
+    let said = |cause: io::Error| unread(name, cause);
     // Looked at before it is opened: a pipe would keep who opens it waiting.
     let metadata = match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         found => found.map_err(said)?,
     };
     if !metadata.is_file() {
-        return Err(refused(name, "not a file"));
+        return Err(unread(name, "not a file"));
     }
     let file = File::open(path).map_err(said)?;
     let length = metadata.len();
