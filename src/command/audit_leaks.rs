@@ -95,6 +95,10 @@ async fn known_secrets(arguments: &Arguments, place: &Place) -> Result<Known, Fa
                 .iter()
                 .map(|key| NamedSecret::content_key(format!("content key {}", key.kid), &key.key)),
         );
+        let credentials = home.vault.credential_secrets().await.map_err(Failure::environment)?;
+        known.service_secrets.extend(credentials.iter().map(|(name, secret)| {
+            NamedSecret::service_secret(format!("private key of {name}"), secret)
+        }));
         for file in home.secret_files().map_err(Failure::environment)? {
             let secret = std::fs::read(&file).map_err(Failure::environment)?;
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();

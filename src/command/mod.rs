@@ -8,6 +8,7 @@ mod audit_leaks;
 mod bench;
 mod bound;
 mod cdm_process;
+mod credentials;
 mod demo;
 mod inspect;
 mod keys;
@@ -63,6 +64,9 @@ pub enum Command {
     /// List, show, import, rotate, rewrap and block keys; verify the audit. Never prints a key.
     #[command(subcommand)]
     Keys(keys::Arguments),
+    /// Import, list and remove credentials of DRM systems; make test credentials.
+    #[command(subcommand)]
+    Credentials(credentials::Arguments),
     /// Add and change accounts.
     #[command(subcommand)]
     Account(account::Arguments),
@@ -127,6 +131,7 @@ impl Command {
             Self::CdmProcess(arguments) => cdm_process::run(&arguments),
             Self::Serve(arguments) => serve::run(arguments, &place),
             Self::Keys(arguments) => keys::run(arguments, &place, answer),
+            Self::Credentials(arguments) => credentials::run(arguments, &place, answer),
             Self::Account(arguments) => account::run(arguments, &place, answer),
             Self::Plan(arguments) => plan::run(arguments, &place, answer),
             Self::Title(arguments) => title::run(arguments, &place, answer),
