@@ -306,3 +306,40 @@ async fn a_list_that_raises_software_above_l3_is_not_taken() {
     let refused = vault.import_widevine(files, NOW).await.unwrap_err();
     assert!(refused.to_string().starts_with("provisioning_cert.bin: "), "{refused}");
 }
+
+#[tokio::test]
+async fn every_change_is_audited_and_none_happens_unaudited() {
+    let house = House::new().await;
+    let vault = house.vault();
+    let serial = vault.import_widevine(files(), NOW).await.unwrap().serial;
+    vault.replace_device_list(&ROOT.device_list, NOW).await.unwrap();
+    vault.look_at_credentials(NOW).await;
+    let (key, _) = RsaPrivateKey::generate();
+    vault.provision(&ask(&key, NOW), NOW).await.unwrap();
+    vault.provision(&ask(&key, NOW), NOW).await.unwrap();
+    vault.remove_widevine(None, NOW).await.unwrap();
+    let mut rows = vec![];
+    let look = |_: store::AuditHead, entry: &store::AuditEntry| {
+        rows.push((entry.actor.clone(), entry.action.clone(), entry.detail.clone()));
+        true
+    };
+    house.store.verify_audit_with(look).await.unwrap();
+    let actions: Vec<_> = rows.iter().map(|(_, action, _)| action.as_str()).collect();
+    assert_eq!(
+        actions,
+        [
+            "credentials.imported",
+            "credentials.device_list_replaced",
+            "device.provisioned",
+            "credentials.removed"
+        ]
+    );
+    assert_eq!(rows[0].0, "operator");
+    assert!(rows[0].2.contains(&serial), "{rows:?}");
+
+    let mut silent = house.vault();
+    silent.audit = crate::vault::audit_writer::AuditWriter::closed();
+    let refused = silent.import_widevine(files(), NOW).await;
+    assert!(matches!(refused, Err(CredentialError::Keys(_))));
+    assert!(house.store.credentials(model::Dialect::Widevine).await.unwrap().is_none());
+}
