@@ -193,6 +193,20 @@ fn s3() {
 }
 
 #[test]
+fn widevine() {
+    let (folder, text) = (tempfile::tempdir().unwrap(), guide("widevine.md"));
+    let mut told = String::new();
+    // One after the other in one folder; what stays and serves is other tests' matter.
+    for command in commands(&text).iter().filter(|line| *line != "strongroom serve") {
+        let output = run(command, folder.path(), None);
+        assert!(output.status.success(), "{command}\n{}", said(&output));
+        told += &said(&output);
+    }
+    let shown = blocks(&text).into_iter().find(|block| block.contains("; next:")).unwrap();
+    assert!(told.contains(shown.trim()), "{told}");
+}
+
+#[test]
 fn subtitles() {
     let text = guide("subtitles.md");
     let shown: Vec<_> = blocks(&text)
