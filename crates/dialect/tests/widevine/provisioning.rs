@@ -3,7 +3,8 @@
 use crate::world::{NOW, NOW_S, WORLD, ask_kids};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dialect::widevine::client::{ClientDevice, DeviceFileError};
+use dialect::terms::Hdcp;
+use dialect::widevine::client::{ClientDevice, DeviceError};
 use dialect::widevine::provisioning::{
     AnswerError, CLOCK_S, MAX_BYTES, ModelError, ProvisioningError, ProvisioningModel,
     ProvisioningRequest, answer, ask, open_answer,
@@ -158,26 +159,24 @@ fn a_client_takes_its_own_certificate_under_its_own_root_only() {
 #[test]
 fn a_device_is_read_back_from_its_files() {
     let device = WORLD.root.model(SecurityLevel::L2).make_device(&mut SystemEntropy);
-    let read = ClientDevice::read(&device.certificate, &device.private_pem).unwrap();
-    let challenge = WORLD.challenge(&ask_kids(&read, &[1]).1);
+    let read = |certificate: &[u8], pem: &str| ClientDevice::read(certificate, pem, Hdcp::V2_3);
+    let own = read(&device.certificate, &device.private_pem).unwrap();
+    let challenge = WORLD.challenge(&ask_kids(&own, &[1]).1);
     assert_eq!(challenge.device().level, SecurityLevel::L2);
-    let refused = |certificate: &[u8], pem: &str| ClientDevice::read(certificate, pem).unwrap_err();
+    let refused = |certificate: &[u8], pem: &str| read(certificate, pem).unwrap_err();
     let other = WORLD.root.model(SecurityLevel::L2).make_device(&mut SystemEntropy);
     let not_its = refused(&device.certificate, &other.private_pem);
-    assert_eq!(not_its, DeviceFileError::PrivateKeyOfAnother);
-    let no_key = DeviceFileError::PrivateKey(RsaKeyError::Malformed);
+    assert_eq!(not_its, DeviceError::PrivateKeyOfAnother);
+    let no_key = DeviceError::PrivateKey(RsaKeyError::Malformed);
     assert_eq!(refused(&device.certificate, ""), no_key);
-    let no_device = DeviceFileError::Certificate(ChallengeError::CertificateType);
     let model = &WORLD.root.provisioning;
-    assert_eq!(refused(&model.certificate, &model.private_pem), no_device);
-    let damaged = DeviceFileError::Certificate(ChallengeError::Certificate);
-    assert_eq!(refused(b"\xff", &device.private_pem), damaged);
+    assert_eq!(refused(&model.certificate, &model.private_pem), DeviceError::Certificate);
+    assert_eq!(refused(b"\xff", &device.private_pem), DeviceError::Certificate);
     let (key, pkcs8) = RsaPrivateKey::generate();
     let alone = CertificateDraft {
         system_id: Some(7003),
         ..CertificateDraft::new(CertificateKind::Device, &key.public_key(), &mut SystemEntropy)
     };
     let alone = alone.sign(&model.key, None);
-    let chain = DeviceFileError::Certificate(ChallengeError::ChainDepth);
-    assert_eq!(refused(&alone, &RsaPrivateKey::pem_of(&pkcs8)), chain);
+    assert_eq!(refused(&alone, &RsaPrivateKey::pem_of(&pkcs8)), DeviceError::Certificate);
 }
