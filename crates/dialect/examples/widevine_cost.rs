@@ -60,9 +60,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         now: NOW,
     };
     for (mode, privacy, remembers) in [
-        ("in the clear, model remembered", None, true),
-        ("in the clear, model verified anew", None, false),
-        ("privacy mode, model remembered", Some(&service), true),
+        ("in the clear, device remembered", None, true),
+        ("in the clear, device and model verified anew", None, false),
+        ("privacy mode, device remembered", Some(&service), true),
     ] {
         let content = AskedContent::PsshData(&[&payload]);
         let license_type = LicenseType::Streaming;

@@ -12,6 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Most device models that [`VerifiedModels`] remembers.
 const MAX_MODELS: usize = 4096;
+/// Most devices that it remembers.
+const MAX_DEVICES: usize = 8192;
 
 /// A device whose chain, status and signature were checked.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub struct Device {
     pub oem_crypto_api_version: Option<u32>,
     /// By its own word.
     pub resource_rating_tier: Option<u32>,
-    pub(super) key: RsaPublicKey,
+    pub(super) key: Arc<RsaPublicKey>,
 }
 
 /// A certificate, read and not yet believed.
@@ -117,6 +119,11 @@ impl Root {
         let hash = sha256(&key.to_pkcs1());
         Self { key, hash }
     }
+
+    /// What a certificate under this root is known by.
+    fn name_of(&self, certificate: &[u8]) -> [u8; 32] {
+        sha256(&[&self.hash, certificate].concat())
+    }
 }
 
 /// A device model's certificate that the root signed.
@@ -146,32 +153,80 @@ impl Model {
     }
 }
 
-/// Remembers which device models' certificates were verified: thousands of devices share one.
+/// A device's certificate that its model signed.
+#[derive(Debug)]
+struct Leaf {
+    system_id: u32,
+    serial: Vec<u8>,
+    expires_s: u32,
+    key: Arc<RsaPublicKey>,
+    model: Arc<Model>,
+}
+
+/// Remembers which certificates were verified: of device models, which thousands of devices
+/// share, and of devices, which come again.
 ///
 /// A certificate is known by the SHA-256 of its bytes together with its root's, so the memory
 /// may outlive an import of other credentials. Dates and revocations are looked at each time.
-/// Limits: 4096 models; beyond that all are forgotten. Only what the root signed takes room.
+/// Limits: 4096 models, 8192 devices; beyond that all are forgotten. Only what hangs from the
+/// root takes room.
 #[derive(Debug, Default)]
-pub struct VerifiedModels(RwLock<HashMap<[u8; 32], Arc<Model>>>);
+pub struct VerifiedModels {
+    models: Known<Model>,
+    devices: Known<Leaf>,
+}
+
+/// What was verified, by the hash of its bytes and its root's.
+#[derive(Debug)]
+struct Known<T>(RwLock<HashMap<[u8; 32], Arc<T>>>);
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<T> Known<T> {
+    fn get(&self, name: &[u8; 32]) -> Option<Arc<T>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn keep(&self, name: [u8; 32], verified: T, most: usize) -> Arc<T> {
+        let verified = Arc::new(verified);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= most {
+            known.clear();
+        }
+        known.insert(name, Arc::clone(&verified));
+        verified
+    }
+}
 
 impl VerifiedModels {
-    fn verified(&self, bytes: &[u8], root: &Root) -> Result<Arc<Model>, ChallengeError> {
-        let name = sha256(&[&root.hash, bytes].concat());
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some(model) = known {
+    fn model(&self, bytes: &[u8], root: &Root) -> Result<Arc<Model>, ChallengeError> {
+        let name = root.name_of(bytes);
+        if let Some(model) = self.models.get(&name) {
             return Ok(model);
         }
         let (model, certificate) = Model::read(bytes)?;
         if !certificate.is_signed_by(&root.key) {
             return Err(ChallengeError::UnknownRoot);
         }
-        let model = Arc::new(model);
-        let mut models = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if models.len() >= MAX_MODELS {
-            models.clear();
+        Ok(self.models.keep(name, model, MAX_MODELS))
+    }
+}
+
+impl Leaf {
+    /// Dates and the list: what may have changed since the chain was verified.
+    fn admit(
+        &self,
+        list: &DeviceList,
+        now: Timestamp,
+    ) -> Result<(SecurityLevel, Option<DeviceStatus>), ChallengeError> {
+        if has_expired(self.expires_s, now) || has_expired(self.model.expires_s, now) {
+            return Err(ChallengeError::Expired);
         }
-        models.insert(name, Arc::clone(&model));
-        Ok(model)
+        list.admit(self.system_id, [&self.serial, &self.model.serial])
     }
 }
 
@@ -179,40 +234,59 @@ impl VerifiedModels {
 pub(super) fn verify_device(
     token: &[u8],
     root: &Root,
-    models: &VerifiedModels,
+    known: &VerifiedModels,
     list: &DeviceList,
     now: Timestamp,
 ) -> Result<Device, ChallengeError> {
-    let leaf = Certificate::read(token)?;
-    if leaf.kind != certificate_type::DEVICE {
-        return Err(ChallengeError::CertificateType);
-    }
-    if leaf.serial.is_empty() {
-        return Err(ChallengeError::Certificate);
-    }
-    let system_id = leaf.system_id.ok_or(ChallengeError::Certificate)?;
-    let issuer = leaf.signer.as_deref().ok_or(ChallengeError::ChainDepth)?;
-    let model = models.verified(issuer, root)?;
-    if model.system_id != system_id {
-        return Err(ChallengeError::SystemIds);
-    }
-    if leaf.has_expired(now) || has_expired(model.expires_s, now) {
-        return Err(ChallengeError::Expired);
-    }
-    let (level, status) = list.admit(system_id, [&leaf.serial, &model.serial])?;
-    if !leaf.is_signed_by(&model.key) {
-        return Err(ChallengeError::BrokenChain);
-    }
-    let key = leaf.key()?;
+    let name = root.name_of(token);
+    let (leaf, (level, status)) = match known.devices.get(&name) {
+        Some(leaf) => {
+            let admitted = leaf.admit(list, now)?;
+            (leaf, admitted)
+        }
+        None => {
+            let (leaf, certificate) = read_leaf(token, root, known)?;
+            // Cheaper than the signature, and the one that is not on the list comes most often.
+            let admitted = leaf.admit(list, now)?;
+            if !certificate.is_signed_by(&leaf.model.key) {
+                return Err(ChallengeError::BrokenChain);
+            }
+            (known.devices.keep(name, leaf, MAX_DEVICES), admitted)
+        }
+    };
     Ok(Device {
-        system_id,
-        serial: leaf.serial,
-        model_serial: model.serial.clone(),
+        system_id: leaf.system_id,
+        serial: leaf.serial.clone(),
+        model_serial: leaf.model.serial.clone(),
         level,
         status,
         max_hdcp: None,
         oem_crypto_api_version: None,
         resource_rating_tier: None,
-        key,
+        key: Arc::clone(&leaf.key),
     })
+}
+
+/// Reads a device's certificate; its signature is still to be checked.
+fn read_leaf(
+    token: &[u8],
+    root: &Root,
+    known: &VerifiedModels,
+) -> Result<(Leaf, Certificate), ChallengeError> {
+    let certificate = Certificate::read(token)?;
+    if certificate.kind != certificate_type::DEVICE {
+        return Err(ChallengeError::CertificateType);
+    }
+    if certificate.serial.is_empty() {
+        return Err(ChallengeError::Certificate);
+    }
+    let system_id = certificate.system_id.ok_or(ChallengeError::Certificate)?;
+    let issuer = certificate.signer.as_deref().ok_or(ChallengeError::ChainDepth)?;
+    let model = known.model(issuer, root)?;
+    if model.system_id != system_id {
+        return Err(ChallengeError::SystemIds);
+    }
+    let (serial, expires_s) = (certificate.serial.clone(), certificate.expires_s);
+    let key = Arc::new(certificate.key()?);
+    Ok((Leaf { system_id, serial, expires_s, key, model }, certificate))
 }
