@@ -27,6 +27,8 @@ mod manifests_entry;
 mod mp4_entry;
 #[path = "../fuzz/entries/names.rs"]
 mod names_entry;
+#[path = "../fuzz/entries/policy.rs"]
+mod policy_entry;
 #[path = "../fuzz/entries/pssh.rs"]
 mod pssh_entry;
 #[path = "../fuzz/entries/tokens.rs"]
@@ -143,6 +145,11 @@ fn mp4() {
 #[test]
 fn names() {
     replay("names", names_entry::run);
+}
+
+#[test]
+fn policy() {
+    replay("policy", policy_entry::run);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Ids and words of the model: what is read is written back as the same name.
 
 use model::{
-    ContentId, Country, Dialect, KeyId, KeyState, ObjectPath, PlanName, Scheme, SignInId,
-    Subscription, TrackClass,
+    ContentId, Country, Dialect, KeyId, KeyState, ObjectPath, PlanName, PolicyName, Scheme,
+    SignInId, Subscription, TrackClass,
 };
 
 /// Reads `bytes` as every kind of name.
@@ -20,5 +20,6 @@ pub fn run(bytes: &[u8]) {
     let _ = KeyId::parse_base64url(text);
     let _ = (PlanName::parse(text), SignInId::parse(text), Country::parse(text));
     let _ = (Dialect::parse(text), Scheme::parse(text), TrackClass::parse(text));
+    let _ = PolicyName::parse(text);
     let _ = (KeyState::parse(text), Subscription::parse(text));
 }

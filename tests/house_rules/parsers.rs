@@ -37,6 +37,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/media/src/text/ttml/", "ttml"),
     ("crates/media/src/text/webvtt.rs", "webvtt"),
     ("crates/model/src/", "names"),
+    ("crates/model/src/policy/", "policy"),
     ("crates/playback/src/grant.rs", "tokens"),
     ("crates/playback/src/token.rs", "tokens"),
     ("crates/playback/src/vault_token.rs", "tokens"),

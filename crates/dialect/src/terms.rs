@@ -5,9 +5,10 @@ pub use model::{AnalogOutput, Hdcp, Robustness, Seconds, SpanEnd};
 
 use keys::ContentKey;
 use model::{KeyId, OfflineRight, RenewalRight, TitlePolicy, TrackClass};
+use serde::Serialize;
 
 /// What a device may do with a license as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LicenseTerms {
     /// Whether it plays at all.
     pub can_play: bool,
@@ -62,7 +63,7 @@ impl LicenseTerms {
 }
 
 /// How a device asks for more time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RenewalTerms {
     /// When it asks first, after the license's start.
     pub delay_s: Seconds,
@@ -93,7 +94,7 @@ impl RenewalTerms {
 }
 
 /// What a device may do with one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyTerms {
     /// The least robustness under which the key may be used.
     pub robustness: Robustness,

@@ -184,14 +184,6 @@ random_id! {
     PackageId
 }
 
-impl PolicyName {
-    /// The policy of a title that names none.
-    #[must_use]
-    pub fn standard() -> Self {
-        Self("standard".to_owned())
-    }
-}
-
 impl DeviceId {
     /// The device that stands for a sign-in in a browser that registered none.
     #[must_use]

@@ -32,7 +32,10 @@ pub use level::SecurityLevel;
 pub use object_path::ObjectPath;
 pub use output::{AnalogOutput, Hdcp, Robustness};
 pub use package::{PackagedEvent, PackagedImages, PackagedText, PackagedVariant};
-pub use policy::{LevelTable, OfflineRight, OutputRule, OutputTable, RenewalRight, TitlePolicy};
+pub use policy::{
+    LevelTable, MAX_POLICY_BYTES, OfflineRight, OutputRule, OutputTable, PolicyError, RenewalRight,
+    TitlePolicy, Withheld,
+};
 pub use role::TrackRole;
 pub use scheme::Scheme;
 pub use time::{Seconds, SpanEnd, Timestamp};

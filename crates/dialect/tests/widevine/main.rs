@@ -6,6 +6,7 @@ mod credentials;
 mod damage;
 mod licenses;
 mod provisioning;
+mod policies;
 mod refusals;
 mod renewals;
 mod round_trips;
