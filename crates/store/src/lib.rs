@@ -14,6 +14,7 @@ mod error;
 mod keys;
 mod out_folder;
 mod outbox;
+mod policies;
 mod query;
 mod resume;
 mod rotation;

@@ -35,6 +35,12 @@ pub(crate) const ROWS: &[Migration] = &[
         postgres: "",
     },
     Migration {
+        name: "rows/0004_policies",
+        common: include_str!("../../../migrations/rows/0004_policies.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
         name: "rows/0005_credentials",
         common: include_str!("../../../migrations/rows/0005_credentials.sql"),
         sqlite: "",

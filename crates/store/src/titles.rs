@@ -1,25 +1,32 @@
 //! The catalog.
 
 use crate::database::Durability;
+use crate::policies::read_policy;
 use crate::query::{Query, Row, Value, query};
 use crate::{PAGE_MAX, Store, StoreError};
-use model::{CategoryName, ContentId, PackageId, Title, TitleState};
+use model::{CategoryName, ContentId, PackageId, Title, TitlePolicy, TitleState, TrackClass};
 
 impl Store {
-    /// Adds a title or replaces all of its row, its state too.
+    /// Adds a title or replaces all of its row, its state too. Of its policy the row has the
+    /// name and the title's own word on ClearKey.
+    ///
+    /// Errors: [`StoreError::Missing`] when there is no such policy.
     pub async fn put_title(&self, title: &Title) -> Result<(), StoreError> {
         let upsert = query(
-            "INSERT INTO titles (content_id, state, attempt, package, name, category, policy, \
-             access, regions) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+            "INSERT INTO titles (content_id, state, attempt, package, name, category, \
+             policy_name, clearkey_max, access, regions) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
              ON CONFLICT (content_id) DO UPDATE SET state = excluded.state, \
              attempt = excluded.attempt, package = excluded.package, name = excluded.name, \
-             category = excluded.category, policy = excluded.policy, access = excluded.access, \
+             category = excluded.category, policy_name = excluded.policy_name, \
+             clearkey_max = excluded.clearkey_max, access = excluded.access, \
              regions = excluded.regions",
         );
         let upsert = bind_state(upsert.bind(&title.content_id), &title.state)
             .bind(title.name.as_str())
             .bind(title.category.as_str())
-            .bind(document(&title.policy)?)
+            .bind(title.policy.name.as_str())
+            .bind(title.policy.clearkey_override.map(TrackClass::name))
             .bind(document(&title.access)?)
             .bind(document(&title.regions)?);
         self.rows.run(Durability::Power, upsert).await.map(drop)
@@ -27,8 +34,18 @@ impl Store {
 
     /// A title.
     pub async fn title(&self, content_id: &ContentId) -> Result<Option<Title>, StoreError> {
-        let select = query("SELECT * FROM titles WHERE content_id = $1").bind(content_id);
+        let select = query(
+            "SELECT titles.*, policies.document AS policy FROM titles \
+             LEFT JOIN policies ON policies.name = titles.policy_name WHERE content_id = $1",
+        )
+        .bind(content_id);
         self.rows.row(select).await?.as_ref().map(read_title).transpose()
+    }
+
+    /// Whether there is a title of this id, whatever its row says.
+    pub async fn has_title(&self, content_id: &ContentId) -> Result<bool, StoreError> {
+        let select = query("SELECT content_id FROM titles WHERE content_id = $1").bind(content_id);
+        Ok(self.rows.row(select).await?.is_some())
     }
 
     /// The titles that come after `after`, at most `limit`, in the database's order of ids.
@@ -40,10 +57,13 @@ impl Store {
         after: Option<&ContentId>,
     ) -> Result<Vec<Title>, StoreError> {
         // Every id sorts after the empty text.
-        let select =
-            query("SELECT * FROM titles WHERE content_id > $1 ORDER BY content_id LIMIT $2")
-                .bind(after.map_or("", ContentId::as_str))
-                .bind(limit.min(PAGE_MAX));
+        let select = query(
+            "SELECT titles.*, policies.document AS policy FROM titles \
+             LEFT JOIN policies ON policies.name = titles.policy_name \
+             WHERE content_id > $1 ORDER BY content_id LIMIT $2",
+        )
+        .bind(after.map_or("", ContentId::as_str))
+        .bind(limit.min(PAGE_MAX));
         self.rows.rows(select).await?.iter().map(read_title).collect()
     }
 
@@ -95,7 +115,10 @@ fn read_title(row: &Row) -> Result<Title, StoreError> {
         content_id: row.content_id("content_id")?,
         name: row.text("name")?,
         category: row.parsed("category", |text| CategoryName::parse(text).ok())?,
-        policy: row.json("policy")?,
+        policy: TitlePolicy {
+            clearkey_override: row.optional_parsed("clearkey_max", TrackClass::parse)?,
+            ..read_policy(row)?
+        },
         access: row.json("access")?,
         regions: row.json("regions")?,
         state: read_state(row)?,

@@ -42,10 +42,20 @@ impl Home {
 
     /// Runs statements behind the store's back where the audit is.
     pub async fn tamper(&self, sql: &str) -> Result<(), sqlx::Error> {
+        self.raw("-audit.db", sql).await
+    }
+
+    /// The same where the rows are.
+    pub async fn tamper_rows(&self, sql: &str) -> Result<(), sqlx::Error> {
+        self.raw(".db", sql).await
+    }
+
+    async fn raw(&self, ending: &str, sql: &str) -> Result<(), sqlx::Error> {
         let sql = sqlx::AssertSqlSafe(sql);
         if let Some(path) = self.url.strip_prefix("sqlite://") {
-            let path = path.replace(".db", "-audit.db");
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+            let path = path.replace(".db", ending);
+            let options =
+                sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
             let mut raw = sqlx::SqliteConnection::connect_with(&options).await?;
             raw.execute(sqlx::raw_sql(sql)).await?;
             raw.close().await
@@ -69,7 +79,12 @@ impl Home {
 
     /// A literal of `length` bytes.
     pub fn bytes(&self, byte: u8, length: usize) -> String {
-        let hex = format!("{byte:02x}").repeat(length);
+        self.literal(&vec![byte; length])
+    }
+
+    /// A literal of these bytes.
+    pub fn literal(&self, bytes: &[u8]) -> String {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         if self.url.starts_with("sqlite") { format!("x'{hex}'") } else { format!("'\\x{hex}'") }
     }
 }

@@ -10,6 +10,8 @@ mod credentials;
 #[cfg(test)]
 mod home;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 #[path = "../support/postgres.rs"]
 mod postgres;
 #[cfg(test)]
@@ -67,6 +69,13 @@ on_both_databases! {
     rows::the_boot_mark_never_falls,
     rows::text_with_a_nul_is_refused,
     rows::the_end_of_time_is_a_time,
+    policies::a_policy_reads_back_changes_and_goes,
+    policies::policies_come_in_pages,
+    policies::built_in_policies_are_always_there_and_never_change,
+    policies::a_title_has_its_policys_rules_of_the_moment,
+    policies::a_policy_that_titles_have_stays,
+    policies::a_title_without_a_readable_policy_is_refused,
+    policies::titles_of_an_earlier_version_keep_what_they_said,
     rotation::a_key_moves_once_and_only_as_it_was_read,
     rotation::a_kek_is_wrapped_anew_only_as_it_was_read,
     rotation::keys_under_a_kek_come_in_pages,
