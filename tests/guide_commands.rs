@@ -251,6 +251,38 @@ fn trick_play() {
 }
 
 #[test]
+fn policies() {
+    let (text, folder) = (guide("policies.md"), tempfile::tempdir().unwrap());
+    let document = blocks(&text).into_iter().find_map(|block| block.strip_prefix("toml\n"));
+    std::fs::write(folder.path().join("rental.toml"), document.unwrap()).unwrap();
+    let commands = commands(&text);
+    assert_eq!(commands.len(), 10, "{commands:#?}");
+    for command in commands {
+        let output = run(&command, folder.path(), None);
+        assert!(output.status.success(), "{command}\n{}", said(&output));
+        let told = said(&output);
+        match command.as_str() {
+            "strongroom policy test rental --as-device L3" => {
+                assert!(told.contains("HD     withheld"), "{told}");
+            }
+            _ if command.contains("--offline") => {
+                assert!(told.contains("hdcp 2.2") && told.contains("license_s 604800"), "{told}");
+            }
+            _ => {}
+        }
+    }
+    // Every field of a document that has them all is in the guide's table.
+    let full = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/policy/full");
+    let full = std::fs::read_to_string(full).unwrap();
+    let fields = full.lines().filter_map(|line| line.split_once(" = "));
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+    for (field, _) in fields {
+        let named = format!("`{field}`");
+        assert!(rows.iter().any(|row| row.contains(&named)), "{field} is not in the table");
+    }
+}
+
+#[test]
 fn from_shaka_packager() {
     run_guide("from-shaka-packager.md", 1, |_, place, _| {
         for manifest in ["manifest.mpd", "master.m3u8", "package.json"] {

@@ -16,6 +16,7 @@ mod license_url;
 mod package;
 mod plan;
 mod play;
+mod policy;
 mod serve;
 mod shell;
 mod source;
@@ -73,6 +74,9 @@ pub enum Command {
     /// Add and change plans.
     #[command(subcommand)]
     Plan(plan::Arguments),
+    /// List, change, assign and test policies: who gets which keys, under which terms.
+    #[command(subcommand)]
+    Policy(policy::Arguments),
     /// Add, publish and list titles.
     #[command(subcommand)]
     Title(title::Arguments),
@@ -134,6 +138,7 @@ impl Command {
             Self::Credentials(arguments) => credentials::run(arguments, &place, answer),
             Self::Account(arguments) => account::run(arguments, &place, answer),
             Self::Plan(arguments) => plan::run(arguments, &place, answer),
+            Self::Policy(arguments) => policy::run(arguments, &place, answer),
             Self::Title(arguments) => title::run(arguments, &place, answer),
             Self::LicenseUrl(arguments) => license_url::run(arguments, &place, answer),
             Self::AdminToken(arguments) => admin_token::run(arguments, &place, answer),

@@ -1,14 +1,16 @@
 //! `title`: the catalog.
 
+use super::policy::failure as policy_failure;
 use super::{Failure, Place, block_on};
 use crate::screen::Answer;
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use model::{
-    CategoryName, ContentId, Country, ObjectPath, PackagedEvent, PlanAccess, PlanName, RegionRule,
-    Title, TitlePolicy, TitleState, TrackClass,
+    CategoryName, ContentId, Country, ObjectPath, PackagedEvent, PlanAccess, PlanName, PolicyName,
+    RegionRule, Title, TitlePolicy, TitleState, TrackClass,
 };
 use server::Home;
+use server::vault::PolicyRefused;
 use std::path::{Path, PathBuf};
 use store::PAGE_MAX;
 
@@ -34,9 +36,13 @@ pub struct Add {
     /// Content category, which decides the KEK.
     #[arg(long, default_value = "default")]
     category: String,
-    /// Highest track class that a ClearKey client gets.
-    #[arg(long, value_name = "CLASS", default_value = "SD", value_parser = ["AUDIO", "SD", "HD", "UHD"])]
-    clearkey_max: String,
+    /// Policy of its licenses; `standard` for a new title, its own for one that is there, when
+    /// absent.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// Highest track class that a ClearKey client gets; what the policy says when absent.
+    #[arg(long, value_name = "CLASS", value_parser = ["AUDIO", "SD", "HD", "UHD"])]
+    clearkey_max: Option<String>,
     /// Plans that include it; every plan when absent.
     #[arg(long, value_delimiter = ',', value_name = "PLAN,…")]
     plans: Vec<String>,
@@ -63,7 +69,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         match arguments {
             Arguments::Add(add) => {
                 let title = title_of(&add).map_err(Failure::Environment)?;
-                put(&home, title, add.external, answer).await
+                put(&home, title, &add, answer).await
             }
             Arguments::Publish(publish) => publish_folder(&home, &publish.folder, answer).await,
             Arguments::List => list(&home, answer).await,
@@ -79,12 +85,13 @@ fn title_of(add: &Add) -> anyhow::Result<Title> {
     let plans: Result<Vec<PlanName>, _> =
         add.plans.iter().map(|name| PlanName::parse(name)).collect();
     let plans = plans.context("--plans")?;
-    let clearkey_max = TrackClass::parse(&add.clearkey_max).context("--clearkey-max")?;
+    let word = |text: &String| TrackClass::parse(text).context("--clearkey-max");
+    let clearkey_override = add.clearkey_max.as_ref().map(word).transpose()?;
     Ok(Title {
         content_id: ContentId::parse(&add.content).context("the title's id")?,
         name: add.name.clone().unwrap_or_else(|| add.content.clone()),
         category: CategoryName::parse(&add.category).context("--category")?,
-        policy: TitlePolicy::default().with_clearkey_max(clearkey_max),
+        policy: TitlePolicy { clearkey_override, ..TitlePolicy::default() },
         access: if plans.is_empty() { PlanAccess::Every } else { PlanAccess::Only(plans) },
         regions: if countries.is_empty() {
             RegionRule::Everywhere
@@ -95,25 +102,46 @@ fn title_of(add: &Add) -> anyhow::Result<Title> {
     })
 }
 
-/// Stores a title; one that is there keeps its state, and its category, which its keys are
-/// bound to.
-async fn put(
-    home: &Home,
-    mut title: Title,
-    is_external: bool,
-    answer: Answer,
-) -> Result<(), Failure> {
+/// Stores a title; one that is there keeps its state, its policy unless another is named, and
+/// its category, which its keys are bound to.
+async fn put(home: &Home, mut title: Title, add: &Add, answer: Answer) -> Result<(), Failure> {
     let known = home.store.title(&title.content_id).await.map_err(Failure::environment)?;
     if let Some(known) = known {
         title.state = known.state;
         title.category = known.category;
+        title.policy = with_word_of(known.policy, &title.policy);
     }
-    if is_external && title.state == TitleState::Draft {
+    let policy = add.policy.as_deref().map(PolicyName::parse).transpose();
+    let policy = policy.context("--policy").map_err(Failure::Environment)?;
+    let wanted = match &policy {
+        Some(name) => wanted_policy(home, name).await?,
+        None => title.policy.clone(),
+    };
+    if title.policy.clearkey_override.is_some() && !wanted.may_open_clearkey() {
+        let why = format!("--clearkey-max: the policy {} gives ClearKey no key", wanted.name);
+        return Err(Failure::Refused(anyhow::Error::msg(why)));
+    }
+    if add.external && title.state == TitleState::Draft {
         title.state = TitleState::External;
     }
     home.store.put_title(&title).await.map_err(Failure::environment)?;
+    if let Some(name) = policy {
+        let now = home.clock.now();
+        home.vault.assign_policy(&title.content_id, &name, now).await.map_err(policy_failure)?;
+        title.policy = with_word_of(wanted, &title.policy);
+    }
     print_title(&title, answer);
     Ok(())
+}
+
+/// The policy with the title's own word on ClearKey.
+fn with_word_of(policy: TitlePolicy, title: &TitlePolicy) -> TitlePolicy {
+    TitlePolicy { clearkey_override: title.clearkey_override, ..policy }
+}
+
+async fn wanted_policy(home: &Home, name: &PolicyName) -> Result<TitlePolicy, Failure> {
+    let policy = home.store.policy(name).await.map_err(Failure::environment)?;
+    policy.ok_or_else(|| policy_failure(PolicyRefused::NoPolicy(name.clone())))
 }
 
 async fn publish_folder(home: &Home, folder: &Path, answer: Answer) -> Result<(), Failure> {
@@ -205,7 +233,11 @@ fn row(title: &Title) -> serde_json::Value {
         "content_id": title.content_id,
         "name": title.name,
         "category": title.category,
-        "policy": title.policy,
+        "policy": {
+            "name": title.policy.name,
+            "clearkey_max": title.policy.clearkey_track_classes().iter().last(),
+            "license_s": title.policy.license_s,
+        },
         "access": title.access,
         "regions": title.regions,
         "state": title.state.name(),

@@ -6,10 +6,19 @@ use std::path::Path;
 
 /// Runs `work` on the SQLite file of a data folder, foreign keys off.
 pub fn behind_the_back<T>(data: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
+    in_file(&data.join("strongroom.db"), work)
+}
+
+/// The same on the audit's file.
+pub fn in_the_audit<T>(data: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
+    in_file(&data.join("strongroom-audit.db"), work)
+}
+
+fn in_file<T>(file: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime starts").block_on(async {
         let options = SqliteConnectOptions::new()
-            .filename(data.join("strongroom.db"))
+            .filename(file)
             .foreign_keys(false)
             .disable_statement_logging();
         let mut rows = options.connect().await.expect("the rows are there");

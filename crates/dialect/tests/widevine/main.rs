@@ -5,8 +5,8 @@
 mod credentials;
 mod damage;
 mod licenses;
-mod provisioning;
 mod policies;
+mod provisioning;
 mod refusals;
 mod renewals;
 mod round_trips;

@@ -19,6 +19,7 @@ mod license;
 mod master_key;
 mod memo;
 mod packaging;
+mod policies;
 #[cfg(feature = "remote-kms")]
 mod remote_key;
 mod rewrap;
@@ -43,6 +44,7 @@ pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
 pub use master_key::{MasterKeyRefused, open_or_make as open_root_key};
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
+pub use policies::PolicyRefused;
 #[cfg(feature = "remote-kms")]
 pub use remote_key::RemoteKeyRefused;
 pub use rewrap::{KekStatus, RewrapReport};

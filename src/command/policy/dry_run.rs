@@ -1,0 +1,235 @@
+//! `policy test`: what a device would get, decided by the code that decides licenses.
+
+use super::{content, known};
+use crate::command::Failure;
+use crate::screen::Answer;
+use anyhow::Context as _;
+use clap::{ArgGroup, Args};
+use dialect::terms::{KeyTerms, LicenseTerms, Seconds};
+use model::{KeyState, SecurityLevel, TitlePolicy, TrackClass, WrappedKey};
+use serde::Serialize;
+use server::Home;
+use std::fmt::Write as _;
+
+/// Arguments of `policy test`.
+#[derive(Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["name", "content"]))]
+pub struct Test {
+    /// The policy's name.
+    name: Option<String>,
+    /// A title, with its policy, its own exception and its keys.
+    #[arg(long, value_name = "ID")]
+    content: Option<String>,
+    /// The device that asks; `clearkey` is one that attests nothing.
+    #[arg(long, value_name = "DEVICE", value_parser = ["L1", "L2", "L3", "clearkey"])]
+    as_device: String,
+    /// The dialect it asks in; ClearKey for `clearkey`.
+    #[arg(long, value_name = "X", value_parser = ["widevine", "clearkey"])]
+    dialect: Option<String>,
+    /// It asks for a license that it may keep.
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+enum Device {
+    /// One that attests its level.
+    Attested(SecurityLevel),
+    /// A ClearKey client.
+    Unattested,
+}
+
+/// What the device would get.
+#[derive(Serialize)]
+struct Outcome {
+    policy: TitlePolicy,
+    device: &'static str,
+    dialect: &'static str,
+    /// `license`; `no_key` for one that carries none; `offline_not_allowed`.
+    answer: &'static str,
+    /// Empty where the request is refused whole.
+    classes: Vec<ClassRuling>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Vec<KeyRuling>>,
+    /// What the license says; absent in ClearKey, which says nothing but keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license: Option<LicenseTerms>,
+    /// How long it lives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license_s: Seconds,
+}
+
+/// What becomes of the keys of one class.
+#[derive(Serialize)]
+struct ClassRuling {
+    class: TrackClass,
+    given: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld_by: Option<model::Withheld>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms: Option<KeyTerms>,
+}
+
+/// What becomes of one key of the title.
+#[derive(Serialize)]
+struct KeyRuling {
+    kid: model::KeyId,
+    class: Option<TrackClass>,
+    given: bool,
+}
+
+/// Prints what a device would get; nothing is issued.
+pub async fn run(home: &Home, test: &Test, answer: Answer) -> Result<(), Failure> {
+    let device = device(test).map_err(Failure::Environment)?;
+    let (policy, rows) = match (&test.name, &test.content) {
+        (Some(name), _) => (known(home, name).await?, None),
+        (None, Some(title)) => of_title(home, title).await?,
+        (None, None) => {
+            return Err(Failure::Environment(anyhow::anyhow!("name a policy, or --content ID")));
+        }
+    };
+    let outcome = decide(policy, rows.as_deref(), device, test.offline);
+    answer.print(&outcome, sentences);
+    Ok(())
+}
+
+fn device(test: &Test) -> anyhow::Result<Device> {
+    let device = match test.as_device.as_str() {
+        "L1" => Device::Attested(SecurityLevel::L1),
+        "L2" => Device::Attested(SecurityLevel::L2),
+        "L3" => Device::Attested(SecurityLevel::L3),
+        _ => Device::Unattested,
+    };
+    let speaks = match device {
+        Device::Attested(_) => "widevine",
+        Device::Unattested => "clearkey",
+    };
+    let asked = test.dialect.as_deref().unwrap_or(speaks);
+    anyhow::ensure!(asked == speaks, "--dialect {asked}: {} speaks {speaks}", test.as_device);
+    Ok(device)
+}
+
+async fn of_title(
+    home: &Home,
+    text: &str,
+) -> Result<(TitlePolicy, Option<Vec<WrappedKey>>), Failure> {
+    let id = content(text)?;
+    let title = home.store.title(&id).await.map_err(Failure::environment)?;
+    let title = title.with_context(|| format!("there is no title {id}"));
+    let policy = title.map_err(Failure::Refused)?.policy;
+    let keys = home.store.keys_of(&id).await.map_err(Failure::environment)?;
+    Ok((policy, Some(keys)))
+}
+
+fn decide(
+    policy: TitlePolicy,
+    rows: Option<&[WrappedKey]>,
+    device: Device,
+    offline: bool,
+) -> Outcome {
+    let check = |class| match device {
+        Device::Attested(level) => policy.check(level, class),
+        Device::Unattested => policy.check_clearkey(class),
+    };
+    let is_attested = matches!(device, Device::Attested(_));
+    let (dialect, name) = match device {
+        Device::Attested(level) => ("widevine", level.name()),
+        Device::Unattested => ("clearkey", "clearkey"),
+    };
+    if offline && !(is_attested && policy.offline.allowed) {
+        return Outcome {
+            policy,
+            device: name,
+            dialect,
+            answer: "offline_not_allowed",
+            classes: vec![],
+            keys: None,
+            license: None,
+            license_s: None,
+        };
+    }
+    let classes = TrackClass::ALL.into_iter().map(|class| {
+        let withheld_by = check(class).err();
+        let given = withheld_by.is_none();
+        let terms = (given && is_attested).then(|| KeyTerms::of(&policy, Some(class)));
+        ClassRuling { class, given, withheld_by, terms }
+    });
+    let classes: Vec<ClassRuling> = classes.collect();
+    let has_key = classes.iter().any(|ruling| ruling.given);
+    let keys = rows.map(|rows| {
+        let is_given = |row: &WrappedKey| match row.track_class {
+            Some(class) => check(class).is_ok(),
+            // It may open any class.
+            None => TrackClass::ALL.into_iter().all(|class| check(class).is_ok()),
+        };
+        let ruling = |row: &WrappedKey| KeyRuling {
+            kid: row.kid,
+            class: row.track_class,
+            given: row.state == KeyState::Active && is_given(row),
+        };
+        rows.iter().map(ruling).collect()
+    });
+    let license = is_attested.then(|| LicenseTerms::of(&policy, offline));
+    let license_s = license.as_ref().map_or(Some(policy.license_s), |terms| terms.license_s);
+    let answer = if has_key { "license" } else { "no_key" };
+    Outcome { policy, device: name, dialect, answer, classes, keys, license, license_s }
+}
+
+fn sentences(outcome: &Outcome) -> String {
+    let mut text = format!(
+        "policy {} for {} in {}: {}\n",
+        outcome.policy.name, outcome.device, outcome.dialect, outcome.answer
+    );
+    for ruling in &outcome.classes {
+        let what = match (&ruling.withheld_by, &ruling.terms) {
+            (Some(rule), _) => format!("withheld  {rule}"),
+            (None, Some(terms)) => format!("given     {}", key_terms(terms)),
+            (None, None) => "given     without terms, which ClearKey cannot carry".to_owned(),
+        };
+        let _infallible = writeln!(text, "  {:<6} {what}", ruling.class.name());
+    }
+    for key in outcome.keys.iter().flatten() {
+        let class = key.class.map_or("any", TrackClass::name);
+        let what = if key.given { "given" } else { "withheld" };
+        let _infallible = writeln!(text, "  key {} {class:<6} {what}", key.kid);
+    }
+    if let Some(terms) = &outcome.license {
+        let _infallible = writeln!(text, "  license  {}", license_terms(terms));
+    } else if outcome.license_s.is_some() {
+        let _infallible = writeln!(text, "  license  {}", span("license_s", outcome.license_s));
+    }
+    text
+}
+
+fn key_terms(terms: &KeyTerms) -> String {
+    // The words of the policy's document.
+    let word = |value: serde_json::Result<serde_json::Value>| match value {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "?".to_owned(),
+    };
+    format!(
+        "robustness {}, hdcp {}, analog {}",
+        word(serde_json::to_value(terms.robustness)),
+        word(serde_json::to_value(terms.hdcp)),
+        word(serde_json::to_value(terms.analog))
+    )
+}
+
+fn license_terms(terms: &LicenseTerms) -> String {
+    let mut parts = vec![
+        span("license_s", terms.license_s),
+        span("rental_s", terms.rental_s),
+        span("playback_s", terms.playback_s),
+        format!("can_persist {}", terms.can_persist),
+        format!("can_renew {}", terms.can_renew),
+    ];
+    if terms.can_renew {
+        parts.push(span("delay_s", terms.renewal.delay_s));
+    }
+    parts.join(", ")
+}
+
+fn span(name: &str, seconds: Seconds) -> String {
+    seconds.map_or_else(|| format!("{name} without end"), |seconds| format!("{name} {seconds}"))
+}
