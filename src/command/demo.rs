@@ -2,6 +2,7 @@
 //! is ended. A second run reuses what is there.
 
 mod content;
+mod devices;
 
 use super::package::package_title;
 use super::{Failure, Place, account::make_password, block_on};
@@ -45,6 +46,8 @@ struct Said {
     url: String,
     accounts: Vec<SignIn>,
     titles: Vec<Shown>,
+    /// Devices of the demo's own root, for `play --device`.
+    devices: PathBuf,
 }
 
 /// An account of the demo. Its password is kept in `DATA/demo.json`, readable by its owner.
@@ -94,9 +97,10 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
             bring_title(&home, &content_id, name, clearkey_max, &clips).await?;
             titles.push(Shown { content_id, source: clips.source.clone() });
         }
+        let devices = devices::bring(&home).await?;
         drop(home);
         let ready = |url: &str| {
-            let said = Said { url: viewer_url(url), accounts, titles };
+            let said = Said { url: viewer_url(url), accounts, titles, devices };
             answer.print(&said, sentences);
             if !arguments.no_open {
                 open_page(&said.url);
@@ -117,6 +121,20 @@ fn sentences(said: &Said) -> String {
         let what =
             if account.entitled { "may watch" } else { "may not: its plan has no streaming" };
         text += &format!("  sign in as {:<8} {}   ({what})\n", account.name, account.password);
+    }
+    if let (Some(account), [title, ..]) =
+        (said.accounts.iter().find(|a| a.entitled), &said.titles[..])
+    {
+        text += &format!(
+            "Or without a browser, as a Widevine device of level L1, L2 or L3:\n  \
+             echo {} | strongroom play --server {} --account {} --password-stdin \\\n    \
+             --content {} --device {} --level L1\n",
+            account.password,
+            said.url,
+            account.name,
+            title.content_id,
+            said.devices.display(),
+        );
     }
     text + "Ctrl-C ends it.\n"
 }

@@ -1,6 +1,6 @@
 //! `credentials`: what a DRM system's licenses are made with. No command prints a private key.
 
-mod test_root;
+pub mod test_root;
 
 use super::{Failure, Place, block_on};
 use crate::screen::Answer;

@@ -67,7 +67,8 @@ pub fn run(make: &MakeTestRoot, answer: Answer) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write(folder: &Path, provider: &str) -> anyhow::Result<()> {
+/// Writes the files into a folder that is empty, or not there yet.
+pub fn write(folder: &Path, provider: &str) -> anyhow::Result<()> {
     let about = || folder.display().to_string();
     make_folder(folder).with_context(about)?;
     if fs::read_dir(folder).with_context(about)?.next().is_some() {
