@@ -14,6 +14,8 @@ mod answering;
 mod binary;
 #[path = "support/clip.rs"]
 mod clip;
+#[path = "support/frames.rs"]
+mod frames;
 #[path = "support/title.rs"]
 mod title;
 #[path = "support/widevine_service.rs"]

@@ -3,10 +3,10 @@
 
 use crate::binary::{done, strongroom};
 use crate::clip::clip;
+use crate::frames::decoded;
 use keys::ContentKey;
 use model::{KeyId, TrackClass};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Each class with the picture's size. Sound is in the SD clip.
 const SIZES: [(TrackClass, &str); 3] =
@@ -85,22 +85,4 @@ impl Title {
         let video = decoded("video", source(class).unwrap(), "0:v");
         video + &decoded("audio", source(TrackClass::Sd).unwrap(), "0:a")
     }
-}
-
-/// ffmpeg's own decoding of a clear file.
-pub fn decoded(medium: &str, file: &Path, stream: &str) -> String {
-    let run = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-i"])
-        .arg(file)
-        .args(["-map", stream, "-fps_mode", "passthrough", "-f", "framemd5", "-"])
-        .output()
-        .unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let lines = String::from_utf8(run.stdout).unwrap();
-    let frames = lines.lines().filter(|line| !line.starts_with('#'));
-    let columns = frames.map(|line| line.split(',').map(str::trim).collect::<Vec<_>>());
-    columns
-        .enumerate()
-        .map(|(at, line)| format!("{medium} {at} {} {}\n", line[4], line[5]))
-        .collect()
 }
