@@ -85,7 +85,14 @@ fn a_key_above_the_level_is_not_used_even_where_a_server_gives_it() {
     let Some(title) = Title::make(folder.path(), &["--layout", "single-file"]) else { return };
     let service = WidevineService::new(Keys::All);
     let devices = service.write_devices(&folder.path().join("root"));
-    let url = serve(move |_, body| Reply::ok(service.answer(body)));
+    let asked = Arc::new(Mutex::new(0));
+    let url = serve({
+        let asked = Arc::clone(&asked);
+        move |_, body| {
+            *asked.lock().unwrap() += 1;
+            Reply::ok(service.answer(body))
+        }
+    });
     let package = title.package.to_str().unwrap();
     let frames = folder.path().join("frames");
     let mut command = play(package, &url, &devices, "L3");
@@ -94,6 +101,7 @@ fn a_key_above_the_level_is_not_used_even_where_a_server_gives_it() {
     assert_eq!(played["keys"]["not_usable"][0]["status"], "internal-error");
     assert_eq!(played["keys"]["not_usable"].as_array().unwrap().len(), 2);
     assert!(std::fs::read_to_string(frames).unwrap() == title.frames(TrackClass::Sd));
+    assert_eq!(*asked.lock().unwrap(), 3, "the certificate, the license, its one renewal");
 }
 
 #[test]

@@ -55,6 +55,13 @@ pub enum Level {
     L3,
 }
 
+impl Level {
+    /// As in answers and folders.
+    pub fn name(self) -> &'static str {
+        SecurityLevel::from(self).name()
+    }
+}
+
 impl From<Level> for SecurityLevel {
     fn from(level: Level) -> Self {
         match level {

@@ -1,7 +1,9 @@
 //! A Widevine license server with a root of its own, and its devices' folders.
 
 use crate::title::{content_key, key};
-use dialect::terms::{AnalogOutput, Hdcp, KeyTerms, LicenseTerms, LicensedKey, Robustness};
+use dialect::terms::{
+    AnalogOutput, Hdcp, KeyTerms, LicenseTerms, LicensedKey, RenewalTerms, Robustness,
+};
 use dialect::widevine::test_root::TestRoot;
 use dialect::widevine::{
     Answer, Credentials, Desk, DeviceList, Issue, Request, RootFile, VerifiedModels,
@@ -18,7 +20,7 @@ const NOW: Timestamp = Timestamp(1_811_808_000_000);
 pub enum Keys {
     /// Those of the device's level (R110).
     ByLevel,
-    /// All that were asked for, whatever the device is.
+    /// All that were asked for, whatever the device is; renewed when it first plays.
     All,
 }
 
@@ -72,12 +74,14 @@ impl WidevineService {
             devices: &self.devices,
             sessions: &self.seal,
         };
-        let terms = LicenseTerms { can_play: true, ..LicenseTerms::default() };
+        let renewal = RenewalTerms { on_first_use: true, ..RenewalTerms::default() };
+        let can_renew = self.keys == Keys::All;
+        let terms = LicenseTerms { can_play: true, can_renew, renewal, ..LicenseTerms::default() };
         let (scheme, sessions) = (Scheme::Cbcs, &self.seal);
         let issue = Issue { terms: &terms, scheme, memo: b"", sessions, now: NOW };
         let answer: Answer = match Request::parse(body, &desk, NOW).unwrap() {
             Request::ServiceCertificate => return self.credentials.service_certificate(),
-            Request::Existing(_) => panic!("nothing is renewed here"),
+            Request::Existing(renewal) => renewal.answer(&issue, &mut SystemEntropy),
             Request::New(challenge) => {
                 let classes = challenge.device().level.track_classes();
                 let all = TrackClass::ALL.into_iter();

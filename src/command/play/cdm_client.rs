@@ -35,13 +35,8 @@ pub struct Outgoing {
 impl CdmProcess {
     /// Starts the process. The thread that calls this must outlive it.
     pub fn start(level: Level, device: Option<&DeviceFiles>) -> anyhow::Result<Self> {
-        let name = match level {
-            Level::L1 => "L1",
-            Level::L2 => "L2",
-            Level::L3 => "L3",
-        };
         let mut command = bound::command(&std::env::current_exe()?)?;
-        command.args([cdm_process::NAME, "--level", name]);
+        command.args([cdm_process::NAME, "--level", level.name()]);
         if let Some(DeviceFiles { profile, root }) = device {
             command.arg("--profile").arg(profile).arg("--root").arg(root);
         }

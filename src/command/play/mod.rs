@@ -25,7 +25,7 @@ use place::Place;
 use std::path::{Path, PathBuf};
 use store::remote::{UNAVAILABLE, ViewerSettings};
 use summary::{Played, Summary};
-use web::{Viewer, Web};
+use web::{LicenseServer, Viewer, Web};
 
 /// Messages that one session exchanges at its start: the certificate, the license, and no more.
 const MAX_MESSAGES: usize = 4;
@@ -114,15 +114,16 @@ pub fn run(arguments: &Arguments, _: &Settings, answer: Answer) -> Result<(), Fa
         (Some(server), Some(account), Some(content)) => {
             let server = server.trim_end_matches('/');
             let viewer = Viewer { server, account, content };
-            let playback = player.web.start(&viewer, dialect, arguments.scheme)?;
+            let playback = player.web.start(&viewer, dialect, arguments.level, arguments.scheme)?;
             let place = Place::url(playback.manifest.clone());
-            let played = player.play(&place, &playback.license_url);
+            let played = player.play(&place, &playback.license);
             player.web.end(server, &playback);
             played
         }
         _ => {
             let place = Place::parse(arguments.package.as_deref().unwrap_or_default());
-            player.play(&place, arguments.license_url.as_deref().unwrap_or_default())
+            let url = arguments.license_url.clone().unwrap_or_default();
+            player.play(&place, &LicenseServer { url, later: None })
         }
     }?;
     if let Some(file) = &arguments.frames {
@@ -145,8 +146,7 @@ fn device(arguments: &Arguments) -> anyhow::Result<(Dialect, Option<DeviceFiles>
         );
         return Ok((dialect, None));
     };
-    let level = format!("{:?}", arguments.level);
-    let profile = [folder.join("devices").join(level), folder.clone()]
+    let profile = [folder.join("devices").join(arguments.level.name()), folder.clone()]
         .into_iter()
         .find(|profile| profile.join("certificate.bin").is_file())
         .with_context(|| format!("{}: no device of this level", folder.display()))?;
@@ -184,7 +184,7 @@ struct License {
 impl Player<'_> {
     /// 1 read the manifest, 2 fetch each rendition's initialization segment, 3 get the license,
     /// 4 choose by its keys, 5 fetch, decrypt, decode.
-    fn play(&self, place: &Place, license_url: &str) -> Result<Summary, Failure> {
+    fn play(&self, place: &Place, server: &LicenseServer) -> Result<Summary, Failure> {
         let manifest = place.manifest(&self.web)?;
         let listed = parse_mpd(&manifest).context("the manifest").map_err(Failure::Refused)?;
         let (scheme, listed) =
@@ -192,7 +192,7 @@ impl Player<'_> {
         let init_data = self.init_data(place, &listed)?;
         let mut cdm = CdmProcess::start(self.arguments.level, self.device.as_ref())
             .map_err(Failure::Environment)?;
-        let license = self.license(&mut cdm, license_url, &init_data)?;
+        let license = self.license(&mut cdm, server, &init_data)?;
         let chosen = choice::best(&listed, &license.keys);
         if chosen.is_empty() {
             return Err(Failure::Refused(anyhow!(
@@ -202,7 +202,7 @@ impl Player<'_> {
         let mut tracks = vec![];
         for (number, one) in (0_u32..).zip(chosen) {
             let mut stage =
-                Stage { player: self, place, cdm: &mut cdm, license_url, session: license.session };
+                Stage { player: self, place, cdm: &mut cdm, server, session: license.session };
             tracks.push(stage.play(number, one)?);
         }
         let (level, kids) = (self.arguments.level, choice::kids(&listed));
@@ -227,12 +227,12 @@ impl Player<'_> {
     fn license(
         &self,
         cdm: &mut CdmProcess,
-        url: &str,
+        server: &LicenseServer,
         init_data: &[u8],
     ) -> Result<License, Failure> {
         let (session, mut message) = cdm.request(init_data).map_err(Failure::Refused)?;
         for _ in 0..MAX_MESSAGES {
-            let (keys, next) = self.carry(cdm, session, url, &message)?;
+            let (keys, next) = self.carry(cdm, session, server, &message)?;
             match next {
                 Some(next) => message = next,
                 None => return Ok(License { session, keys }),
@@ -246,11 +246,11 @@ impl Player<'_> {
         &self,
         cdm: &mut CdmProcess,
         session: SessionId,
-        url: &str,
+        server: &LicenseServer,
         message: &Outgoing,
     ) -> Result<(Vec<KeyState>, Option<Outgoing>), Failure> {
         tracing::debug!(kind = ?message.kind, bytes = message.body.len(), "to the license server");
-        let answer = self.web.license(url, &message.body)?;
+        let answer = self.web.license(server, message)?;
         cdm.update(session, &answer).context(UNAVAILABLE).map_err(Failure::Refused)
     }
 }
@@ -260,7 +260,7 @@ struct Stage<'a> {
     player: &'a Player<'a>,
     place: &'a Place,
     cdm: &'a mut CdmProcess,
-    license_url: &'a str,
+    server: &'a LicenseServer,
     session: SessionId,
 }
 
@@ -309,7 +309,7 @@ impl Stage<'_> {
     fn renew(&mut self) -> Result<(), Failure> {
         let due = self.cdm.renewal(self.session).map_err(Failure::Refused)?;
         if let Some(message) = due {
-            let carried = self.player.carry(self.cdm, self.session, self.license_url, &message);
+            let carried = self.player.carry(self.cdm, self.session, self.server, &message);
             if let Err(failure) = carried {
                 tracing::warn!(error = %failure.into_error(), "the license was not renewed");
             }

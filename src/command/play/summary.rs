@@ -12,7 +12,7 @@ use std::fmt;
 #[derive(Serialize)]
 pub struct Summary {
     dialect: &'static str,
-    level: String,
+    level: &'static str,
     scheme: Scheme,
     tracks: Vec<Played>,
     keys: Keys,
@@ -84,7 +84,7 @@ impl Summary {
             not_usable: not_usable.into_iter().copied().collect(),
             withheld: asked.iter().filter(is_withheld).copied().collect(),
         };
-        Self { dialect: dialect.name(), level: format!("{level:?}"), scheme, tracks, keys }
+        Self { dialect: dialect.name(), level: level.name(), scheme, tracks, keys }
     }
 
     /// Every frame: medium, number, bytes, MD5.

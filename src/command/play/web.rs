@@ -1,8 +1,10 @@
 //! What the player asks of servers: sign-in, a playback's addresses, licenses, media. Who refuses
 //! refuses for good: nothing here ends in clear media.
 
-use super::{Dialect, Failure};
+use super::cdm_client::Outgoing;
+use super::{Dialect, Failure, Level};
 use anyhow::{Context as _, anyhow};
+use cdm::MessageKind;
 use keys::SystemEntropy;
 use model::{ContentId, Scheme};
 use serde::Deserialize;
@@ -35,11 +37,20 @@ pub struct Viewer<'a> {
 /// What a token call gives.
 pub struct Playback {
     /// Where the license is.
-    pub license_url: String,
+    pub license: LicenseServer,
     /// Where the manifest is.
     pub manifest: String,
     bearer: Zeroizing<String>,
     session: String,
+}
+
+/// Where a CDM's messages go.
+pub struct LicenseServer {
+    /// The license URL.
+    pub url: String,
+    /// Where messages about a license go that is held, with the viewer's session; absent: to the
+    /// license URL, which is of no use where it lives for seconds.
+    pub later: Option<(String, Zeroizing<String>)>,
 }
 
 #[derive(Deserialize)]
@@ -79,9 +90,20 @@ impl Web {
     }
 
     /// Brings a CDM's message to the license server; its answer.
-    pub fn license(&self, url: &str, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let what = Asked::Post("application/octet-stream", message);
-        self.ask(what, url, None, MAX_ANSWER).map(Zeroizing::new)
+    pub fn license(
+        &self,
+        server: &LicenseServer,
+        message: &Outgoing,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let LicenseServer { url, later } = server;
+        let (url, bearer) = match (message.kind, later) {
+            (MessageKind::LicenseRenewal | MessageKind::LicenseRelease, Some((url, bearer))) => {
+                (url, Some(bearer.as_str()))
+            }
+            _ => (url, None),
+        };
+        let what = Asked::Post("application/octet-stream", &message.body);
+        self.ask(what, url, bearer, MAX_ANSWER).map(Zeroizing::new)
     }
 
     /// Signs in and asks for a playback. The password comes from standard input.
@@ -89,25 +111,33 @@ impl Web {
         &self,
         viewer: &Viewer<'_>,
         dialect: Dialect,
+        level: Level,
         scheme: Option<Scheme>,
     ) -> Result<Playback, Failure> {
-        let Viewer { server, account, content } = viewer;
+        let (Viewer { server, account, content }, dialect) = (viewer, dialect.name());
         let password = read_password().map_err(Failure::Environment)?;
         let body = serde_json::json!({ "name": account, "password": password.as_str() });
         let body = Zeroizing::new(body.to_string());
         let what = Asked::Post("application/json", body.as_bytes());
         let answer = self.ask(what, &format!("{server}/api/v1/sessions"), None, MAX_ANSWER)?;
         let bearer = Zeroizing::new(read::<Session>(&answer)?.token);
-        let url = format!("{server}/api/v1/playback/token/{content}");
+        // By our own word: it chooses what the manifest lists, and no key.
+        let query = format!("dialect={dialect}&level={}", level.name());
+        let url = format!("{server}/api/v1/playback/token/{content}?{query}");
         let answer = self.ask(Asked::Get(None), &url, Some(&bearer), MAX_ANSWER)?;
         let Token { session_id, mut license, manifest } = read(&answer)?;
-        let license_url = license.remove(dialect.name()).ok_or_else(|| {
-            Failure::Refused(anyhow!("the service issues no {} licenses", dialect.name()))
-        })?;
+        let url = license
+            .remove(dialect)
+            .ok_or_else(|| Failure::Refused(anyhow!("the service issues no {dialect} licenses")))?;
+        let later = format!("{server}/license/{dialect}?session={session_id}");
         // Without a word the service chooses.
         let query = scheme.map_or_else(String::new, |scheme| format!("?scheme={scheme}"));
-        let manifest = format!("{}{query}", manifest.dash);
-        Ok(Playback { license_url, manifest, bearer, session: session_id })
+        Ok(Playback {
+            license: LicenseServer { url, later: Some((later, bearer.clone())) },
+            manifest: format!("{}{query}", manifest.dash),
+            bearer,
+            session: session_id,
+        })
     }
 
     /// Gives the stream back. A service that does not hear it ends the lease by itself.
