@@ -1,6 +1,6 @@
-//! The reference player signs in at the running service and plays its title under Clear Key in
-//! both schemes: the frames are the clear source's, and the picture is no better than an unattested
-//! player may have (R160, R163).
+//! The reference player signs in at the running service and plays its title in both schemes, under
+//! Widevine at every level and under Clear Key: the frames are the clear source's, and no player
+//! gets a better picture than its level may have (R110, R160, R163).
 
 #![expect(
     clippy::indexing_slicing,
@@ -24,8 +24,64 @@ use clip::clip;
 use frames::decoded;
 use service::Service;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// The running service with a title in SD, HD and UHD, and a viewer.
+struct House {
+    folder: TempDir,
+    service: Service,
+    password: String,
+    /// Clear clips, SD first, which has the sound.
+    sources: Vec<PathBuf>,
+}
+
+impl House {
+    /// `None`, said loudly, where ffmpeg is missing.
+    fn open() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sources = vec![clip(folder.path(), "320x180", 2, "-g 25 -bf 2")?];
+        for size in ["1280x720", "1936x1096"] {
+            sources.push(clip(folder.path(), size, 2, "-g 25 -an")?);
+        }
+        let data = folder.path().join("data");
+        let run = |arguments: &[&str]| done(strongroom(&data).args(arguments));
+        let lab = folder.path().join("lab");
+        run(&["credentials", "make-test-root", lab.to_str().unwrap()]);
+        run(&["credentials", "import", "widevine", lab.join("widevine").to_str().unwrap()]);
+        let package = ["package", "--content", "film", "--scheme", "dual"];
+        done(strongroom(&data).args(package).args(["--segment-seconds", "1"]).args(&sources));
+        let account: serde_json::Value =
+            serde_json::from_str(&run(&["--json", "account", "add", "viewer"])).unwrap();
+        let service = Service::start(&mut strongroom(&data), &folder.path().join("log"));
+        let password = account["password"].as_str().unwrap().to_owned();
+        Some(Self { folder, service, password, sources })
+    }
+
+    fn devices(&self) -> PathBuf {
+        self.folder.path().join("lab/widevine")
+    }
+
+    /// The decoded frames of the clear sources: one's picture, and the sound.
+    fn frames(&self, picture: usize) -> String {
+        decoded("video", &self.sources[picture], "0:v") + &decoded("audio", &self.sources[0], "0:a")
+    }
+
+    fn play(&self, options: &[&str]) -> Output {
+        play(self.folder.path(), &self.service.url, &self.password, options)
+    }
+
+    /// Plays to the end; what was played, and its frames.
+    fn played(&self, options: &[&str]) -> (serde_json::Value, String) {
+        let frames = self.folder.path().join("frames");
+        let options = [options, &["--frames", frames.to_str().unwrap()]].concat();
+        let output = self.play(&options);
+        assert!(output.status.success(), "{options:?}: {}", said(&output));
+        let played = serde_json::from_slice(&output.stdout).unwrap();
+        (played, std::fs::read_to_string(frames).unwrap())
+    }
+}
 
 /// `play` as a viewer of the service.
 fn play(data: &Path, url: &str, password: &str, options: &[&str]) -> Output {
@@ -43,30 +99,49 @@ fn play(data: &Path, url: &str, password: &str, options: &[&str]) -> Output {
 }
 
 #[test]
-fn a_viewer_plays_the_services_title_in_both_schemes() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let Some(sd) = clip(folder.path(), "320x180", 4, "-bf 2") else { return };
-    let Some(hd) = clip(folder.path(), "1280x720", 4, "-an") else { return };
-    let package = ["package", "--content", "film", "--scheme", "dual", "--segment-seconds", "2"];
-    done(strongroom(&data).args(package).args([&sd, &hd]));
-    let account = done(strongroom(&data).args(["--json", "account", "add", "viewer"]));
-    let account: serde_json::Value = serde_json::from_str(&account).unwrap();
-    let password = account["password"].as_str().unwrap();
-    let service = Service::start(&mut strongroom(&data), &folder.path().join("log"));
-    let frames = folder.path().join("frames");
-    let source = decoded("video", &sd, "0:v") + &decoded("audio", &sd, "0:a");
+fn the_title_plays_under_widevine_at_every_level_and_in_both_schemes() {
+    let Some(house) = House::open() else { return };
+    let devices = house.devices();
+    for (level, picture, size, keys) in
+        [("L1", 2, "1936x1096", 4), ("L2", 1, "1280x720", 3), ("L3", 0, "320x180", 2)]
+    {
+        for scheme in ["cbcs", "cenc"] {
+            let device = ["--device", devices.to_str().unwrap(), "--level", level];
+            let (played, frames) = house.played(&[&device[..], &["--scheme", scheme]].concat());
+            assert_eq!(played["tracks"][0]["resolution"], size, "{played}");
+            assert_eq!((&played["scheme"], &played["level"]), (&scheme.into(), &level.into()));
+            let usable = played["keys"]["usable"].as_array().unwrap().len();
+            assert_eq!((usable, &played["dialect"]), (keys, &"widevine".into()), "{played}");
+            assert!(frames == house.frames(picture), "{level} {scheme}: other frames");
+        }
+    }
+}
+
+#[test]
+fn a_word_about_the_level_is_no_level() {
+    let Some(house) = House::open() else { return };
+    // The token call and the CDM say L1, the certificate is an L3 device's.
+    let profile = house.devices().join("devices");
+    std::fs::remove_dir_all(profile.join("L1")).unwrap();
+    std::fs::rename(profile.join("L3"), profile.join("L1")).unwrap();
+    let devices = house.devices();
+    let (played, frames) = house.played(&["--device", devices.to_str().unwrap(), "--level", "L1"]);
+    assert_eq!(played["tracks"][0]["resolution"], "320x180", "{played}");
+    assert_eq!(played["keys"]["usable"].as_array().unwrap().len(), 2, "{played}");
+    assert_eq!(played["keys"]["withheld"].as_array().unwrap().len(), 2, "{played}");
+    assert!(frames == house.frames(0), "other frames");
+}
+
+#[test]
+fn the_title_plays_under_clear_key_in_both_schemes() {
+    let Some(house) = House::open() else { return };
     for scheme in ["cbcs", "cenc"] {
-        let options = ["--scheme", scheme, "--frames", frames.to_str().unwrap()];
-        let output = play(&data, &service.url, password, &options);
-        assert!(output.status.success(), "{scheme}: {}", said(&output));
-        let played: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let (played, frames) = house.played(&["--scheme", scheme]);
         assert_eq!(played["tracks"][0]["resolution"], "320x180", "{played}");
         assert_eq!((&played["scheme"], &played["level"]), (&scheme.into(), &"L3".into()));
-        assert!(std::fs::read_to_string(&frames).unwrap() == source, "{scheme}: other frames");
+        assert!(frames == house.frames(0), "{scheme}: other frames");
     }
-    // The stream was given back: a plan of few streams never said that it has none left.
-    let refused = play(&data, &service.url, "another word", &[]);
+    let refused = play(house.folder.path(), &house.service.url, "another word", &[]);
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     let sentence = "strongroom: The name or the password is not right.";
     assert!(said(&refused).lines().any(|line| line == sentence), "{}", said(&refused));
@@ -75,7 +150,7 @@ fn a_viewer_plays_the_services_title_in_both_schemes() {
         (&["--dialect", "widevine"], "Widevine needs a device"),
         (&["--device", "nowhere"], "no device of this level"),
     ] {
-        let wrong = play(&data, &service.url, password, options);
+        let wrong = house.play(options);
         assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
         assert!(said(&wrong).contains(words), "{}", said(&wrong));
     }
