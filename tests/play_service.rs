@@ -133,6 +133,55 @@ fn a_word_about_the_level_is_no_level() {
 }
 
 #[test]
+fn software_gets_its_certificate_once_and_anew_where_its_store_is_damaged() {
+    let Some(house) = House::open() else { return };
+    // A folder that holds the root and no device.
+    let own = house.folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::copy(house.devices().join("root_public.der"), own.join("root_public.der")).unwrap();
+    let url = format!("{}/provisioning/widevine", house.service.url);
+    let closed = "http://127.0.0.1:9/provisioning/widevine";
+    let play = |url: &str, level: &str| {
+        let device = ["--device", own.to_str().unwrap(), "--level", level];
+        house.play(&[&device[..], &["--provisioning-url", url]].concat())
+    };
+    let assert_played = |output: &Output| {
+        assert!(output.status.success(), "{}", said(output));
+        let played: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(played["tracks"][0]["resolution"], "320x180", "{played}");
+    };
+    let file = |name: &str| own.join("devices/L3").join(name);
+    let read = |name: &str| std::fs::read(file(name)).unwrap();
+    assert_played(&play(&url, "L3"));
+    let (certificate, private) = (read("certificate.bin"), read("private.pem"));
+    // Nobody is asked again: nobody is there.
+    assert_played(&play(closed, "L3"));
+    // Damaged, or lost with a kill between the two files: the same key, the same certificate.
+    let mut damaged = certificate.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    for bytes in [&damaged[..], b"", b"no certificate"] {
+        std::fs::write(file("certificate.bin"), bytes).unwrap();
+        assert_played(&play(&url, "L3"));
+        assert!(read("certificate.bin") == certificate);
+    }
+    // A key that does not read is gone: a new device registers.
+    std::fs::write(file("private.pem"), &private[..private.len() / 2]).unwrap();
+    assert_played(&play(&url, "L3"));
+    assert!(read("certificate.bin") != certificate && read("private.pem") != private);
+    let mode =
+        std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(file("private.pem")).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    let refused = play(&url, "L1");
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("software is L3"), "{}", said(&refused));
+    // A device that came with its certificate asks nobody.
+    let made = house.devices();
+    let made = ["--device", made.to_str().unwrap(), "--provisioning-url", closed];
+    assert_played(&house.play(&made));
+}
+
+#[test]
 fn the_title_plays_under_clear_key_in_both_schemes() {
     let Some(house) = House::open() else { return };
     for scheme in ["cbcs", "cenc"] {

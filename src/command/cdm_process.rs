@@ -1,31 +1,29 @@
 //! The CDM as a process of its own (R160): the trusted environment that `play` starts beside
 //! itself and speaks to over two pipes ([`cdm::protocol`]).
 //!
-//! It reads the device's private key itself, and nobody but root looks into its memory. At L1
+//! It makes or reads the device's private key itself, and nobody but root looks into its memory. At L1
 //! frames are decoded here too, and only their checksums leave; at L2 and L3 decrypted segments
 //! leave, as DESIGN's levels have it. It ends with its parent.
+
+mod registration;
 
 use super::Failure;
 use super::play::decoder::Decoder;
 use crate::core_dumps;
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use cdm::protocol::{self, Command, Reply};
-use cdm::{Device, Module, Profile, System};
+use cdm::{Device, Module, System};
 use clap::{Args, ValueEnum};
-use dialect::widevine::RootFile;
 use keys::SystemEntropy;
 use model::SecurityLevel;
+use registration::Registration;
 use server::clock::Clock;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
+use std::path::PathBuf;
 
 /// The hidden command's name.
 pub const NAME: &str = "cdm-process";
-
-/// Longest file of a profile, bytes.
-const MAX_FILE_BYTES: u64 = 64 << 10;
 
 /// Arguments of the hidden command.
 #[derive(Args)]
@@ -39,6 +37,9 @@ pub struct Arguments {
     /// Whom service certificates must come from.
     #[arg(long)]
     pub root: Option<PathBuf>,
+    /// Ask for a certificate where the folder holds none that is good.
+    #[arg(long, requires = "profile")]
+    pub register: bool,
 }
 
 /// A security level, as the command line names it.
@@ -79,12 +80,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn serve(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut module = Module::new(system(arguments)?);
+    let mut environment = Environment::open(arguments)?;
     let mut inside = (arguments.level == Level::L1).then(Inside::default);
     let (mut commands, mut replies) = (io::stdin().lock(), io::stdout().lock());
     while let Some((command, body)) = protocol::read(&mut commands)? {
-        let (mut reply, mut body) =
-            module.run(command, body, Clock::System.now(), &mut SystemEntropy);
+        let (mut reply, mut body) = environment.run(command, body);
         if let Some(inside) = &mut inside {
             body = inside.keep(command, &reply, body).unwrap_or_else(|error| {
                 reply = Reply::Refused { error: format!("{error:#}") };
@@ -96,33 +96,48 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn system(arguments: &Arguments) -> anyhow::Result<System> {
-    let (Some(profile), Some(root)) = (&arguments.profile, &arguments.root) else {
-        return Ok(System::ClearKey);
-    };
-    let certificate = read(&profile.join("certificate.bin"))?;
-    let private = read(&profile.join("private.pem"))?;
-    let root_bytes = read(root)?;
-    let is_certificate = root.extension().is_some_and(|extension| extension == "bin");
-    let device = Device::parse(&Profile {
-        certificate: &certificate,
-        private_pem: std::str::from_utf8(&private).context("private.pem")?,
-        root: if is_certificate {
-            RootFile::Certificate(&root_bytes)
-        } else {
-            RootFile::PublicKey(&root_bytes)
-        },
-        level: arguments.level.into(),
-    });
-    let device = device.with_context(|| profile.display().to_string())?;
-    Ok(System::Widevine(Box::new(device)))
+/// The CDM, or what becomes one as soon as it has its certificate.
+enum Environment {
+    Registered(Box<Module>),
+    Unregistered(Registration),
 }
 
-fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let about = || path.display().to_string();
-    let size = std::fs::metadata(path).with_context(about)?.len();
-    anyhow::ensure!(size <= MAX_FILE_BYTES, "{}: too large", path.display());
-    Ok(Zeroizing::new(std::fs::read(path).with_context(about)?))
+impl Environment {
+    fn open(arguments: &Arguments) -> anyhow::Result<Self> {
+        let (Some(profile), Some(root)) = (&arguments.profile, &arguments.root) else {
+            return Ok(Self::Registered(Box::new(Module::new(System::ClearKey))));
+        };
+        let registration = Registration::open(profile, root, arguments.level.into())?;
+        if !arguments.register {
+            return Ok(Self::of(registration.device()?));
+        }
+        // What does not read, or is not under the root, is as if it were not there (R166).
+        Ok(match registration.verified(Clock::System.now()) {
+            Some(device) => Self::of(device),
+            None => Self::Unregistered(registration),
+        })
+    }
+
+    fn of(device: Device) -> Self {
+        Self::Registered(Box::new(Module::new(System::Widevine(Box::new(device)))))
+    }
+
+    fn run(&mut self, command: Command, body: Vec<u8>) -> (Reply, Vec<u8>) {
+        let now = Clock::System.now();
+        let registration = match self {
+            Self::Registered(module) => return module.run(command, body, now, &mut SystemEntropy),
+            Self::Unregistered(registration) => registration,
+        };
+        let done = match command {
+            Command::Provision => registration.ask(now).map(|body| (Reply::Provisioning, body)),
+            Command::Provisioned => registration.keep(&body, now).map(|device| {
+                *self = Self::of(device);
+                (Reply::Done, vec![])
+            }),
+            _ => Err(anyhow!("this CDM has no certificate yet")),
+        };
+        done.unwrap_or_else(|error| (Reply::Refused { error: format!("{error:#}") }, vec![]))
+    }
 }
 
 /// L1: what is clear stays here.

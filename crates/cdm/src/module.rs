@@ -24,6 +24,8 @@ enum Refusal {
     Cdm(#[from] CdmError),
     #[error(transparent)]
     Init(#[from] InitError),
+    #[error("this CDM has its certificate")]
+    Registered,
     #[error("there is no such track")]
     NoTrack,
     #[error("too many tracks")]
@@ -58,6 +60,8 @@ impl Module {
     ) -> Result<(Reply, Vec<u8>), Refusal> {
         let sessions = &mut self.sessions;
         Ok(match command {
+            Command::Provision => (Reply::Provisioning, vec![]),
+            Command::Provisioned => return Err(Refusal::Registered),
             Command::Request => {
                 let (session, message) = sessions.request(&body, now, entropy)?;
                 (Reply::Message { session, kind: message.kind }, message.body)

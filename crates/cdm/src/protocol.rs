@@ -18,6 +18,10 @@ const MAX_HEAD_BYTES: u32 = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
+    /// Asks whether the CDM needs a certificate. Reply: [`Reply::Provisioning`].
+    Provision,
+    /// Brings the answer to that question; body: the answer. Reply: [`Reply::Done`].
+    Provisioned,
     /// Opens a session; body: initialization data. Reply: [`Reply::Message`].
     Request,
     /// Brings the answer to a session's message; body: the answer. Reply: [`Reply::Keys`].
@@ -66,6 +70,9 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reply {
+    /// Body: the question to the provisioning server, or nothing where the CDM has its
+    /// certificate.
+    Provisioning,
     /// A session's first message; body: what to send.
     Message {
         /// The new session.

@@ -22,6 +22,8 @@ pub struct DeviceFiles {
     pub profile: PathBuf,
     /// The root's public file.
     pub root: PathBuf,
+    /// Whether a certificate may be asked for.
+    pub registers: bool,
 }
 
 /// A message on its way to the license server.
@@ -37,8 +39,9 @@ impl CdmProcess {
     pub fn start(level: Level, device: Option<&DeviceFiles>) -> anyhow::Result<Self> {
         let mut command = bound::command(&std::env::current_exe()?)?;
         command.args([cdm_process::NAME, "--level", level.name()]);
-        if let Some(DeviceFiles { profile, root }) = device {
+        if let Some(DeviceFiles { profile, root, registers }) = device {
             command.arg("--profile").arg(profile).arg("--root").arg(root);
+            command.args(registers.then_some("--register"));
         }
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the CDM")?;
@@ -55,6 +58,22 @@ impl CdmProcess {
         match protocol::read(&mut self.replies).with_context(ended)?.ok_or_else(ended)? {
             (Reply::Refused { error }, _) => bail!("the CDM refuses: {error}"),
             reply => Ok(reply),
+        }
+    }
+
+    /// The question for a certificate, where the CDM has none.
+    pub fn provision(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+        match self.ask(Command::Provision, &[])? {
+            (Reply::Provisioning, question) => Ok((!question.is_empty()).then_some(question)),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// Brings the answer to it.
+    pub fn provisioned(&mut self, answer: &[u8]) -> anyhow::Result<()> {
+        match self.ask(Command::Provisioned, answer)? {
+            (Reply::Done, _) => Ok(()),
+            other => Err(unexpected(&other.0)),
         }
     }
 

@@ -61,6 +61,9 @@ pub struct Arguments {
     /// A test root's folder with `devices/LEVEL`, or one device's folder in it.
     #[arg(long, value_name = "DIR")]
     device: Option<PathBuf>,
+    /// Where a device without a certificate asks for one, once; it is kept in the folder.
+    #[arg(long, value_name = "URL", requires = "device")]
+    provisioning_url: Option<String>,
     /// The device's security level.
     #[arg(long, value_enum, default_value = "L3")]
     level: Level,
@@ -146,9 +149,12 @@ fn device(arguments: &Arguments) -> anyhow::Result<(Dialect, Option<DeviceFiles>
         );
         return Ok((dialect, None));
     };
-    let profile = [folder.join("devices").join(arguments.level.name()), folder.clone()]
+    let registers = arguments.provisioning_url.is_some();
+    let own = folder.join("devices").join(arguments.level.name());
+    let profile = [own.clone(), folder.clone()]
         .into_iter()
         .find(|profile| profile.join("certificate.bin").is_file())
+        .or_else(|| registers.then_some(own))
         .with_context(|| format!("{}: no device of this level", folder.display()))?;
     let root = profile
         .ancestors()
@@ -158,7 +164,7 @@ fn device(arguments: &Arguments) -> anyhow::Result<(Dialect, Option<DeviceFiles>
         .with_context(|| {
             format!("{}: neither root_public.der nor root_cert.bin", folder.display())
         })?;
-    Ok((dialect, Some(DeviceFiles { profile, root })))
+    Ok((dialect, Some(DeviceFiles { profile, root, registers })))
 }
 
 fn authority(file: &Path) -> anyhow::Result<Vec<u8>> {
@@ -192,6 +198,7 @@ impl Player<'_> {
         let init_data = self.init_data(place, &listed)?;
         let mut cdm = CdmProcess::start(self.arguments.level, self.device.as_ref())
             .map_err(Failure::Environment)?;
+        self.register(&mut cdm)?;
         let license = self.license(&mut cdm, server, &init_data)?;
         let chosen = choice::best(&listed, &license.keys);
         if chosen.is_empty() {
@@ -207,6 +214,14 @@ impl Player<'_> {
         }
         let (level, kids) = (self.arguments.level, choice::kids(&listed));
         Ok(Summary::new(self.dialect, level, scheme, &kids, &license.keys, tracks))
+    }
+
+    /// Fetches the certificate that a CDM asks for; one that has its own asks for none.
+    fn register(&self, cdm: &mut CdmProcess) -> Result<(), Failure> {
+        let Some(url) = &self.arguments.provisioning_url else { return Ok(()) };
+        let Some(question) = cdm.provision().map_err(Failure::Refused)? else { return Ok(()) };
+        let answer = self.web.provision(url, &question)?;
+        cdm.provisioned(&answer).context(UNAVAILABLE).map_err(Failure::Refused)
     }
 
     /// The initialization data of all renditions: what starts a DRM system, each box once.

@@ -106,6 +106,11 @@ impl Web {
         self.ask(what, url, bearer, MAX_ANSWER).map(Zeroizing::new)
     }
 
+    /// Brings a CDM's question to the provisioning server; its answer.
+    pub fn provision(&self, url: &str, question: &[u8]) -> Result<Vec<u8>, Failure> {
+        self.ask(Asked::Post("application/json", question), url, None, MAX_ANSWER)
+    }
+
     /// Signs in and asks for a playback. The password comes from standard input.
     pub fn start(
         &self,

@@ -215,12 +215,13 @@ impl ViewerClient {
             Ok(answer) => answer,
             Err(error) => return Ok(no_answer(&error)),
         };
-        let wanted = match question.what {
-            Asked::Get(Some(_)) => StatusCode::PARTIAL_CONTENT,
-            Asked::Get(None) | Asked::Post(..) => StatusCode::OK,
-            Asked::Delete => StatusCode::NO_CONTENT,
+        let wanted: &[StatusCode] = match question.what {
+            Asked::Get(Some(_)) => &[StatusCode::PARTIAL_CONTENT],
+            Asked::Get(None) => &[StatusCode::OK],
+            Asked::Post(..) => &[StatusCode::OK, StatusCode::CREATED],
+            Asked::Delete => &[StatusCode::NO_CONTENT],
         };
-        if answer.status() == wanted {
+        if wanted.contains(&answer.status()) {
             return Ok(body_of(answer, question.max_bytes).await);
         }
         Ok(refusal(answer).await)
