@@ -12,6 +12,7 @@
 mod binary;
 
 use binary::{done, said, strongroom};
+use dialect::terms::Hdcp;
 use dialect::widevine::RootFile;
 use dialect::widevine::client::ClientDevice;
 use dialect::widevine::provisioning::{ask, open_answer};
@@ -222,7 +223,10 @@ fn a_test_root_is_made_for_its_owner_only_and_imports() {
         let mode = fs::metadata(&private).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{level}");
         let certificate = fs::read(own.join("certificate.bin")).unwrap();
-        assert!(ClientDevice::read(&certificate, &fs::read_to_string(private).unwrap()).is_ok());
+        assert!(
+            ClientDevice::read(&certificate, &fs::read_to_string(private).unwrap(), Hdcp::V2_3)
+                .is_ok()
+        );
     }
     assert!(fs::read_to_string(made.join("README.txt")).unwrap().contains("no vendor's device"));
     let imported = house.run(&["credentials", "import", "widevine", widevine.to_str().unwrap()]);
