@@ -4,6 +4,7 @@
 use crate::world::{NOW, WORLD, ask_kids};
 use dialect::terms::Hdcp;
 use dialect::widevine::client::{ClientDevice, ServiceCertificate};
+use dialect::widevine::provisioning::{ProvisioningRequest, open_answer};
 use dialect::widevine::test_root::TestModel;
 use dialect::widevine::{Credentials, Desk, DeviceList, Request, RootFile, VerifiedModels};
 use keys::{RsaPrivateKey, SessionSeal, SystemEntropy};
@@ -85,4 +86,8 @@ fn the_seeds_are_messages_between_the_vectors_device_and_service() {
     assert!(matches!(renewal, Request::Existing(_)));
     let answer = file("fuzz/corpus/widevine/service-certificate");
     assert!(ServiceCertificate::open(&answer, RootFile::Certificate(&root_file), NOW).is_ok());
+    let question = file("fuzz/corpus/widevine/provisioning-request");
+    assert!(ProvisioningRequest::parse(&question, NOW).is_ok());
+    let answer = file("fuzz/corpus/widevine/provisioning-answer");
+    assert!(open_answer(&answer, device.key, RootFile::Certificate(&root_file), NOW).is_ok());
 }
