@@ -10,6 +10,9 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/service.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod service;
 
 use binary::{done, said, strongroom};
 use dialect::terms::Hdcp;
@@ -20,12 +23,10 @@ use dialect::widevine::test_root::{CertificateDraft, CertificateKind, TestRoot};
 use keys::{RsaPrivateKey, SystemEntropy};
 use model::{SecurityLevel, Timestamp};
 use serde_json::Value;
+use service::Service;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -254,13 +255,14 @@ fn a_test_root_is_made_for_its_owner_only_and_imports() {
 #[test]
 fn a_running_service_follows_within_seconds() {
     let house = House::new();
-    let service = Running::start(&house.data());
+    let log = house.folder.path().join("log");
+    let service = Service::start(&mut strongroom(&house.data()), &log);
     let (key, _) = RsaPrivateKey::generate();
-    let (status, body) = service.provision(&key);
+    let (status, body) = provision(&service, &key);
     assert_eq!(status, 404, "{body}");
     assert!(body.contains("provisioning_not_offered"));
     house.import();
-    let body = service.wait_for(&key, 201);
+    let body = wait_for(&service, &key, 201);
     let root = RootFile::PublicKey(&ROOT.root_public);
     let device = open_answer(body.as_bytes(), key, root, now()).unwrap();
     let revoked =
@@ -269,15 +271,15 @@ fn a_running_service_follows_within_seconds() {
     let list = house.folder.path().join("revoked.json");
     fs::write(&list, revoked).unwrap();
     house.run(&["credentials", "devices", list.to_str().unwrap()]);
-    service.wait_for(&device.key, 404);
+    wait_for(&service, &device.key, 404);
     house.run(&[
         "credentials",
         "devices",
         house.import_folder().join("device_list.json").to_str().unwrap(),
     ]);
-    assert_eq!(service.wait_for(&device.key, 200), body, "the same certificate again");
+    assert_eq!(wait_for(&service, &device.key, 200), body, "the same certificate again");
     house.run(&["credentials", "remove", "widevine"]);
-    service.wait_for(&device.key, 404);
+    wait_for(&service, &device.key, 404);
     let list = list.to_str().unwrap();
     let refused = strongroom(&house.data()).args(["credentials", "devices", list]).output();
     assert_eq!(refused.unwrap().status.code(), Some(1));
@@ -288,57 +290,23 @@ fn now() -> Timestamp {
     Timestamp(u64::try_from(since.as_millis()).unwrap())
 }
 
-/// The real service.
-struct Running {
-    child: Child,
-    address: String,
+/// Asks the service for a certificate: status and body.
+fn provision(service: &Service, key: &RsaPrivateKey) -> (u16, String) {
+    let json = ["Content-Type: application/json"];
+    let answer = service.ask("POST", "/provisioning/widevine", &json, &ask(key, now()));
+    (answer.status, String::from_utf8(answer.body).unwrap())
 }
 
-impl Running {
-    fn start(data: &Path) -> Self {
-        let mut command = strongroom(data);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
-        Self { child, address }
-    }
-
-    fn provision(&self, key: &RsaPrivateKey) -> (u16, String) {
-        let body = ask(key, now());
-        let head = format!(
-            "POST /provisioning/widevine HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-    }
-
-    /// Asks every two seconds and a half until it is answered so: on a machine with nothing else
-    /// to do the first time, and else within what the bound of ten a minute lets through.
-    fn wait_for(&self, key: &RsaPrivateKey, expected: u16) -> String {
-        let begun = Instant::now();
-        loop {
-            std::thread::sleep(Duration::from_millis(2500));
-            let (status, body) = self.provision(key);
-            if status == expected {
-                return body;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(75), "{status} {body}");
+/// Asks every two seconds and a half until it is answered so: on a machine with nothing else to do
+/// the first time, and else within what the bound of ten a minute lets through.
+fn wait_for(service: &Service, key: &RsaPrivateKey, expected: u16) -> String {
+    let begun = Instant::now();
+    loop {
+        std::thread::sleep(Duration::from_millis(2500));
+        let (status, body) = provision(service, key);
+        if status == expected {
+            return body;
         }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        assert!(begun.elapsed() < Duration::from_secs(75), "{status} {body}");
     }
 }

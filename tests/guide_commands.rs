@@ -15,18 +15,24 @@
 mod binary;
 #[path = "support/bucket.rs"]
 mod bucket;
+#[path = "support/service.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod service;
 #[path = "support/web_server.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod web_server;
 
 use binary::{done, said, strongroom};
 use bucket::Bucket;
+use service::Service;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use web_server::{Manner, WebServer};
 
 /// The host of the guides' examples.
 const HOST: &str = "https://cdn.example";
+/// Where a service is that was started without settings.
+const OWN: &str = "http://127.0.0.1:8470";
 /// Ten lines, as refused in subtitles.md.
 const BROKEN_VTT: &str = "WEBVTT\n\n\n\n\n\n\n\n\n0:0 --> 1:0\nHello\n";
 
@@ -195,15 +201,51 @@ fn s3() {
 #[test]
 fn widevine() {
     let (folder, text) = (tempfile::tempdir().unwrap(), guide("widevine.md"));
-    let mut told = String::new();
-    // One after the other in one folder; what stays and serves is other tests' matter.
-    for command in commands(&text).iter().filter(|line| *line != "strongroom serve") {
-        let output = run(command, folder.path(), None);
+    let films = Films { folder: folder.path().to_owned() };
+    let Some(film) = films.clip(("short.mp4", "640x360", 25, 4, "-c:a aac")) else { return };
+    std::fs::hard_link(film, folder.path().join("film.mp4")).unwrap();
+    let commands = commands(&text);
+    // The guide shows this line twice: what to do next, and where it is done.
+    let serve = commands.iter().rposition(|line| line == "strongroom serve").unwrap();
+    let (mut told, mut running, mut play) = (String::new(), None, None);
+    // One after the other in one folder.
+    for (number, command) in commands.iter().enumerate() {
+        if command == "strongroom serve" {
+            let data = folder.path().join("strongroom-data");
+            let start = || Service::start(&mut strongroom(&data), &folder.path().join("log"));
+            running = (number == serve).then(start);
+            continue;
+        }
+        let url = running.as_ref().map_or(OWN, |service: &Service| service.url.as_str());
+        let line = command.replace(OWN, url);
+        let output = run(&line, folder.path(), None);
         assert!(output.status.success(), "{command}\n{}", said(&output));
         told += &said(&output);
+        play = if command.contains("| strongroom play ") { Some(line) } else { play };
     }
-    let shown = blocks(&text).into_iter().find(|block| block.contains("; next:")).unwrap();
-    assert!(told.contains(shown.trim()), "{told}");
+    let shown = blocks(&text)
+        .into_iter()
+        .filter(|block| block.contains("; next:") || block.trim_start().starts_with("played "));
+    let shown: Vec<_> = shown.flat_map(str::lines).filter(|line| !line.is_empty()).collect();
+    assert_eq!(shown.len(), 5, "{shown:?}");
+    assert!(shown.iter().all(|line| told.contains(line)), "{told}");
+
+    // What the guide says of a revoked system; the service looks every two seconds.
+    let list = folder.path().join("lab/widevine/device_list.json");
+    let json = std::fs::read_to_string(&list).unwrap();
+    let revoked = json.replace("\"revoked_system_ids\": []", "\"revoked_system_ids\": [7001]");
+    assert_ne!(revoked, json);
+    std::fs::write(&list, revoked).unwrap();
+    let devices = "strongroom credentials devices lab/widevine/device_list.json";
+    assert!(run(devices, folder.path(), None).status.success());
+    let play = play.unwrap();
+    let refused = (0..5).any(|_| {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        run(&play, folder.path(), None).status.code() == Some(1)
+    });
+    assert!(refused, "a revoked device plays on");
+    let other = play.replace("--level L1", "--level L2");
+    assert!(run(&other, folder.path(), None).status.success(), "the others play");
 }
 
 #[test]
