@@ -298,12 +298,10 @@ impl<'a> Change<'a> {
         if let Some((certificate, pem)) = self.opened.one(CredentialKind::Provisioning)? {
             let pem = super::text(pem)?;
             let root = RootFile::PublicKey(root);
-            match ProvisioningModel::import(root, certificate, &pem, &devices, now) {
-                // A list may end provisioning; it may not make more of software than it is.
-                Err(error @ ModelError::Level(_)) => {
-                    return Err(CredentialError::Provisioning(error));
-                }
-                _ => {}
+            let model = ProvisioningModel::import(root, certificate, &pem, &devices, now);
+            // A list may end provisioning; it may not make more of software than it is.
+            if let Err(error @ ModelError::Level(_)) = model {
+                return Err(CredentialError::Provisioning(error));
             }
         }
         self.put(CredentialKind::Devices, ONLY, list.as_bytes(), &[], now);

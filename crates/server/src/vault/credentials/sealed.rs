@@ -1,6 +1,5 @@
 //! Credentials at rest: one KEK a DRM system, which the KMS wraps, and rows sealed under it.
 
-use super::Unusable;
 use crate::vault::key_service::{KeyService, KeyServiceError, TENANT, within};
 use keys::{Kek, KekContext, SecretContext};
 use model::{CategoryName, Dialect, Entropy, KekVersion};
@@ -61,6 +60,9 @@ pub(super) fn seal(
     StoredCredential { sealed, ..row }
 }
 
+/// What is public of a row, and what is secret of it.
+pub(super) type OpenedRow<'a> = (&'a [u8], Zeroizing<Vec<u8>>);
+
 /// Rows and the KEK that opens them.
 pub(super) struct Opened<'a> {
     pub dialect: Dialect,
@@ -84,10 +86,7 @@ impl<'a> Opened<'a> {
     }
 
     /// The only row of a kind: what is public and what is secret of it.
-    pub fn one(
-        &self,
-        kind: CredentialKind,
-    ) -> Result<Option<(&'a [u8], Zeroizing<Vec<u8>>)>, Unusable> {
+    pub fn one(&self, kind: CredentialKind) -> Result<Option<OpenedRow<'a>>, KeyServiceError> {
         let Some(row) = self.of(kind).next() else { return Ok(None) };
         Ok(Some((&row.public, self.secret(row)?)))
     }
