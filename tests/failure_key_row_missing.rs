@@ -18,7 +18,6 @@ mod service;
 use binary::{done, strongroom};
 use clip::clip;
 use service::Service;
-use sqlx::Connection as _;
 use std::path::Path;
 
 #[test]
@@ -58,12 +57,8 @@ fn sound_key(data: &Path) -> model::KeyId {
 }
 
 fn delete_row(data: &Path, kid: model::KeyId) {
-    let url = format!("sqlite://{}", data.join("strongroom.db").display());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let deleted = runtime.block_on(async {
-        let mut rows = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let delete = sqlx::query("DELETE FROM content_keys WHERE kid = $1");
-        delete.bind(kid.as_bytes().as_slice()).execute(&mut rows).await.unwrap().rows_affected()
-    });
+    let rows = rusqlite::Connection::open(data.join("strongroom.db")).unwrap();
+    let delete = "DELETE FROM content_keys WHERE kid = ?1";
+    let deleted = rows.execute(delete, [kid.as_bytes().as_slice()]).unwrap();
     assert_eq!(deleted, 1);
 }

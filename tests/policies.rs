@@ -18,7 +18,6 @@ mod service;
 use binary::{done, said, strongroom};
 use serde_json::{Value, json};
 use service::Service;
-use sqlx::Row as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -241,18 +240,17 @@ fn each_change_has_an_audit_row_before_it_is_done() {
     refused(strongroom(&data).args(["policy", "remove", "mine"]), 1, "no policy");
     let sql = "SELECT actor, action, content_id, detail FROM audit \
          WHERE action LIKE 'policy.%' ORDER BY seq";
-    let rows: Vec<String> = rows::in_the_audit(&data, async |audit| {
-        let rows = sqlx::query(sql).fetch_all(audit).await.expect("the table is there");
-        rows.iter()
-            .map(|row| {
-                let title: Option<String> = row.get(2);
-                let detail: String = row.get(3);
-                let detail = detail.split(" sha256").next().unwrap_or_default().to_owned();
-                let (who, what): (String, String) = (row.get(0), row.get(1));
-                format!("{who} {what} {} {detail}", title.unwrap_or_default())
-            })
-            .collect()
-    });
+    let audit = rows::in_the_audit(&data);
+    let mut select = audit.prepare(sql).expect("the table is there");
+    let line = |row: &rusqlite::Row<'_>| {
+        let title: Option<String> = row.get(2)?;
+        let detail: String = row.get(3)?;
+        let detail = detail.split(" sha256").next().unwrap_or_default().to_owned();
+        let (who, what): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok(format!("{who} {what} {} {detail}", title.unwrap_or_default()))
+    };
+    let rows = select.query_map([], line).expect("nothing is bound");
+    let rows: Vec<String> = rows.collect::<Result<_, _>>().expect("a row reads");
     assert_eq!(
         rows,
         [

@@ -46,6 +46,7 @@ const IMPURE_CRATES: &[&str] = &[
     "object_store",
     "rand",
     "reqwest",
+    "rusqlite",
     "rustls",
     "sqlx",
     "time",

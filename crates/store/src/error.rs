@@ -81,11 +81,8 @@ impl From<sqlx::Error> for StoreError {
                     Self::Invalid("a value outside of what the column allows")
                 }
                 _ => match refused.code().as_deref() {
-                    // SQLite's trigger that keeps an audit row from being replaced.
-                    Some("1811") => Self::Conflict,
-                    // A damaged SQLite file, or one that is none; PostgreSQL's data_corrupted
-                    // and index_corrupted.
-                    Some("11" | "26" | "XX001" | "XX002") => Self::Corrupt(error.to_string()),
+                    // data_corrupted and index_corrupted.
+                    Some("XX001" | "XX002") => Self::Corrupt(error.to_string()),
                     _ => Self::Unavailable(refused.message().to_owned()),
                 },
             },
@@ -94,6 +91,45 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::ColumnNotFound(_)
             | sqlx::Error::ColumnIndexOutOfBounds { .. }
             | sqlx::Error::TypeNotFound { .. } => Self::Corrupt(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        // A SQLite transaction has the write lock from its beginning, so none loses to another.
+        Self::Final(error.into())
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        use rusqlite::ffi::{
+            SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_NOTNULL,
+            SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_TRIGGER, SQLITE_CONSTRAINT_UNIQUE,
+        };
+        let (rusqlite::Error::SqliteFailure(refused, _)
+        | rusqlite::Error::SqlInputError { error: refused, .. }) = &error
+        else {
+            // What remains is a value that is not of its column's type.
+            return Self::Corrupt("a value of the wrong type".to_owned());
+        };
+        match (refused.code, refused.extended_code) {
+            // The trigger is the one that keeps an audit row from being replaced.
+            (
+                _,
+                SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_TRIGGER,
+            ) => Self::Conflict,
+            (_, SQLITE_CONSTRAINT_FOREIGNKEY) => Self::Missing,
+            (_, SQLITE_CONSTRAINT_CHECK | SQLITE_CONSTRAINT_NOTNULL) => {
+                Self::Invalid("a value outside of what the column allows")
+            }
+            // A damaged file, or one that is none.
+            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
+                Self::Corrupt(error.to_string())
+            }
             _ => Self::Unavailable(error.to_string()),
         }
     }

@@ -2,15 +2,18 @@
 
 use crate::StoreError;
 use model::{ContentId, Timestamp};
+use rusqlite::types::Value as Stored;
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Database, Decode, Encode, Postgres, Row as _, Sqlite, Type};
+use sqlx::{Decode, Postgres, Row as _, Type};
+use std::sync::Arc;
 
 /// A statement and its parameters.
 #[derive(Clone)]
 pub(crate) struct Query {
-    sql: &'static str,
-    parameters: Vec<Value>,
+    /// The text.
+    pub(crate) sql: &'static str,
+    /// What `$1`, `$2` … stand for.
+    pub(crate) parameters: Vec<Value>,
 }
 
 /// A parameter. Typed also when absent, because PostgreSQL wants the type of a null.
@@ -33,31 +36,15 @@ impl Query {
         self
     }
 
-    /// The statement as sqlx's own.
-    ///
     /// Errors: [`StoreError::Invalid`] for text with a NUL, which PostgreSQL cannot hold and
     /// SQLite must not hold either.
-    pub(crate) fn prepare<DB>(
-        self,
-    ) -> Result<sqlx::query::Query<'static, DB, DB::Arguments>, StoreError>
-    where
-        DB: Database,
-        Option<i64>: Encode<'static, DB> + Type<DB>,
-        Option<String>: Encode<'static, DB> + Type<DB>,
-        Option<Vec<u8>>: Encode<'static, DB> + Type<DB>,
-    {
-        let mut prepared = sqlx::query::<DB>(self.sql);
-        for value in self.parameters {
-            prepared = match value {
-                Value::Integer(number) => prepared.bind(number),
-                Value::Text(Some(text)) if text.contains('\0') => {
-                    return Err(StoreError::Invalid("text with a NUL"));
-                }
-                Value::Text(text) => prepared.bind(text),
-                Value::Bytes(bytes) => prepared.bind(bytes),
-            };
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let has_nul =
+            |value: &Value| matches!(value, Value::Text(Some(text)) if text.contains('\0'));
+        if self.parameters.iter().any(has_nul) {
+            return Err(StoreError::Invalid("text with a NUL"));
         }
-        Ok(prepared)
+        Ok(())
     }
 }
 
@@ -95,16 +82,56 @@ pub(crate) enum Row {
     Postgres(PgRow),
 }
 
+/// A row of SQLite, taken out of the statement that read it.
+pub(crate) struct SqliteRow {
+    /// The columns' names; the rows of one statement share them.
+    pub(crate) names: Arc<[Box<str>]>,
+    /// As many values.
+    pub(crate) values: Vec<Stored>,
+}
+
+/// What a column is read as. `None`: the column of this row holds something else.
+trait Column: Sized + for<'r> Decode<'r, Postgres> + Type<Postgres> {
+    fn read(stored: &Stored) -> Option<Self>;
+}
+
+impl Column for i64 {
+    fn read(stored: &Stored) -> Option<Self> {
+        if let Stored::Integer(number) = stored { Some(*number) } else { None }
+    }
+}
+
+impl Column for String {
+    fn read(stored: &Stored) -> Option<Self> {
+        if let Stored::Text(text) = stored { Some(text.clone()) } else { None }
+    }
+}
+
+impl Column for Vec<u8> {
+    fn read(stored: &Stored) -> Option<Self> {
+        if let Stored::Blob(bytes) = stored { Some(bytes.clone()) } else { None }
+    }
+}
+
+impl<T: Column> Column for Option<T> {
+    fn read(stored: &Stored) -> Option<Self> {
+        if let Stored::Null = stored { Some(None) } else { T::read(stored).map(Some) }
+    }
+}
+
+impl SqliteRow {
+    fn column<T: Column>(&self, name: &'static str) -> Option<T> {
+        let at = self.names.iter().position(|known| **known == *name)?;
+        T::read(self.values.get(at)?)
+    }
+}
+
 impl Row {
-    fn column<T>(&self, name: &'static str) -> Result<T, StoreError>
-    where
-        T: for<'r> Decode<'r, Sqlite> + Type<Sqlite>,
-        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
-    {
-        Ok(match self {
-            Self::Sqlite(row) => row.try_get(name)?,
-            Self::Postgres(row) => row.try_get(name)?,
-        })
+    fn column<T: Column>(&self, name: &'static str) -> Result<T, StoreError> {
+        match self {
+            Self::Sqlite(row) => row.column(name).ok_or_else(|| StoreError::corrupt(name)),
+            Self::Postgres(row) => Ok(row.try_get(name)?),
+        }
     }
 
     pub(crate) fn integer(&self, name: &'static str) -> Result<i64, StoreError> {

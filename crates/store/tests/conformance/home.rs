@@ -40,29 +40,28 @@ impl Home {
         store
     }
 
-    /// Runs statements behind the store's back where the audit is.
-    pub async fn tamper(&self, sql: &str) -> Result<(), sqlx::Error> {
+    /// Runs statements behind the store's back where the audit is. Errors: the refusal.
+    pub async fn tamper(&self, sql: &str) -> Result<(), String> {
         self.raw("-audit.db", sql).await
     }
 
     /// The same where the rows are.
-    pub async fn tamper_rows(&self, sql: &str) -> Result<(), sqlx::Error> {
+    pub async fn tamper_rows(&self, sql: &str) -> Result<(), String> {
         self.raw(".db", sql).await
     }
 
-    async fn raw(&self, ending: &str, sql: &str) -> Result<(), sqlx::Error> {
-        let sql = sqlx::AssertSqlSafe(sql);
+    async fn raw(&self, ending: &str, sql: &str) -> Result<(), String> {
         if let Some(path) = self.url.strip_prefix("sqlite://") {
             let path = path.replace(".db", ending);
-            let options =
-                sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
-            let mut raw = sqlx::SqliteConnection::connect_with(&options).await?;
-            raw.execute(sqlx::raw_sql(sql)).await?;
-            raw.close().await
+            let raw = rusqlite::Connection::open(path).map_err(|error| error.to_string())?;
+            raw.execute_batch(sql).map_err(|error| error.to_string())
         } else {
-            let mut raw = sqlx::PgConnection::connect(&self.url).await?;
-            raw.execute(sqlx::raw_sql(sql)).await?;
-            raw.close().await
+            let run = async {
+                let mut raw = sqlx::PgConnection::connect(&self.url).await?;
+                raw.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await?;
+                raw.close().await
+            };
+            run.await.map_err(|error: sqlx::Error| error.to_string())
         }
     }
 
