@@ -89,7 +89,7 @@ impl Home {
         let (account, _) = found.ok_or_else(|| OperatorError::NoAccount(account.to_owned()))?;
         let now = self.clock.now();
         let question = Question {
-            account: &account,
+            account: account.id,
             content_id,
             country: None,
             decision: self.entropy.with(DecisionId::random),

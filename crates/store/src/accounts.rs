@@ -39,7 +39,9 @@ impl Store {
             return Ok(None);
         }
         let select = query(
-            "SELECT id, name, plan, subscription, password_hash FROM accounts WHERE name = $1",
+            "SELECT id AS account_id, name AS account_name, plan AS account_plan, \
+             subscription AS account_subscription, password_hash \
+             FROM accounts WHERE name = $1",
         );
         let row = self.rows.row(select.bind(name)).await?;
         row.map(|row| Ok((read_account(&row)?, row.text("password_hash")?))).transpose()
@@ -47,7 +49,11 @@ impl Store {
 
     /// An account.
     pub async fn account(&self, account: AccountId) -> Result<Option<Account>, StoreError> {
-        let select = query("SELECT id, name, plan, subscription FROM accounts WHERE id = $1");
+        let select = query(
+            "SELECT id AS account_id, name AS account_name, plan AS account_plan, \
+             subscription AS account_subscription FROM accounts \
+             WHERE id = $1",
+        );
         let row = self.rows.row(select.bind(account.as_bytes())).await?;
         row.as_ref().map(read_account).transpose()
     }
@@ -79,24 +85,29 @@ impl Store {
 
     /// A plan.
     pub async fn plan(&self, name: &PlanName) -> Result<Option<Plan>, StoreError> {
-        let select =
-            query("SELECT name, includes_streaming, max_streams FROM plans WHERE name = $1");
-        let Some(row) = self.rows.row(select.bind(name.as_str())).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Plan {
-            name: row.parsed("name", |text| PlanName::parse(text).ok())?,
-            includes_streaming: row.boolean("includes_streaming")?,
-            max_streams: row.u32("max_streams")?,
-        }))
+        let select = query(
+            "SELECT name AS plan_name, includes_streaming AS plan_includes_streaming, \
+             max_streams AS plan_max_streams FROM plans WHERE name = $1",
+        );
+        self.rows.row(select.bind(name.as_str())).await?.as_ref().map(read_plan).transpose()
     }
 }
 
-fn read_account(row: &Row) -> Result<Account, StoreError> {
+/// Reads the columns `account_…`.
+pub(crate) fn read_account(row: &Row) -> Result<Account, StoreError> {
     Ok(Account {
-        id: AccountId::from_bytes(row.array("id")?),
-        name: row.text("name")?,
-        plan: row.parsed("plan", |text| PlanName::parse(text).ok())?,
-        subscription: row.parsed("subscription", Subscription::parse)?,
+        id: AccountId::from_bytes(row.array("account_id")?),
+        name: row.text("account_name")?,
+        plan: row.parsed("account_plan", |text| PlanName::parse(text).ok())?,
+        subscription: row.parsed("account_subscription", Subscription::parse)?,
+    })
+}
+
+/// Reads the columns `plan_…`.
+pub(crate) fn read_plan(row: &Row) -> Result<Plan, StoreError> {
+    Ok(Plan {
+        name: row.parsed("plan_name", |text| PlanName::parse(text).ok())?,
+        includes_streaming: row.boolean("plan_includes_streaming")?,
+        max_streams: row.u32("plan_max_streams")?,
     })
 }

@@ -10,6 +10,7 @@ mod asked_keys;
 mod audit;
 mod credentials;
 mod database;
+mod decisions;
 mod error;
 mod keys;
 mod out_folder;
@@ -35,6 +36,7 @@ pub use audit::{
     AUDIT_BATCH_MAX, AUDIT_TEXT_MAX, AuditEntry, AuditHead, AuditVerdict, FirstBadRow,
 };
 pub use credentials::{CredentialChange, CredentialKind, StoredCredential, StoredCredentials};
+pub use decisions::DecisionRows;
 pub use error::StoreError;
 pub use keys::StoredKek;
 pub use out_folder::OutFolder;

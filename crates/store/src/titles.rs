@@ -110,7 +110,7 @@ fn read_state(row: &Row) -> Result<TitleState, StoreError> {
     })
 }
 
-fn read_title(row: &Row) -> Result<Title, StoreError> {
+pub(crate) fn read_title(row: &Row) -> Result<Title, StoreError> {
     Ok(Title {
         content_id: row.content_id("content_id")?,
         name: row.text("name")?,

@@ -12,7 +12,7 @@ use crate::http::problem::Refusal;
 use crate::service::Service;
 use crate::vault_link::LicenseReply;
 use model::{
-    Account, ContentId, DecisionId, DeviceId, Dialect, GrantId, KeyId, PlaybackSessionId,
+    AccountId, ContentId, DecisionId, DeviceId, Dialect, GrantId, KeyId, PlaybackSessionId,
     Timestamp, TokenId,
 };
 use playback::grant::{GrantTerms, challenge_hash};
@@ -31,7 +31,7 @@ pub struct Credential {
 struct Proof {
     token: Option<TokenId>,
     session: PlaybackSessionId,
-    account: Account,
+    account: AccountId,
     device: DeviceId,
     content_id: ContentId,
     kids: Vec<KeyId>,
@@ -64,17 +64,17 @@ pub async fn license(
     challenge: &[u8],
 ) -> Result<LicenseReply, Refusal> {
     let proof = match &credential.token {
-        Some(token) => prove_by_token(service, caller, token, credential).await?,
+        Some(token) => prove_by_token(service, caller, token, credential)?,
         None => prove_by_session(service, caller, credential).await?,
     };
-    let question = caller.asks(&proof.account, &proof.content_id, proof.decision);
+    let question = caller.asks(proof.account, &proof.content_id, proof.decision);
     let entitlement = entitle(&service.store, &question).await?;
     let session = take_slot(service, caller, &proof, &entitlement).await?;
     let terms = GrantTerms {
         grant: service.ground.entropy.with(GrantId::random),
         token: proof.token,
         session,
-        account: proof.account.id,
+        account: proof.account,
         device: proof.device,
         content_id: proof.content_id,
         kids: proof.kids,
@@ -96,7 +96,7 @@ pub async fn license(
 
 /// The playback token of a license URL. Where a sign-in or a session travels with it, it must
 /// be the same: a license URL is of no use in someone else's player.
-async fn prove_by_token(
+fn prove_by_token(
     service: &Service,
     caller: &Caller,
     text: &str,
@@ -110,11 +110,10 @@ async fn prove_by_token(
     if token.holds_slot && device.is_some_and(|device| device != token.device) {
         return Err(Refusal::OtherDevice);
     }
-    let account = service.store.account(token.account).await?.ok_or(TokenRefused::Invalid)?;
     Ok(Proof {
         token: Some(token.id),
         session: token.session,
-        account,
+        account: token.account,
         device: token.device,
         content_id: token.content_id,
         kids: token.kids,
@@ -143,7 +142,7 @@ async fn prove_by_session(
         content_id,
         decision: row.decision,
         expires: viewer.signed_in_until,
-        account: viewer.account,
+        account: viewer.account.id,
         slot: Slot::Running(row),
     })
 }

@@ -8,12 +8,12 @@ use crate::service::Service;
 use crate::vault_link::LicenseRefused;
 use edge::{EdgePass, signed_url};
 use model::{
-    Account, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId,
+    AccountId, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId,
     SecurityLevel, Timestamp, TitleState, TokenId,
 };
 use playback::entitlement::{Facts, decide};
 use playback::lease::HEARTBEAT_S;
-use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, TokenKey};
+use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, TokenKey, TokenRefused};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use store::{StartStream, Store, StoreError};
@@ -90,7 +90,7 @@ pub async fn playback_token(
     let client = query.read(service)?;
     let viewer = Viewer::acting(service, caller).await?;
     let decision = service.ground.entropy.with(DecisionId::random);
-    let question = caller.asks(&viewer.account, content_id, decision);
+    let question = caller.asks(viewer.account.id, content_id, decision);
     let entitlement = entitle(&service.store, &question).await?;
     let session = reserve(service, &viewer, &entitlement).await?;
     let token = sign(service, &entitlement, session, viewer.device()).await?;
@@ -117,7 +117,7 @@ pub async fn playback_token(
 /// What is asked of the evaluator.
 pub struct Question<'a> {
     /// Who.
-    pub account: &'a Account,
+    pub account: AccountId,
     /// What.
     pub content_id: &'a ContentId,
     /// Where; absent when unknown.
@@ -132,7 +132,7 @@ impl Caller {
     /// Whether this caller, as that account, may play that title.
     pub(crate) const fn asks<'a>(
         &self,
-        account: &'a Account,
+        account: AccountId,
         content_id: &'a ContentId,
         decision: DecisionId,
     ) -> Question<'a> {
@@ -141,15 +141,16 @@ impl Caller {
 }
 
 /// Decides whether the account may play the title, by the same evaluator at page, token,
-/// license and heartbeat.
+/// license and heartbeat, on the rows of this moment.
 ///
-/// Errors: a denial.
+/// Errors: a denial; [`Refusal::Token`] where there is no such account any more.
 pub async fn entitle(store: &Store, question: &Question<'_>) -> Result<Entitlement, Refusal> {
-    let title = store.title(question.content_id).await?.ok_or(Denial::TitleNotFound)?;
-    let plan = store.plan(&question.account.plan).await?;
+    let rows = store.decision_rows(question.account, question.content_id).await?;
+    let rows = rows.ok_or(TokenRefused::Invalid)?;
+    let title = rows.title.ok_or(Denial::TitleNotFound)?;
     let facts = Facts {
-        account: question.account,
-        plan: plan.as_ref(),
+        account: &rows.account,
+        plan: rows.plan.as_ref(),
         title: &title,
         region: question.country,
         decision: question.decision,

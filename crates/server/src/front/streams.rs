@@ -54,7 +54,7 @@ pub async fn heartbeat(
         }
         PlayerState::Playing | PlayerState::Paused => {
             let decision = row.decision;
-            let question = caller.asks(&viewer.account, title, decision);
+            let question = caller.asks(account, title, decision);
             let entitlement = entitle(&service.store, &question).await?;
             keep(service, caller, &row, &entitlement).await?;
         }

@@ -50,6 +50,7 @@ on_both_databases! {
     rows::a_sign_in_lives_until_it_expires_or_ends,
     rows::a_title_reads_back_in_every_state,
     rows::titles_come_in_pages,
+    rows::the_rows_of_a_decision_are_those_that_are_read_alone,
     rows::a_key_reads_back_with_and_without_its_optional_parts,
     rows::a_key_used_twice_is_refused,
     rows::a_key_needs_its_kek,

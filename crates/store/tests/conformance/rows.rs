@@ -269,3 +269,19 @@ pub async fn the_end_of_time_is_a_time(home: &Home) {
     store.insert_sign_in(sign_in, account(1).id, forever, NOW).await.unwrap();
     assert!(store.sign_in_is_live(sign_in, NOW).await.unwrap());
 }
+
+pub async fn the_rows_of_a_decision_are_those_that_are_read_alone(home: &Home) {
+    let store = home.with_account().await;
+    let (who, film) = (account(1).id, content("film-1"));
+    let nobody = model::AccountId::from_bytes([9; 16]);
+    assert_eq!(store.decision_rows(nobody, &film).await.unwrap(), None);
+    let rows = store.decision_rows(who, &film).await.unwrap().unwrap();
+    assert_eq!((&rows.account, &rows.title), (&account(1), &None));
+    store.put_title(&title("film-1")).await.unwrap();
+    store.put_title(&title("film-2")).await.unwrap();
+    store.set_subscription(who, Subscription::Suspended).await.unwrap();
+    let rows = store.decision_rows(who, &film).await.unwrap().unwrap();
+    assert_eq!(Some(rows.account), store.account(who).await.unwrap());
+    assert_eq!(rows.plan, Some(plan("standard", 2)));
+    assert_eq!(rows.title, Some(title("film-1")));
+}
