@@ -27,6 +27,16 @@ pub(crate) fn check_name(text: &str) -> Result<(), IdError> {
     if starts_well && text.bytes().all(is_plain) { Ok(()) } else { Err(IdError::Characters) }
 }
 
+/// Writes 32 lower-case hex digits at once: a license shows two dozen ids.
+pub(crate) fn write_hex(bytes: [u8; 16], f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+    let mut text = [0; 32];
+    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+}
+
 macro_rules! chosen_name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -123,7 +133,7 @@ macro_rules! random_id {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                crate::id::write_hex(self.0, f)
             }
         }
 

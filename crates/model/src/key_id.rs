@@ -21,8 +21,8 @@ impl KeyId {
     ///
     /// Errors: [`IdError`] on anything else.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        let shape = match text.len() {
-            32 => text.as_bytes().to_vec(),
+        match text.len() {
+            32 => {}
             36 => {
                 let is_dashed = text
                     .bytes()
@@ -31,16 +31,18 @@ impl KeyId {
                 if !is_dashed {
                     return Err(IdError::Characters);
                 }
-                text.bytes().filter(|byte| *byte != b'-').collect()
             }
             _ => return Err(IdError::Length),
+        }
+        // A dash in 32 characters leaves too few of them.
+        let mut digits = text.bytes().filter(|byte| *byte != b'-');
+        let mut digit = || {
+            let digit = digits.next().and_then(|digit| char::from(digit).to_digit(16));
+            digit.ok_or(IdError::Characters)
         };
         let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(shape.chunks_exact(2)) {
-            let digit = |at: usize| {
-                pair.get(at).and_then(|c| char::from(*c).to_digit(16)).ok_or(IdError::Characters)
-            };
-            *byte = u8::try_from(digit(0)? * 16 + digit(1)?).map_err(|_| IdError::Characters)?;
+        for byte in &mut bytes {
+            *byte = u8::try_from(digit()? * 16 + digit()?).map_err(|_| IdError::Characters)?;
         }
         Ok(Self(bytes))
     }
@@ -76,7 +78,7 @@ impl KeyId {
 
 impl std::fmt::Display for KeyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        crate::id::write_hex(self.0, f)
     }
 }
 
