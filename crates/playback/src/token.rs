@@ -12,6 +12,7 @@ use model::{
     TokenId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::sync::LazyLock;
 
 /// Longest token that is looked at (the bound of DASH-IF's license request model).
 pub const MAX_TOKEN_BYTES: usize = 5000;
@@ -85,6 +86,11 @@ struct SessionClaims {
 impl Kind for SessionClaims {
     const TYPE: &'static str = "strongroom-session+jwt";
     const AUDIENCE: &'static str = "strongroom-session";
+
+    fn rules() -> &'static Validation {
+        static RULES: LazyLock<Validation> = LazyLock::new(|| rules(SessionClaims::AUDIENCE));
+        &RULES
+    }
 }
 
 impl SessionToken {
@@ -173,6 +179,11 @@ struct PlaybackClaims {
 impl Kind for PlaybackClaims {
     const TYPE: &'static str = "strongroom-license+jwt";
     const AUDIENCE: &'static str = "strongroom-license";
+
+    fn rules() -> &'static Validation {
+        static RULES: LazyLock<Validation> = LazyLock::new(|| rules(PlaybackClaims::AUDIENCE));
+        &RULES
+    }
 }
 
 impl PlaybackToken {
@@ -241,6 +252,9 @@ pub(crate) trait Kind: Serialize + DeserializeOwned {
     const TYPE: &'static str;
     const AUDIENCE: &'static str;
 
+    /// What the library checks; made once, for it is a dozen allocations.
+    fn rules() -> &'static Validation;
+
     fn header() -> Header {
         Header { typ: Some(Self::TYPE.to_owned()), ..Header::new(Algorithm::HS256) }
     }
@@ -250,18 +264,22 @@ pub(crate) fn sign<C: Kind>(key: &TokenKey, claims: &C) -> String {
     encode(&C::header(), claims, &key.signing).expect("HS256 signs any JSON object")
 }
 
-pub(crate) fn read<C: Kind>(key: &TokenKey, text: &str) -> Result<C, TokenRefused> {
-    if text.len() > MAX_TOKEN_BYTES {
-        return Err(TokenRefused::Invalid);
-    }
+pub(crate) fn rules(audience: &str) -> Validation {
     let mut rules = Validation::new(Algorithm::HS256);
     rules.set_required_spec_claims(&["aud", "iss", "sub"]);
-    rules.set_audience(&[C::AUDIENCE]);
+    rules.set_audience(&[audience]);
     rules.set_issuer(&[ISSUER]);
     // The library would ask the system's clock; `Span::check` asks the caller's.
     rules.validate_exp = false;
     rules.validate_nbf = false;
-    let token = decode::<C>(text, &key.checking, &rules).map_err(|_| TokenRefused::Invalid)?;
+    rules
+}
+
+pub(crate) fn read<C: Kind>(key: &TokenKey, text: &str) -> Result<C, TokenRefused> {
+    if text.len() > MAX_TOKEN_BYTES {
+        return Err(TokenRefused::Invalid);
+    }
+    let token = decode::<C>(text, &key.checking, C::rules()).map_err(|_| TokenRefused::Invalid)?;
     if token.header == C::header() { Ok(token.claims) } else { Err(TokenRefused::Invalid) }
 }
 

@@ -5,9 +5,11 @@
 //! this key signs nothing for viewers. A token names what its holder may do, and the titles
 //! that it may do it with.
 
-use crate::token::{ISSUER, Kind, Span, TokenKey, TokenRefused, read, seconds, sign};
+use crate::token::{ISSUER, Kind, Span, TokenKey, TokenRefused, read, rules, seconds, sign};
+use jsonwebtoken::Validation;
 use model::{ContentId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
 /// Longest life of a token: a year and a day.
 pub const MAX_VAULT_TOKEN_S: u64 = 366 * 86_400;
@@ -138,6 +140,11 @@ struct VaultClaims {
 impl Kind for VaultClaims {
     const TYPE: &'static str = "strongroom-vault+jwt";
     const AUDIENCE: &'static str = "strongroom-vault";
+
+    fn rules() -> &'static Validation {
+        static RULES: LazyLock<Validation> = LazyLock::new(|| rules(VaultClaims::AUDIENCE));
+        &RULES
+    }
 }
 
 impl VaultToken {
