@@ -18,7 +18,6 @@ use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
-use keys::SystemEntropy;
 use std::sync::Arc;
 use store::objects::Folder;
 
@@ -38,7 +37,7 @@ impl EdgeRole {
         let key = secrets::load(&config.secrets_folder(), "edge")?;
         let path = config.media_folder();
         let objects = Folder::open(&path).map_err(|cause| HomeError::Folder { path, cause })?;
-        let entropy = EntropySource::new(SystemEntropy);
+        let entropy = EntropySource::system();
         let ground = Ground::new(config.clone(), Clock::System, entropy)?;
         let delivery = Delivery::new(&key, objects);
         Ok(Self { ground: Arc::new(ground), delivery: Arc::new(delivery) })

@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::entropy::EntropySource;
 use crate::secrets::{self, SecretError};
 use crate::vault::{Checkpoints, Vault, VaultError};
-use keys::SystemEntropy;
 use model::{Plan, PlanName};
 use playback::{GrantKey, TokenKey};
 use std::io;
@@ -92,7 +91,7 @@ impl Home {
     ///
     /// Errors: [`HomeError`].
     pub async fn open(config: &Config) -> Result<Self, HomeError> {
-        Self::open_with(config, Clock::System, EntropySource::new(SystemEntropy)).await
+        Self::open_with(config, Clock::System, EntropySource::system()).await
     }
 
     /// Opens a home with a clock and a source of random bytes of the caller's.

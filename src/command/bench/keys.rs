@@ -102,7 +102,7 @@ async fn back_ends(place: &Place) -> anyhow::Result<Vec<(&'static str, std::sync
     let mut found = vec![(file.name(), file)];
     let config = place.config().map_err(Failure::into_error)?;
     if config.keys.backend != server::config::keys::Backend::File {
-        let entropy = EntropySource::new(SystemEntropy);
+        let entropy = EntropySource::system();
         let kms = server::vault::open_root_key(&config, &Clock::System, &entropy).await?;
         found.push((kms.name(), kms));
     }

@@ -286,7 +286,7 @@ mod tests {
     impl House {
         fn new(deadline: Duration) -> Self {
             let (kms, clock) = (Arc::new(Ailing::default()), Clock::fixed(NOW));
-            let entropy = EntropySource::new(SystemEntropy);
+            let entropy = EntropySource::system();
             let guard = KmsGuard::new(Arc::clone(&kms) as _, deadline, clock.clone(), entropy);
             Self { kms, guard, clock }
         }

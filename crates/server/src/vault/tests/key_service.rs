@@ -246,7 +246,7 @@ async fn without_its_audit_the_service_makes_no_key() {
         store,
         kms,
         FingerprintKey::from_bytes(&Zeroizing::new(FINGERPRINT)),
-        EntropySource::new(SystemEntropy),
+        EntropySource::system(),
         closed,
         &KeyCache::default(),
     );

@@ -121,7 +121,7 @@ impl House {
 
     fn vault_with(&self, cache: &KeyCache) -> Vault {
         let kms: Arc<dyn Kms> = Arc::clone(&self.kms) as _;
-        let entropy = EntropySource::new(SystemEntropy);
+        let entropy = EntropySource::system();
         let fingerprint = Zeroizing::new(FINGERPRINT);
         let (store, grant_key) = (self.store.clone(), Arc::clone(&self.grant_key));
         Vault::new(store, grant_key, kms, &fingerprint, &entropy, cache)

@@ -14,7 +14,7 @@ async fn a_rotated_root_key_takes_its_keks_along_and_running_services_follow() {
     let config = Config { data: house.folder.path().join("data"), ..Config::default() };
     std::fs::create_dir_all(config.secrets_folder()).unwrap();
     let clock = Clock::fixed(NOW);
-    let entropy = EntropySource::new(SystemEntropy);
+    let entropy = EntropySource::system();
     let vault = async || {
         let (store, grant_key) = (house.store.clone(), Arc::clone(&house.grant_key));
         Vault::open(&config, store, grant_key, &clock, &entropy).await.unwrap()
