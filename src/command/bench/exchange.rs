@@ -5,6 +5,7 @@ use super::load::{Headers, Magazine, Pace, Shot, fire};
 use super::served::{Row, Served};
 use crate::command::{Failure, Place};
 use crate::measure::cpu_so_far;
+use hyper::Method;
 use playback::{ContentLimit, Scope};
 use serde::Serialize;
 use std::path::Path;
@@ -43,9 +44,10 @@ pub async fn measure(questions: u32, work: &Path) -> anyhow::Result<Exchange> {
     let served = Served::start(work, &data)?;
     let shots = |count: u32, first: u32, step: u32| -> Magazine {
         let shot = |number: u32| Shot {
+            method: Method::POST,
             path: "/speke/v2.0/copyProtection".to_owned(),
             headers: Arc::clone(&headers),
-            body: question(first + number * step),
+            body: question(first + number * step).into(),
         };
         Arc::new(Mutex::new((0..count).map(shot).collect()))
     };

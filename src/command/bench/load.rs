@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -27,12 +27,14 @@ pub type Headers = Arc<[(&'static str, String)]>;
 
 /// One request.
 pub struct Shot {
+    /// GET or POST.
+    pub method: Method,
     /// Path and query.
     pub path: String,
     /// Headers of its own, the body's type among them.
     pub headers: Headers,
     /// The body.
-    pub body: String,
+    pub body: Bytes,
 }
 
 /// What came back.
@@ -132,11 +134,11 @@ async fn send(
     host: &str,
     shot: Shot,
 ) -> anyhow::Result<StatusCode> {
-    let mut request = Request::post(shot.path).header("host", host);
+    let mut request = Request::builder().method(shot.method).uri(shot.path).header("host", host);
     for (name, value) in shot.headers.iter() {
         request = request.header(*name, value);
     }
-    let request = request.body(Full::new(Bytes::from(shot.body)))?;
+    let request = request.body(Full::new(shot.body))?;
     connection.ready().await?;
     let answer = connection.send_request(request).await?;
     let status = answer.status();

@@ -1,5 +1,6 @@
 //! `bench`: the figures of the README, with the command that reproduces them.
 
+mod challenges;
 mod exchange;
 mod keys;
 mod licenses;

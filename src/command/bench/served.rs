@@ -46,6 +46,21 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Of each figure the median over several runs; answers are counted together.
+    pub fn median_of(runs: &[Self]) -> Self {
+        let middle = |figure: fn(&Self) -> f64| median(runs.iter().map(figure).collect());
+        Self {
+            answered: runs.iter().map(|run| run.answered).sum(),
+            refused: runs.iter().map(|run| run.refused).sum(),
+            per_s: middle(|run| run.per_s),
+            cpu_us: middle(|run| run.cpu_us),
+            p50_ms: middle(|run| run.p50_ms),
+            p99_ms: middle(|run| run.p99_ms),
+        }
+    }
+}
+
 /// A service in a process of its own.
 pub struct Served {
     child: Child,
