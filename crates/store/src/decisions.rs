@@ -29,9 +29,10 @@ impl Store {
             "SELECT accounts.id AS account_id, accounts.name AS account_name, \
              accounts.plan AS account_plan, accounts.subscription AS account_subscription, \
              plans.name AS plan_name, plans.includes_streaming AS plan_includes_streaming, \
-             plans.max_streams AS plan_max_streams, titles.* FROM accounts \
-             LEFT JOIN plans ON plans.name = accounts.plan \
-             LEFT JOIN titles ON titles.content_id = $2 WHERE accounts.id = $1",
+             plans.max_streams AS plan_max_streams, titles.*, policies.document AS policy \
+             FROM accounts LEFT JOIN plans ON plans.name = accounts.plan \
+             LEFT JOIN titles ON titles.content_id = $2 \
+             LEFT JOIN policies ON policies.name = titles.policy_name WHERE accounts.id = $1",
         );
         let select = select.bind(account.as_bytes()).bind(content_id);
         let Some(row) = self.rows.row(select).await? else { return Ok(None) };

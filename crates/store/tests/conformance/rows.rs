@@ -3,8 +3,8 @@
 use crate::home::*;
 use model::{
     Account, AccountId, ContentId, Country, KekVersion, KeyId, PackagedEvent, PlanAccess, PlanName,
-    RegionRule, Scheme, SignInId, Subscription, Timestamp, Title, TitleState, TrackClass,
-    WrappedKey,
+    PolicyName, RegionRule, Scheme, SignInId, Subscription, Timestamp, Title, TitlePolicy,
+    TitleState, TrackClass, WrappedKey,
 };
 use store::StoreError;
 
@@ -273,15 +273,21 @@ pub async fn the_end_of_time_is_a_time(home: &Home) {
 pub async fn the_rows_of_a_decision_are_those_that_are_read_alone(home: &Home) {
     let store = home.with_account().await;
     let (who, film) = (account(1).id, content("film-1"));
-    let nobody = model::AccountId::from_bytes([9; 16]);
+    let nobody = AccountId::from_bytes([9; 16]);
     assert_eq!(store.decision_rows(nobody, &film).await.unwrap(), None);
     let rows = store.decision_rows(who, &film).await.unwrap().unwrap();
     assert_eq!((&rows.account, &rows.title), (&account(1), &None));
-    store.put_title(&title("film-1")).await.unwrap();
+    let own = PolicyName::parse("own").unwrap();
+    let own = TitlePolicy::parse(own, "license_s = 60").unwrap();
+    store.put_policy(&own, NOW).await.unwrap();
+    let first = Title { policy: own, ..title("film-1") };
+    store.put_title(&first).await.unwrap();
     store.put_title(&title("film-2")).await.unwrap();
     store.set_subscription(who, Subscription::Suspended).await.unwrap();
     let rows = store.decision_rows(who, &film).await.unwrap().unwrap();
     assert_eq!(Some(rows.account), store.account(who).await.unwrap());
     assert_eq!(rows.plan, Some(plan("standard", 2)));
-    assert_eq!(rows.title, Some(title("film-1")));
+    assert_eq!(rows.title, Some(first));
+    let other = store.decision_rows(who, &content("film-2")).await.unwrap().unwrap();
+    assert_eq!(other.title, Some(title("film-2")));
 }
