@@ -435,7 +435,8 @@ mod tests {
         let (_folder, file) = file().await;
         let mut open = file.begin(Durability::Process).await.unwrap();
         open.run(insert(1)).await.unwrap();
-        give_up(open.script("INSERT INTO rows (n) VALUES (2)")).await;
+        let long = format!("INSERT INTO rows (n) {MANY} SELECT n + 1 FROM numbers").leak();
+        give_up(open.script(long)).await;
         assert!(open.run(insert(3)).await.is_err(), "it is gone for who holds it");
         drop(open);
         // Waits for its turn until the pool is done with the other.
@@ -449,7 +450,10 @@ mod tests {
         let mut open = file.begin(Durability::Power).await.unwrap();
         open.run(insert(1)).await.unwrap();
         open.run(insert(2)).await.unwrap();
-        give_up(open.commit()).await;
+        // Whether it has ended by then or not.
+        let mut commit = Box::pin(open.commit());
+        poll_fn(|context| Poll::Ready(drop(commit.as_mut().poll(context)))).await;
+        drop(commit);
         file.run(Durability::Process, insert(3)).await.unwrap();
         assert_eq!(count(&file).await, 3);
     }
