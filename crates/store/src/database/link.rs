@@ -40,7 +40,7 @@ impl Patience {
                 *left -= 1;
                 false
             }
-            Self::Until(end) => *end <= Instant::now(),
+            Self::Until(end) => *end <= monotonic_now(),
         }
     }
 }
@@ -56,7 +56,7 @@ impl Link {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         connection.pragma_update(None, "foreign_keys", true)?;
-        let patience = Arc::new(Mutex::new(Patience::Until(Instant::now() + STATEMENT)));
+        let patience = Arc::new(Mutex::new(Patience::Until(monotonic_now() + STATEMENT)));
         let asked = Arc::clone(&patience);
         connection.progress_handler(
             TURN,
@@ -72,7 +72,7 @@ impl Link {
 
     /// For a statement on the blocking pool.
     pub(super) fn patiently(&self) -> rusqlite::Result<&Self> {
-        self.with(Patience::Until(Instant::now() + STATEMENT), BUSY)
+        self.with(Patience::Until(monotonic_now() + STATEMENT), BUSY)
     }
 
     fn with(&self, patience: Patience, busy: Duration) -> rusqlite::Result<&Self> {
@@ -97,7 +97,7 @@ impl Link {
         while rows.len() < most
             && let Some(row) = found.next()?
         {
-            let of_row = || row.as_ref().column_names().into_iter().map(Box::from).collect();
+            let of_row = || row.as_ref().column_names().map(Box::from).collect();
             let names: &Arc<[Box<str>]> = names.get_or_insert_with(of_row);
             let values = (0..names.len()).map(|at| taken(at, row.get_ref(at)?));
             let values = values.collect::<rusqlite::Result<_>>()?;
@@ -136,6 +136,11 @@ impl Link {
         }
         Ok(statement)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a statement runs, no time of a row")]
+fn monotonic_now() -> Instant {
+    Instant::now()
 }
 
 /// The numbers of a text's parameters, `$1`, `$2` …, in the order in which SQLite counts them:
@@ -263,7 +268,7 @@ mod tests {
         let link = link(&folder);
         let endless = "WITH RECURSIVE numbers (n) AS \
              (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT COUNT(*) AS n FROM numbers";
-        let soon = Patience::Until(Instant::now() + Duration::from_millis(50));
+        let soon = Patience::Until(monotonic_now() + Duration::from_millis(50));
         assert!(is_interrupted(link.with(soon, BUSY).unwrap().read(&query(endless), 1)));
     }
 }

@@ -117,11 +117,11 @@ impl Sqlite {
     pub(crate) async fn run(&self, durability: Durability, query: Query) -> Result<u64, Failure> {
         query.check()?;
         let mut turn = self.turn(durability).await?;
-        if !turn.waits_for_the_disk() {
-            if let Some(touched) = unless_impatient(turn.link().hurriedly()?.write(&query))? {
-                turn.writers.commits += 1;
-                return Ok(touched);
-            }
+        if !turn.waits_for_the_disk()
+            && let Some(touched) = unless_impatient(turn.link().hurriedly()?.write(&query))?
+        {
+            turn.writers.commits += 1;
+            return Ok(touched);
         }
         apart(move || {
             turn.move_the_log();
@@ -452,7 +452,11 @@ mod tests {
         open.run(insert(2)).await.unwrap();
         // Whether it has ended by then or not.
         let mut commit = Box::pin(open.commit());
-        poll_fn(|context| Poll::Ready(drop(commit.as_mut().poll(context)))).await;
+        poll_fn(|context| {
+            let _either = commit.as_mut().poll(context);
+            Poll::Ready(())
+        })
+        .await;
         drop(commit);
         file.run(Durability::Process, insert(3)).await.unwrap();
         assert_eq!(count(&file).await, 3);
