@@ -4,7 +4,7 @@
 //! The flow in [`super::license`] knows no dialect. A new one is a new arm here.
 
 use super::Vault;
-use super::credentials::Widevine;
+use super::credentials::{Absence, Widevine};
 use super::memo::Memo;
 use crate::vault_link::LicenseRefused;
 use dialect::clearkey::{self, Offline};
@@ -93,7 +93,8 @@ impl Vault {
     /// The service certificate, for players that load it beforehand; `None` where the dialect has
     /// none.
     ///
-    /// Errors: [`LicenseRefused::DialectNotAnswered`].
+    /// Errors: [`LicenseRefused::DialectNotAnswered`]; others while what was imported cannot be
+    /// opened.
     pub fn service_certificate(&self, dialect: Dialect) -> Result<Option<Vec<u8>>, LicenseRefused> {
         match dialect {
             Dialect::Widevine => Ok(Some(self.own_widevine()?.credentials.service_certificate())),
@@ -106,13 +107,20 @@ impl Vault {
     pub fn answers(&self, dialect: Dialect) -> bool {
         match dialect {
             Dialect::ClearKey => true,
-            Dialect::Widevine => self.own_widevine().is_ok(),
+            // What cannot be opened just now is answered, with when to come back.
+            Dialect::Widevine => {
+                self.own_widevine().err() != Some(LicenseRefused::DialectNotAnswered)
+            }
             Dialect::PlayReady | Dialect::FairPlay => false,
         }
     }
 
     fn own_widevine(&self) -> Result<Arc<Widevine>, LicenseRefused> {
-        self.widevine.current().ok_or(LicenseRefused::DialectNotAnswered)
+        self.widevine.current().ok_or_else(|| match self.widevine.absence() {
+            Absence::NotImported => LicenseRefused::DialectNotAnswered,
+            Absence::Away => LicenseRefused::KmsUnavailable,
+            Absence::Unusable => LicenseRefused::Integrity,
+        })
     }
 
     /// Reads a message in the dialect of its grant.

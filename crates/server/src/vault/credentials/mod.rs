@@ -74,6 +74,19 @@ struct State {
     kek: Option<(Vec<u8>, Arc<Kek>)>,
     /// The version that was said not to be usable, so that it is said once.
     said: Option<u64>,
+    absence: Absence,
+}
+
+/// Why nothing serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Absence {
+    /// Nothing was imported.
+    #[default]
+    NotImported,
+    /// What was imported cannot be opened while the KMS or the store is away.
+    Away,
+    /// What was imported is not usable.
+    Unusable,
 }
 
 /// Why stored credentials are not used.
@@ -112,6 +125,12 @@ impl WidevineCredentials {
         self.read().current.clone()
     }
 
+    /// Why nothing serves, where nothing does.
+    #[must_use]
+    pub(super) fn absence(&self) -> Absence {
+        self.read().absence
+    }
+
     /// Reads the credentials where they have changed. What is not usable changes nothing, but
     /// for an alert: what served before goes on serving.
     pub(super) async fn look(&self, keys: &KeyService, now: Timestamp) {
@@ -123,9 +142,17 @@ impl WidevineCredentials {
         match self.load(keys, now).await {
             Ok(()) => {}
             // Read again at the next look; the KMS has its own alerts.
-            Err(Unusable::Keys(KeyServiceError::KmsUnavailable | KeyServiceError::Store(_))) => {}
+            Err(Unusable::Keys(KeyServiceError::KmsUnavailable)) => {
+                self.write().absence = Absence::Away;
+            }
+            Err(Unusable::Keys(KeyServiceError::Store(StoreError::Unavailable(_)))) => {
+                self.write().absence = Absence::Away;
+            }
             Err(error) => {
-                let said = self.write().said.replace(version);
+                let mut state = self.write();
+                state.absence = Absence::Unusable;
+                let said = state.said.replace(version);
+                drop(state);
                 if said != Some(version) {
                     let alert = "credentials_unusable";
                     tracing::error!(

@@ -1,6 +1,7 @@
 //! The provisioning flow (R100): a question of a device becomes its certificate, the same for
 //! each question of the same key.
 
+use super::Absence;
 use crate::vault::Vault;
 use crate::vault::audit_writer::AuditError;
 use crate::vault::key_service::vault_entry;
@@ -52,7 +53,10 @@ impl Vault {
         body: &[u8],
         now: Timestamp,
     ) -> Result<Provisioned, ProvisionRefused> {
-        let widevine = self.widevine().ok_or(ProvisionRefused::NotOffered)?;
+        let widevine = self.widevine().ok_or_else(|| match self.widevine.absence() {
+            Absence::NotImported => ProvisionRefused::NotOffered,
+            Absence::Away | Absence::Unusable => ProvisionRefused::StoreUnavailable,
+        })?;
         let model = widevine.provisioning.as_ref().ok_or(ProvisionRefused::NotOffered)?;
         let asked = ProvisioningRequest::parse(body, now)?;
         let (model_name, key_name) = (model.sha256(), asked.key_sha256());

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::vault::{CredentialError, ProvisionRefused, Vault, WidevineFiles};
+use crate::vault_link::LicenseRefused;
 use dialect::widevine::client::{
     Ask, AskedContent, ClientDevice, SERVICE_CERTIFICATE_REQUEST, ServiceCertificate,
 };
@@ -122,11 +123,17 @@ async fn a_vault_that_starts_while_the_kms_is_away_has_credentials_when_it_is_ba
     house.vault().import_widevine(files(), NOW).await.unwrap();
     let running = house.vault();
     house.kms.set(Mood::Away);
+    let asked = || running.service_certificate(model::Dialect::Widevine).map(|_| ());
+    assert_eq!(asked(), Err(LicenseRefused::DialectNotAnswered));
     running.look_at_credentials(NOW).await;
-    assert!(running.widevine().is_none());
+    assert_eq!(asked(), Err(LicenseRefused::KmsUnavailable));
+    assert!(running.answers(model::Dialect::Widevine), "only not now");
+    let (key, _) = RsaPrivateKey::generate();
+    let refused = running.provision(&ask(&key, NOW), NOW).await;
+    assert_eq!(refused, Err(ProvisionRefused::StoreUnavailable));
     house.kms.set(Mood::Well);
     running.look_at_credentials(NOW).await;
-    assert!(running.widevine().is_some());
+    assert_eq!(asked(), Ok(()));
 }
 
 #[tokio::test]
@@ -244,7 +251,8 @@ async fn rows_that_a_stranger_changed_change_nothing_and_are_said_once() {
         assert!(Arc::ptr_eq(&vault.widevine().unwrap(), &before));
         let fresh = house.vault();
         fresh.look_at_credentials(NOW).await;
-        assert!(fresh.widevine().is_none(), "who starts now has none");
+        let none = fresh.service_certificate(dialect);
+        assert_eq!(none, Err(LicenseRefused::Integrity), "who starts now has none");
     }
 }
 
