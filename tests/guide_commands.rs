@@ -345,3 +345,17 @@ fn from_shaka_packager() {
         assert!(help.contains(option), "{option} is no option of package");
     }
 }
+
+#[test]
+fn play() {
+    // Its commands need a service; its options are those that there are.
+    let folder = tempfile::tempdir().unwrap();
+    let help = done(strongroom(folder.path()).args(["play", "--help"]));
+    let text = guide("play.md");
+    let words = text.split(|c: char| c.is_whitespace() || "`,;:\\|.".contains(c));
+    let options: Vec<_> = words.filter(|word| word.starts_with("--") && word.len() > 4).collect();
+    assert!(options.len() > 10, "{options:?}");
+    for option in options.into_iter().filter(|option| !["--process", "--keys"].contains(option)) {
+        assert!(help.contains(option), "{option} is no option of play");
+    }
+}
