@@ -74,7 +74,7 @@ pub fn run(bytes: &[u8]) {
     let own_key = || RsaPrivateKey::parse_pem(DEVICE_KEY).expect("a private key");
     let _ = provisioning::open_answer(bytes, own_key(), ROOT, NOW);
     let _ = provisioning::open_answer(&provisioning::answer(bytes), own_key(), ROOT, NOW);
-    let _ = ClientDevice::read(bytes, DEVICE_KEY);
+    let _ = ClientDevice::read(bytes, DEVICE_KEY, Hdcp::V2_2);
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = RsaPrivateKey::parse_pem(text);
         let _ = DeviceList::parse(text);
