@@ -17,7 +17,8 @@ use subtle::ConstantTimeEq as _;
 /// How long a grant may travel from front to vault.
 pub const GRANT_S: u64 = 5;
 
-/// Longest sealed grant: terms with [`crate::MAX_KIDS`] ids take under 3 KiB.
+/// Longest sealed grant: terms with [`crate::MAX_KIDS`] ids and the longest policy take
+/// under 4 KiB.
 const MAX_SEALED_BYTES: usize = 8192;
 
 /// First byte of a sealed grant: format and algorithm.

@@ -4,7 +4,7 @@
 
 use model::{
     AccountId, ContentId, CorrelationId, DecisionId, DeviceId, Dialect, Entropy, GrantId, KeyId,
-    PlaybackSessionId, Timestamp, TitlePolicy, TokenId,
+    PlaybackSessionId, PolicyName, Timestamp, TitlePolicy, TokenId, TrackClass,
 };
 use playback::GrantKey;
 use playback::grant::{GRANT_S, GrantRefused, GrantTerms, challenge_hash, open, seal};
@@ -46,6 +46,25 @@ fn terms() -> GrantTerms {
     }
 }
 
+/// Every field written at its longest.
+fn longest_policy() -> TitlePolicy {
+    let mut text = String::new();
+    for field in ["license_s", "rental_s", "playback_s", "play_start_grace_s"] {
+        text += &format!("{field} = 4294967295\n");
+    }
+    text += "rental_end = \"plays-on\"\nplayback_end = \"plays-on\"\n";
+    for class in ["AUDIO", "SD", "HD", "UHD"] {
+        text += &format!("[outputs.{class}]\nhdcp = \"no-digital-output\"\nanalog = \"refused\"\n");
+        text += "robustness = \"software-decoding\"\n";
+    }
+    text += "[renewal]\nallowed = true\non_first_use = true\nwith_identity = true\n";
+    text += "delay_s = 4294967294\nretry_s = 4294967295\nrecovery_s = 4294967295\n";
+    text += "[offline]\nallowed = true\nlicense_s = 4294967295\n";
+    text += "rental_s = 4294967295\nplayback_s = 4294967295\n";
+    let name = PolicyName::parse(&"p".repeat(64)).unwrap();
+    TitlePolicy::parse(name, &text).unwrap().with_clearkey_max(TrackClass::Audio)
+}
+
 #[test]
 fn a_grant_reads_back() {
     let mut entropy = Counting(0);
@@ -55,9 +74,11 @@ fn a_grant_reads_back() {
     let full = GrantTerms {
         token: None,
         kids: vec![KeyId::from_bytes([6; 16]); playback::MAX_KIDS],
+        policy: longest_policy(),
         ..terms()
     };
     let sealed = seal(&key(1), &full, &mut entropy);
+    assert!(sealed.len() < 4096, "{}", sealed.len());
     assert_eq!(open(&key(1), &sealed, CHALLENGE, NOW).unwrap().terms(), &full);
 }
 
