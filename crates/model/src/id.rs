@@ -1,5 +1,6 @@
 //! Ids, each its own type.
 
+use crate::{Entropy, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Why text is not an id.
@@ -194,6 +195,28 @@ random_id! {
     PackageId
 }
 
+impl CorrelationId {
+    /// Draws the id of a request that arrives now.
+    ///
+    /// Shape: the time in milliseconds (48 bits), then 80 random bits, so that what is kept in
+    /// the order of time is found by a request's id without an index over ids.
+    pub fn arriving(now: Timestamp, entropy: &mut (impl Entropy + ?Sized)) -> Self {
+        let Self(mut bytes) = Self::random(entropy);
+        let [_, _, time @ ..] = now.0.to_be_bytes();
+        for (byte, of_time) in bytes.iter_mut().zip(time) {
+            *byte = of_time;
+        }
+        Self(bytes)
+    }
+
+    /// When the request arrived.
+    #[must_use]
+    pub const fn arrived(self) -> Timestamp {
+        let [a, b, c, d, e, f, ..] = self.0;
+        Timestamp(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+}
+
 impl DeviceId {
     /// The device that stands for a sign-in in a browser that registered none.
     #[must_use]
@@ -205,6 +228,20 @@ impl DeviceId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_says_when_it_arrived() {
+        struct Sevens;
+        impl Entropy for Sevens {
+            fn fill(&mut self, out: &mut [u8]) {
+                out.fill(0x77);
+            }
+        }
+        let now = Timestamp(1_800_000_000_123);
+        let id = CorrelationId::arriving(now, &mut Sevens);
+        assert_eq!(id.arrived(), now);
+        assert_eq!(id.to_string(), "01a3185c507b77777777777777777777");
+    }
 
     #[test]
     fn names_that_could_leave_their_folder_are_refused() {
