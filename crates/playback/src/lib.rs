@@ -11,6 +11,7 @@ mod kid_list;
 pub mod lease;
 pub mod region;
 pub mod token;
+pub mod trace;
 pub mod vault_token;
 
 pub use denial::Denial;
@@ -18,4 +19,5 @@ pub use entitlement::Entitlement;
 pub use grant::{GrantKey, LicenseGrant};
 pub use kid_list::MAX_KIDS;
 pub use token::{PlaybackToken, SessionToken, TokenKey, TokenRefused};
+pub use trace::{Rule, Said, Trace};
 pub use vault_token::{ContentLimit, Scope, Scopes, VaultToken, VaultTokenKey};

@@ -6,8 +6,8 @@ use model::{
     Account, AccountId, ContentId, Country, DecisionId, PackageId, Plan, PlanAccess, PlanName,
     RegionRule, Subscription, Timestamp, Title, TitlePolicy, TitleState, TrackClass,
 };
-use playback::entitlement::{Facts, check_region, decide};
-use playback::{Denial, Entitlement};
+use playback::entitlement::{Facts, check_region, decide, trace};
+use playback::{Denial, Entitlement, Rule, Said, Trace};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -19,15 +19,23 @@ struct Case {
 }
 
 impl Case {
-    fn decide(&self) -> Result<Entitlement, Denial> {
-        decide(&Facts {
+    fn facts(&self) -> Facts<'_> {
+        Facts {
             account: &self.account,
             plan: self.plan.as_ref(),
             title: &self.title,
             region: self.region,
             decision: DecisionId::from_bytes([9; 16]),
             now: Timestamp(1000),
-        })
+        }
+    }
+
+    fn decide(&self) -> Result<Entitlement, Denial> {
+        decide(&self.facts())
+    }
+
+    fn trace(&self) -> Trace {
+        trace(&self.facts())
     }
 }
 
@@ -105,7 +113,32 @@ fn each_missing_right_has_its_own_code() {
         let denial = case.decide().unwrap_err();
         assert_eq!(denial.code(), code, "{case:?}");
         assert!(denial.viewer_sentence().ends_with('.'));
+        assert_eq!(case.trace().decided_by(), Some(denial.rule()), "{case:?}");
     }
+}
+
+#[test]
+fn a_trace_names_every_rule_and_what_it_looked_at() {
+    let mut case = good();
+    case.account.subscription = Subscription::Suspended;
+    case.region = None;
+    let told: Vec<_> = case
+        .trace()
+        .steps()
+        .iter()
+        .map(|step| (step.rule, step.input.clone(), step.result))
+        .collect();
+    let expected = [
+        (Rule::Title, "published", Said::Passed),
+        (Rule::Subscription, "suspended", Said::Refused),
+        (Rule::Plan, "standard", Said::Passed),
+        (Rule::Access, "plan standard; the title is in standard, other", Said::Passed),
+        (Rule::Region, "unknown; the title is open in DE, FR", Said::Refused),
+    ];
+    assert_eq!(told, expected.map(|(rule, input, said)| (rule, input.to_owned(), said)));
+    case.title.regions = RegionRule::Only(vec![country("DE"); 9]);
+    let region = case.trace().step(Rule::Region).unwrap().input.clone();
+    assert!(region.ends_with("DE, DE, …"), "{region}");
 }
 
 #[test]
@@ -189,6 +222,18 @@ fn lessen(case: &Case, which: usize) -> Case {
 }
 
 proptest! {
+    /// The trace is not another opinion.
+    #[test]
+    fn the_trace_says_what_is_decided(case in any_case(), spoiled in 0_usize..10) {
+        let case = if spoiled < 9 { lessen(&case, spoiled) } else { case };
+        let denied = case.decide().err();
+        prop_assert_eq!(case.trace().decided_by(), denied.map(Denial::rule));
+        prop_assert_eq!(case.trace().steps().len(), 5, "every rule is asked");
+        // Nothing that identifies the viewer, beyond plan and country.
+        let text = serde_json::to_string(&case.trace()).unwrap();
+        prop_assert!(!text.contains(&case.account.name) && !text.contains(&case.account.id.to_string()));
+    }
+
     #[test]
     fn less_rights_never_give_more_keys(case in any_case(), which in 0_usize..9) {
         let Ok(less) = lessen(&case, which).decide() else { return Ok(()) };
