@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::query::{Query, Row, query};
 use crate::{Store, StoreError};
 use aws_lc_rs::digest::{Context, SHA256};
-use model::{ContentId, DecisionId, KeyId, PlaybackSessionId, Timestamp};
+use model::{ContentId, CorrelationId, DecisionId, KeyId, PlaybackSessionId, Timestamp};
 use std::sync::LazyLock;
 
 /// Most entries in one call.
@@ -23,6 +23,13 @@ pub const AUDIT_TEXT_MAX: usize = 4096;
 const CHUNK: usize = 32;
 /// Rows that verification reads at once.
 const VERIFY_PAGE: u32 = 1000;
+/// How far from a request's arrival its rows are looked for, seconds: the longest that a body
+/// and a full queue take, and clocks that differ.
+const AROUND_S: u64 = 60;
+/// Most rows around a moment that are looked through.
+const AROUND_MAX: i64 = 4_000_000;
+/// Rows that are looked through at once.
+const AROUND_PAGE: i64 = 20_000;
 /// Separates this hash from every other use of SHA-256.
 const DOMAIN: &[u8] = b"strongroom-audit-v1";
 
@@ -157,6 +164,54 @@ impl Store {
     pub async fn newest_audit_entry(&self) -> Result<Option<AuditEntry>, StoreError> {
         let newest = query("SELECT * FROM audit ORDER BY seq DESC LIMIT 1");
         self.audit.row(newest).await?.as_ref().map(read_entry).transpose()
+    }
+
+    /// The rows that name this request in their detail.
+    ///
+    /// A request's id says when it arrived, and rows stand in the order of time, so that neither
+    /// an index nor a column is needed: the rows of [`AROUND_S`] around that moment are found by
+    /// halving, and read. A clock that was set back by more hides rows.
+    ///
+    /// Limits: of the rows around that moment, the first [`AROUND_MAX`].
+    pub async fn audit_of_request(
+        &self,
+        correlation: CorrelationId,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let arrived = correlation.arrived();
+        let before = Timestamp(arrived.0.saturating_sub(AROUND_S * 1000));
+        let mut seq = self.first_audit_row_at(before).await?;
+        let end = self.first_audit_row_at(arrived.plus_s(AROUND_S)).await?;
+        let end = end.min(seq.saturating_add(AROUND_MAX));
+        let named = format!("%correlation {correlation}%");
+        let mut found = vec![];
+        while seq < end {
+            let next = seq.saturating_add(AROUND_PAGE).min(end);
+            let page = query(
+                "SELECT * FROM audit WHERE seq >= $1 AND seq < $2 AND detail LIKE $3 ORDER BY seq",
+            );
+            let page = page.bind(seq).bind(next).bind(named.as_str());
+            for row in self.audit.rows(page).await? {
+                found.push(read_entry(&row)?);
+            }
+            seq = next;
+        }
+        Ok(found)
+    }
+
+    /// The number of the first row that is not from before `at`, by halving.
+    async fn first_audit_row_at(&self, at: Timestamp) -> Result<i64, StoreError> {
+        let head = self.audit.row(query(HEAD)).await?.ok_or(StoreError::Missing)?;
+        let (mut low, mut high) = (1, head.integer("seq")?.saturating_add(1));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let row = query("SELECT at FROM audit WHERE seq >= $1 ORDER BY seq LIMIT 1");
+            let row = self.audit.row(row.bind(middle)).await?;
+            match row.map(|row| row.time("at")).transpose()? {
+                Some(found) if found < at => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// Recomputes the chain from the first row to the newest.

@@ -46,6 +46,12 @@ pub(crate) const ROWS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "rows/0006_outcomes",
+        common: include_str!("../../../migrations/rows/0006_outcomes.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The audit.

@@ -10,6 +10,8 @@ mod credentials;
 #[cfg(test)]
 mod home;
 #[cfg(test)]
+mod outcomes;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 #[path = "../support/postgres.rs"]
@@ -104,6 +106,11 @@ on_both_databases! {
     audit::removed_rows_are_found,
     audit::reordered_rows_are_found,
     audit::a_foreign_row_is_found,
+    outcomes::an_outcome_reads_back_by_its_request,
+    outcomes::the_newest_refusals_stay_and_push_out_nothing_else,
+    outcomes::parallel_writers_share_the_numbers,
+    outcomes::an_audit_row_is_found_by_its_request,
+    outcomes::a_killed_writer_leaves_whole_batches_within_the_bound,
     processes::stores_opened_at_once_agree_on_the_tables,
     processes::a_second_process_reads_and_writes_meanwhile,
     processes::an_acknowledged_audit_batch_survives_kill_9,

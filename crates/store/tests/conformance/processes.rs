@@ -6,10 +6,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use store::{AuditVerdict, Store, StoreError};
 
-const CHILD_URL: &str = "STORE_TEST_URL";
+pub const CHILD_URL: &str = "STORE_TEST_URL";
 
 /// This test program again, as a process that runs one of its own tests on the same database.
-fn child(test: &str, home: &Home) -> Command {
+pub fn child(test: &str, home: &Home) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--quiet"]).env(CHILD_URL, &home.url);
     command
