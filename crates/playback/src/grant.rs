@@ -5,6 +5,7 @@
 //! and it refuses another key, another challenge and another moment. The vault burns the
 //! grant's id, so that a sealed grant makes one license at most.
 
+use crate::Trace;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use model::{
@@ -17,9 +18,9 @@ use subtle::ConstantTimeEq as _;
 /// How long a grant may travel from front to vault.
 pub const GRANT_S: u64 = 5;
 
-/// Longest sealed grant: terms with [`crate::MAX_KIDS`] ids and the longest policy take
-/// under 4 KiB.
-const MAX_SEALED_BYTES: usize = 8192;
+/// Longest sealed grant: [`crate::MAX_KIDS`] ids, the longest policy and the longest trace take
+/// under 12 KiB.
+const MAX_SEALED_BYTES: usize = 16_384;
 
 /// First byte of a sealed grant: format and algorithm.
 const VERSION: u8 = 1;
@@ -83,6 +84,8 @@ pub struct GrantTerms {
     pub decision: DecisionId,
     /// The viewer's request.
     pub correlation: CorrelationId,
+    /// What front's rules said, for the audit row of the license.
+    pub trace: Trace,
 }
 
 /// A grant as the vault may act on it. Only [`open`] makes one.

@@ -6,8 +6,9 @@ use model::{
     AccountId, ContentId, CorrelationId, DecisionId, DeviceId, Dialect, Entropy, GrantId, KeyId,
     PlaybackSessionId, PolicyName, Timestamp, TitlePolicy, TokenId, TrackClass,
 };
-use playback::GrantKey;
 use playback::grant::{GRANT_S, GrantRefused, GrantTerms, challenge_hash, open, seal};
+use playback::trace::INPUT_MAX;
+use playback::{GrantKey, Rule, Said, Trace};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 const CHALLENGE: &[u8] = b"{\"kids\":[\"AAAA\"]}";
@@ -43,6 +44,7 @@ fn terms() -> GrantTerms {
         issued: NOW,
         decision: DecisionId::from_bytes([7; 16]),
         correlation: CorrelationId::from_bytes([8; 16]),
+        trace: longest_trace(),
     }
 }
 
@@ -65,6 +67,15 @@ fn longest_policy() -> TitlePolicy {
     TitlePolicy::parse(name, &text).unwrap().with_clearkey_max(TrackClass::Audio)
 }
 
+/// Every rule with as long an input as there is.
+fn longest_trace() -> Trace {
+    let mut trace = Trace::default();
+    for rule in Rule::ALL {
+        trace.note(rule, "\"".repeat(INPUT_MAX), Said::Refused);
+    }
+    trace
+}
+
 #[test]
 fn a_grant_reads_back() {
     let mut entropy = Counting(0);
@@ -78,7 +89,7 @@ fn a_grant_reads_back() {
         ..terms()
     };
     let sealed = seal(&key(1), &full, &mut entropy);
-    assert!(sealed.len() < 4096, "{}", sealed.len());
+    assert!(sealed.len() < 12_288, "{}", sealed.len());
     assert_eq!(open(&key(1), &sealed, CHALLENGE, NOW).unwrap().terms(), &full);
 }
 

@@ -6,12 +6,16 @@ pub mod break_glass;
 pub mod key_cache;
 pub mod keys;
 pub mod kms;
+pub mod limits;
+pub mod packaging;
 pub mod vault;
 
 use crate::vault::Patience;
 use ipnet::IpNet;
 use keys::Keys;
+use limits::Limits;
 use model::Timestamp;
+use packaging::Packaging;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -48,6 +52,8 @@ pub struct Config {
     pub vault: Vault,
     /// Lives of what viewers hold.
     pub tokens: Tokens,
+    /// What one session may ask.
+    pub limits: Limits,
     /// Where viewers are.
     pub region: Region,
     /// Which other origins' pages may talk to the service.
@@ -128,24 +134,6 @@ pub struct S3 {
     pub allow_http: bool,
 }
 
-/// What packaging uses.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Packaging {
-    /// Folder for nameless temporary files; absent: the system's (`TMPDIR`).
-    pub temporary: Option<PathBuf>,
-    /// How long ffmpeg may make no progress. The first picture of a large ladder takes minutes.
-    pub stalled_seconds: u32,
-    /// Allows `package --clear-lead` in production, where it is refused.
-    pub allow_clear_lead_in_production: bool,
-}
-
-impl Default for Packaging {
-    fn default() -> Self {
-        Self { temporary: None, stalled_seconds: 300, allow_clear_lead_in_production: false }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -156,6 +144,7 @@ impl Default for Config {
             keys: Keys::default(),
             vault: Vault::default(),
             tokens: Tokens::default(),
+            limits: Limits::default(),
             region: Region::default(),
             cors: Cors::default(),
             s3: S3::default(),
@@ -224,8 +213,8 @@ const SUBSECTIONS: [(&str, &str); 6] = [
 ];
 
 /// Sections of the settings, each with keys of its own.
-const SECTIONS: [&str; 9] =
-    ["listen", "store", "keys", "vault", "tokens", "region", "cors", "s3", "packaging"];
+const SECTIONS: [&str; 10] =
+    ["listen", "store", "keys", "vault", "tokens", "limits", "region", "cors", "s3", "packaging"];
 
 impl Config {
     /// Reads the settings of this process: the file, then the `STRONGROOM_*` variables, then
@@ -292,6 +281,7 @@ impl Config {
         if self.listen.public_origin.as_ref().is_some_and(|origin| !is_origin(origin)) {
             return refuse("listen.public_origin", "scheme, host and port: https://tv.example");
         }
+        self.limits.check()?;
         self.keys.check()?;
         self.keys.cache.check()?;
         self.keys.break_glass.check()?;

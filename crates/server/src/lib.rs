@@ -11,11 +11,13 @@ pub mod health;
 pub mod home;
 pub mod http;
 pub mod operator;
+pub mod outcome_log;
 pub mod regions;
 pub mod secrets;
 pub mod serve;
 pub mod service;
 pub mod tls;
+pub mod trail;
 pub mod vault;
 pub mod vault_link;
 

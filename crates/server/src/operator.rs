@@ -4,6 +4,7 @@ use crate::front::password;
 use crate::front::playback_token::{Question, entitle, kids_of, license_url};
 use crate::home::Home;
 use crate::http::problem::Refusal;
+use crate::trail::Trail;
 use model::{
     Account, AccountId, ContentId, DecisionId, DeviceId, Dialect, PlanName, PlaybackSessionId,
     Subscription, Timestamp, TokenId,
@@ -94,6 +95,7 @@ impl Home {
             country: None,
             decision: self.entropy.with(DecisionId::random),
             now,
+            trail: &Trail::default(),
         };
         let entitlement = entitle(&self.store, &question).await?;
         Ok(PlaybackToken {

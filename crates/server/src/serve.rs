@@ -90,6 +90,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     tokio::spawn(sign_audit(Arc::clone(&service)));
     warn_of_clear_keys(config);
     let ended = answer(viewers, own, ready).await;
+    service.outcomes.flush().await;
     sign_audit_once(&service).await;
     ended
 }

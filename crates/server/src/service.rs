@@ -2,9 +2,11 @@
 
 use crate::edge_routes::Delivery;
 use crate::front::attempts::Attempts;
+use crate::front::limiter::Limiter;
 use crate::front::password::Passwords;
 use crate::ground::{Ground, Grounded};
 use crate::home::{Home, HomeError};
+use crate::outcome_log::OutcomeLog;
 use crate::vault::Checkpoints;
 use crate::vault_link::VaultLink;
 use model::Timestamp;
@@ -32,6 +34,10 @@ pub struct Service {
     pub attempts: Attempts,
     /// Provisioning requests.
     pub provisionings: Attempts,
+    /// Requests of each session.
+    pub limiter: Limiter,
+    /// How requests ended.
+    pub outcomes: OutcomeLog,
     /// Password checks.
     pub passwords: Passwords,
 }
@@ -44,6 +50,7 @@ impl Service {
         let boot = home.store.raise_boot_mark(home.clock.now()).await?;
         home.vault.look_at_credentials(home.clock.now()).await;
         let passwords = Passwords::new(&home.entropy);
+        let limits = home.config.limits.clone();
         let ground = Ground::new(home.config, home.clock, home.entropy)?;
         Ok(Arc::new(Self {
             ground: Arc::new(ground),
@@ -53,6 +60,8 @@ impl Service {
             passwords,
             attempts: Attempts::default(),
             provisionings: Attempts::default(),
+            limiter: Limiter::new(limits.session_requests, limits.session_window_s),
+            outcomes: OutcomeLog::start(home.store.clone(), limits.outcomes_kept),
             store: home.store,
             checkpoints: home.checkpoints,
             boot,

@@ -4,12 +4,13 @@
 //! (`?token=`), or the viewer's session as a bearer token or a cookie, together with the
 //! playback session (`?session=`), which serves renewals.
 
-use crate::front::playback_token::{entitle, kids_of};
+use crate::front::playback_token::{entitle, kids_of, limit, tell_streams};
 use crate::front::streams::{keep, own_stream};
 use crate::front::viewer::Viewer;
 use crate::http::caller::Caller;
 use crate::http::problem::Refusal;
 use crate::service::Service;
+use crate::trail::Trail;
 use crate::vault_link::LicenseReply;
 use model::{
     AccountId, ContentId, DecisionId, DeviceId, Dialect, GrantId, KeyId, PlaybackSessionId,
@@ -17,8 +18,9 @@ use model::{
 };
 use playback::grant::{GrantTerms, challenge_hash};
 use playback::lease::leased_until;
-use playback::{Entitlement, PlaybackToken, TokenRefused};
+use playback::{Entitlement, PlaybackToken, Rule, Said, TokenRefused};
 use serde::Deserialize;
+use store::AskedRoute;
 
 /// The query of a license URL.
 #[derive(Deserialize)]
@@ -38,6 +40,23 @@ struct Proof {
     decision: DecisionId,
     expires: Timestamp,
     slot: Slot,
+}
+
+impl Proof {
+    /// Tells what has been proved.
+    fn tell(&self, trail: &Trail) {
+        trail.tell(|told| {
+            (told.account, told.session) = (Some(self.account), Some(self.session));
+            (told.content_id, told.decision) = (Some(self.content_id.clone()), Some(self.decision));
+            let credential = match (self.token, &self.slot) {
+                (None, _) => "a sign-in",
+                (Some(_), Slot::Without) => "a playback token that an operator minted",
+                (Some(_), _) => "a playback token",
+            };
+            told.trace.note(Rule::Token, credential, Said::Passed);
+            told.trace.note(Rule::Session, format!("device {}", self.device), Said::Passed);
+        });
+    }
 }
 
 /// What the license does to the stream's slot.
@@ -67,8 +86,10 @@ pub async fn license(
         Some(token) => prove_by_token(service, caller, token, credential)?,
         None => prove_by_session(service, caller, credential).await?,
     };
+    proof.tell(&caller.trail);
     let question = caller.asks(proof.account, &proof.content_id, proof.decision);
     let entitlement = entitle(&service.store, &question).await?;
+    tell_streams(&caller.trail, &entitlement);
     let session = take_slot(service, caller, &proof, &entitlement).await?;
     let terms = GrantTerms {
         grant: service.ground.entropy.with(GrantId::random),
@@ -85,6 +106,7 @@ pub async fn license(
         issued: service.ground.clock.now(),
         decision: proof.decision,
         correlation: caller.correlation,
+        trace: caller.trail.trace(),
     };
     let reply = service
         .vault
@@ -102,7 +124,13 @@ fn prove_by_token(
     text: &str,
     credential: &Credential,
 ) -> Result<Proof, Refusal> {
+    service.limiter.turn_away(AskedRoute::License, text, caller)?;
     let token = PlaybackToken::verify(&service.token_key, text, caller.now, service.boot)?;
+    // What an operator minted takes no slot and belongs to no session.
+    if token.holds_slot {
+        let (route, session) = (AskedRoute::License, token.session.as_bytes());
+        service.limiter.count(route, session, text, caller.now)?;
+    }
     if credential.session.as_ref().is_some_and(|session| *session != token.session.to_string()) {
         return Err(Refusal::OtherDevice);
     }
@@ -129,6 +157,7 @@ async fn prove_by_session(
     caller: &Caller,
     credential: &Credential,
 ) -> Result<Proof, Refusal> {
+    limit(service, caller, AskedRoute::License)?;
     let viewer = Viewer::acting(service, caller).await?;
     let session = credential.session.as_deref().ok_or(TokenRefused::Invalid)?;
     let session = PlaybackSessionId::parse(session).map_err(|_| Refusal::Malformed("session"))?;

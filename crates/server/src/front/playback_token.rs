@@ -1,22 +1,23 @@
 //! `GET /api/v1/playback/token/{contentId}`: from a signed-in viewer to everything that one
 //! playback needs (R081).
 
-use crate::front::viewer::Viewer;
+use crate::front::viewer::{self, Viewer};
 use crate::http::caller::Caller;
 use crate::http::problem::Refusal;
 use crate::service::Service;
+use crate::trail::Trail;
 use crate::vault_link::LicenseRefused;
 use edge::{EdgePass, signed_url};
 use model::{
     AccountId, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId,
     SecurityLevel, Timestamp, TitleState, TokenId,
 };
-use playback::entitlement::{Facts, decide};
+use playback::entitlement::{Facts, decide, trace, trace_without_title};
 use playback::lease::HEARTBEAT_S;
-use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, TokenKey, TokenRefused};
+use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, Rule, Said, TokenKey, TokenRefused};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use store::{StartStream, Store, StoreError};
+use store::{AskedRoute, StartStream, Store, StoreError};
 
 /// What a playback needs.
 #[derive(Serialize)]
@@ -88,11 +89,18 @@ pub async fn playback_token(
     query: &ClientQuery,
 ) -> Result<Playback, Refusal> {
     let client = query.read(service)?;
+    limit(service, caller, AskedRoute::Token)?;
     let viewer = Viewer::acting(service, caller).await?;
     let decision = service.ground.entropy.with(DecisionId::random);
     let question = caller.asks(viewer.account.id, content_id, decision);
+    caller.trail.tell(|told| {
+        (told.account, told.decision) = (Some(viewer.account.id), Some(decision));
+        told.trace.note(Rule::Token, "a sign-in", Said::Passed);
+    });
     let entitlement = entitle(&service.store, &question).await?;
+    tell_streams(&caller.trail, &entitlement);
     let session = reserve(service, &viewer, &entitlement).await?;
+    caller.trail.tell(|told| told.session = Some(session));
     let token = sign(service, &entitlement, session, viewer.device()).await?;
     let pass = sign_pass(service, &entitlement, session, client);
     let resume_s = service.store.resume(viewer.account.id, content_id).await?;
@@ -114,6 +122,29 @@ pub async fn playback_token(
     })
 }
 
+/// Where the viewer's own session is the credential: refuses it where it asks too often, before
+/// any row is read.
+///
+/// Errors: [`Refusal::RateLimited`].
+pub fn limit(service: &Service, caller: &Caller, route: AskedRoute) -> Result<(), Refusal> {
+    // What a foreign page sends in the viewer's name is not counted against him.
+    let Some(credential) = viewer::credential(caller).filter(|_| viewer::is_meant(service, caller))
+    else {
+        return Ok(());
+    };
+    service.limiter.turn_away(route, credential, caller)?;
+    let Some(device) = Viewer::claimed_device(service, caller) else { return Ok(()) };
+    service.limiter.count(route, device.as_bytes(), credential, caller.now)
+}
+
+/// Tells how many streams the plan allows, before the slot is asked for.
+pub fn tell_streams(trail: &Trail, entitlement: &Entitlement) {
+    trail.tell(|told| {
+        let most = format!("at most {} at once", entitlement.max_streams());
+        told.trace.note(Rule::Streams, most, Said::Passed);
+    });
+}
+
 /// What is asked of the evaluator.
 pub struct Question<'a> {
     /// Who.
@@ -126,17 +157,20 @@ pub struct Question<'a> {
     pub decision: DecisionId,
     /// When.
     pub now: Timestamp,
+    /// Where the rules tell what they said.
+    pub trail: &'a Trail,
 }
 
 impl Caller {
     /// Whether this caller, as that account, may play that title.
     pub(crate) const fn asks<'a>(
-        &self,
+        &'a self,
         account: AccountId,
         content_id: &'a ContentId,
         decision: DecisionId,
     ) -> Question<'a> {
-        Question { account, content_id, country: self.country, decision, now: self.now }
+        let (country, now, trail) = (self.country, self.now, &self.trail);
+        Question { account, content_id, country, decision, now, trail }
     }
 }
 
@@ -147,7 +181,10 @@ impl Caller {
 pub async fn entitle(store: &Store, question: &Question<'_>) -> Result<Entitlement, Refusal> {
     let rows = store.decision_rows(question.account, question.content_id).await?;
     let rows = rows.ok_or(TokenRefused::Invalid)?;
-    let title = rows.title.ok_or(Denial::TitleNotFound)?;
+    let Some(title) = rows.title else {
+        question.trail.tell(|told| told.trace.append(trace_without_title()));
+        return Err(Denial::TitleNotFound.into());
+    };
     let facts = Facts {
         account: &rows.account,
         plan: rows.plan.as_ref(),
@@ -156,6 +193,7 @@ pub async fn entitle(store: &Store, question: &Question<'_>) -> Result<Entitleme
         decision: question.decision,
         now: question.now,
     };
+    question.trail.tell(|told| told.trace.append(trace(&facts)));
     Ok(decide(&facts)?)
 }
 

@@ -50,9 +50,8 @@ impl Viewer {
     /// The device of the sign-in that travels with a request whose credential is another one.
     /// Whether the sign-in still stands is not asked.
     pub fn claimed_device(service: &Service, caller: &Caller) -> Option<DeviceId> {
-        let bearer = bearer(caller).ok().flatten();
-        let text = bearer.or_else(|| cookies::read(&caller.headers, cookies::SESSION))?;
-        let token = SessionToken::verify(&service.token_key, text, caller.now).ok()?;
+        let token =
+            SessionToken::verify(&service.token_key, credential(caller)?, caller.now).ok()?;
         Some(DeviceId::of_sign_in(token.sign_in))
     }
 
@@ -64,6 +63,19 @@ impl Viewer {
         let account = service.store.account(token.account).await?.ok_or(TokenRefused::Invalid)?;
         Ok(Self { account, sign_in: token.sign_in, signed_in_until: token.expires })
     }
+}
+
+/// Whether the credential of a request that changes something counts: a cookie does only where
+/// one of our own or listed pages sent it.
+pub fn is_meant(service: &Service, caller: &Caller) -> bool {
+    let has_bearer = matches!(bearer(caller), Ok(Some(_)));
+    has_bearer || caller.is_own_page(&service.ground.config.cors.allowed_origins)
+}
+
+/// The text of the credential that [`Viewer::reading`] would read.
+pub fn credential(caller: &Caller) -> Option<&str> {
+    let bearer = bearer(caller).ok().flatten();
+    bearer.or_else(|| cookies::read(&caller.headers, cookies::SESSION))
 }
 
 /// The token of an `Authorization` header. One that is there and is no bearer token refuses the

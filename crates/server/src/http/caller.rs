@@ -3,6 +3,7 @@
 use crate::config::Listen;
 use crate::ground::Grounded;
 use crate::http::problem::Refusal;
+use crate::trail::Trail;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
@@ -31,6 +32,8 @@ pub struct Caller {
     pub origin: String,
     /// The request's headers.
     pub headers: HeaderMap,
+    /// Where flows tell what the request is about and what its rules said.
+    pub trail: Trail,
 }
 
 impl<S: Grounded> FromRequestParts<S> for Caller {
@@ -56,6 +59,7 @@ impl<S: Grounded> FromRequestParts<S> for Caller {
             country: ground.regions.country(address),
             origin: origin(&ground.config.listen, parts)?,
             headers: parts.headers.clone(),
+            trail: parts.extensions.get::<Trail>().cloned().unwrap_or_default(),
         })
     }
 }

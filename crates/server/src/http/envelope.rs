@@ -24,7 +24,8 @@ pub enum Wording {
 ///
 /// The path is not logged: it may hold a pass, and the query a token.
 pub async fn seal(State(ground): State<Arc<Ground>>, mut request: Request, next: Next) -> Response {
-    let correlation = ground.entropy.with(CorrelationId::random);
+    let now = ground.clock.now();
+    let correlation = ground.entropy.with(|entropy| CorrelationId::arriving(now, entropy));
     request.extensions_mut().insert(correlation);
     let method = request.method().clone();
     let mut response = next.run(request).await;
@@ -60,11 +61,11 @@ fn problem_of(response: &mut Response) -> Option<Problem> {
 fn log(problem: &Problem, correlation: CorrelationId, method: &str) {
     metrics::counter!("strongroom_refusals_total", "code" => problem.code).increment(1);
     let status = problem.status.as_u16();
-    let Problem { code, cause, .. } = problem;
+    let Problem { code, cause, reason, .. } = problem;
     if problem.status.is_server_error() {
-        tracing::error!(%correlation, code, status, method, cause, "request failed: {cause}");
+        tracing::error!(%correlation, code, reason, status, method, cause, "request failed: {cause}");
     } else {
-        tracing::info!(%correlation, code, status, method, cause, "request refused: {code}");
+        tracing::info!(%correlation, code, reason, status, method, cause, "request refused: {code}");
     }
 }
 

@@ -7,4 +7,6 @@ pub mod envelope;
 pub mod pages;
 pub mod payload;
 pub mod problem;
+pub mod reason;
+pub mod remember;
 pub mod router;

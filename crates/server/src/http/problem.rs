@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use edge::{PassRefused, RangeRefused};
 use model::CorrelationId;
-use playback::{Denial, TokenRefused};
+use playback::{Denial, Rule, TokenRefused};
 use serde_json::json;
 use std::borrow::Cow;
 use store::StoreError;
@@ -119,6 +119,10 @@ pub struct Problem {
     pub len_bytes: Option<u64>,
     /// What the log says.
     pub cause: String,
+    /// The rule that decided.
+    pub rule: Rule,
+    /// The inner reason.
+    pub reason: &'static str,
 }
 
 impl Refusal {
@@ -138,7 +142,9 @@ impl Refusal {
             Self::Range { len_bytes, .. } => Some(*len_bytes),
             _ => None,
         };
-        Problem { code, status, sentence, retry_after_s, len_bytes, cause: self.to_string() }
+        let (rule, reason) = self.reason();
+        let cause = self.to_string();
+        Problem { code, status, sentence, retry_after_s, len_bytes, cause, rule, reason }
     }
 
     fn parts(&self) -> (&'static str, StatusCode, Cow<'static, str>) {

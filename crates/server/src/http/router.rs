@@ -11,7 +11,7 @@ use crate::health;
 use crate::http::caller::Caller;
 use crate::http::payload::{Json, Payload};
 use crate::http::problem::Refusal;
-use crate::http::{cookies, cors, envelope, pages};
+use crate::http::{cookies, cors, envelope, pages, remember};
 use crate::service::Service;
 use crate::vault_link::Issued;
 use axum::extract::{Path, Query, State};
@@ -29,6 +29,7 @@ type Shared = State<Arc<Service>>;
 
 /// The viewer's routes, and beside them the vault's where they share a listener.
 pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
+    let remembered = || from_fn_with_state(Arc::clone(&service), remember::outcome);
     Router::new()
         .route("/", get(async || pages::page("index.html")))
         .route("/sign-in", get(async || pages::page("sign-in.html")))
@@ -37,11 +38,11 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/sessions", post(sign_in).delete(sign_out))
         .route("/api/v1/me", get(me))
         .route("/api/v1/titles", get(titles))
-        .route("/api/v1/playback/token/{content_id}", get(playback_token))
+        .route("/api/v1/playback/token/{content_id}", get(playback_token).layer(remembered()))
         .route("/api/v1/playback/{session}/heartbeat", post(heartbeat))
         .route("/api/v1/playback/{session}", delete(end_playback))
-        .route("/license/{dialect}", post(license).get(service_certificate))
         .route("/provisioning/widevine", post(provision))
+        .route("/license/{dialect}", post(license).layer(remembered()).get(service_certificate))
         .route("/v/{*path}", get(media))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))

@@ -6,16 +6,15 @@ use super::Vault;
 use super::audit_writer::AuditError;
 use super::dialects::{Ask, Message, Wanted, WholeTerms, Wish, Writing, Written, media_type};
 use super::key_service::KeyServiceError;
+use super::license_row::{Facts, LicenseRow};
 use super::memo::Memo;
 use crate::vault_link::{Issued, LicenseRefused, LicenseReply};
 use dialect::terms::{KeyTerms, LicenseTerms, LicensedKey};
 use keys::ContentKey;
-use model::{
-    KeyId, KeyState, Scheme, SecurityLevel, Timestamp, TrackClass, TrackClasses, WrappedKey,
-};
+use model::{KeyId, KeyState, Scheme, Timestamp, TrackClass, TrackClasses, WrappedKey};
 use playback::grant::{GRANT_S, GrantTerms, open};
+use store::StoreError;
 use store::ephemeral::{Asker, ChallengeHash, Claim, ClaimHold};
-use store::{AuditEntry, StoreError};
 
 /// How long a challenge of one license is remembered.
 const CHALLENGE_S: u64 = 3600;
@@ -72,8 +71,9 @@ impl Vault {
             return Err(LicenseRefused::OfflineNotAllowed);
         }
         // 5 Of the rows asked for, keep those that the level may have.
-        let mut rows = self.rows_of(terms, &kids).await?;
-        keep_allowed(&mut rows, &ask)?;
+        let rows = self.rows_of(terms, &kids).await?;
+        let (rows, withheld) = keep_allowed(rows, &ask)?;
+        let facts = Facts { wish: ask.wish, allowed: ask.allowed, persist: ask.persist };
         // 6 Claim the challenge, and each KID of the playback token.
         let claims = self.claim(terms, &ask, &rows, now)?;
         // 7 Open the keys.
@@ -102,7 +102,8 @@ impl Vault {
             &Granted { rows: &rows, policy: &terms.policy, has_keys, whole },
         )?;
         // 10 The audit row is durable before anything leaves.
-        self.audit.append(vec![audit_entry(terms, wish, level, &rows, now)]).await?;
+        let row = LicenseRow { terms, level, facts, given: &rows, withheld: &withheld };
+        self.audit.append(vec![row.entry(now)]).await?;
         // 11 Reply.
         claims.answered();
         Ok(LicenseReply {
@@ -253,19 +254,26 @@ fn wanted_kids(ask: &Ask, terms: &GrantTerms) -> Result<Vec<KeyId>, LicenseRefus
 /// when nothing else was asked for, the title cannot be played and the viewer is told so. More
 /// time is given to a license as a whole: one with a key that may no longer be had gets none.
 /// Whatever happened, a license may be given back.
-fn keep_allowed(rows: &mut Vec<WrappedKey>, ask: &Ask) -> Result<(), LicenseRefused> {
-    let asked = rows.len();
-    match ask.wish {
-        Wish::Release => Ok(()),
-        Wish::License => {
-            rows.retain(|row| may_have(ask.allowed, row));
-            withhold_compromised(rows)
-        }
-        Wish::MoreTime => {
-            rows.retain(|row| may_have(ask.allowed, row) && row.state == KeyState::Active);
-            if rows.len() == asked { Ok(()) } else { Err(LicenseRefused::NotRenewed) }
-        }
+///
+/// Returns what is given and what is withheld.
+fn keep_allowed(
+    rows: Vec<WrappedKey>,
+    ask: &Ask,
+) -> Result<(Vec<WrappedKey>, Vec<WrappedKey>), LicenseRefused> {
+    if ask.wish == Wish::Release {
+        return Ok((rows, vec![]));
     }
+    let is_given = |row: &WrappedKey| may_have(ask.allowed, row) && row.state == KeyState::Active;
+    let (given, withheld): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_given);
+    if ask.wish == Wish::MoreTime && !withheld.is_empty() {
+        return Err(LicenseRefused::NotRenewed);
+    }
+    // What the level allows and is withheld all the same is compromised.
+    if given.is_empty() && withheld.iter().any(|row| may_have(ask.allowed, row)) {
+        metrics::counter!("strongroom_compromised_keys_refused_total").increment(1);
+        return Err(LicenseRefused::KeyCompromised);
+    }
+    Ok((given, withheld))
 }
 
 /// The note for the license's renewals.
@@ -280,16 +288,6 @@ fn memo_of(
     memo.to_bytes().ok_or(LicenseRefused::Integrity)
 }
 
-fn withhold_compromised(rows: &mut Vec<WrappedKey>) -> Result<(), LicenseRefused> {
-    let asked = rows.len();
-    rows.retain(|row| row.state == KeyState::Active);
-    if rows.is_empty() && asked > 0 {
-        metrics::counter!("strongroom_compromised_keys_refused_total").increment(1);
-        return Err(LicenseRefused::KeyCompromised);
-    }
-    Ok(())
-}
-
 /// The classes a key opens: an imported one without a class may open any.
 fn classes_of(row: &WrappedKey) -> TrackClasses {
     row.track_class
@@ -298,40 +296,6 @@ fn classes_of(row: &WrappedKey) -> TrackClasses {
 
 fn may_have(allowed: TrackClasses, row: &WrappedKey) -> bool {
     classes_of(row).iter().all(|class| allowed.contains(class))
-}
-
-fn audit_entry(
-    terms: &GrantTerms,
-    wish: Wish,
-    level: SecurityLevel,
-    rows: &[WrappedKey],
-    now: Timestamp,
-) -> AuditEntry {
-    let kids: Vec<String> = rows.iter().map(|row| row.kid.to_string()).collect();
-    AuditEntry {
-        at: now,
-        actor: format!("account:{}", terms.account),
-        action: match wish {
-            Wish::License => "license.issued",
-            Wish::MoreTime => "license.renewed",
-            Wish::Release => "license.released",
-        }
-        .to_owned(),
-        content_id: Some(terms.content_id.clone()),
-        // A row has room for one; the detail names all.
-        kid: rows.first().map(|row| row.kid),
-        session: Some(terms.session),
-        decision: Some(terms.decision),
-        detail: format!(
-            "{} {level} policy {} device {} grant {} correlation {} kids {}",
-            terms.dialect,
-            terms.policy.name,
-            terms.device,
-            terms.grant,
-            terms.correlation,
-            kids.join(",")
-        ),
-    }
 }
 
 pub(super) fn count_alert(alert: &'static str) {

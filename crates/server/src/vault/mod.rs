@@ -16,6 +16,7 @@ mod key_service;
 mod kms_guard;
 mod kms_watch;
 mod license;
+mod license_row;
 mod master_key;
 mod memo;
 mod packaging;
@@ -42,6 +43,7 @@ pub use credentials::{
 };
 pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
+pub use license_row::ToldLicense;
 pub use master_key::{MasterKeyRefused, open_or_make as open_root_key};
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
 pub use policies::PolicyRefused;

@@ -10,6 +10,7 @@ mod key_exchange;
 mod license_path;
 mod listener;
 mod mmdb;
+mod outcomes;
 mod playback_token;
 mod provisioning;
 mod sign_in;

@@ -2,6 +2,7 @@
 //! that a client sends makes the service slow, large or wrong.
 
 use crate::house::*;
+use crate::outcomes::remembered;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use dialect::terms::{KeyTerms, LicenseTerms};
@@ -17,6 +18,7 @@ use model::{
     ContentId, Dialect, Entropy as _, KeyId, Scheme, SecurityLevel, TitlePolicy, TrackClass,
     TrackClasses,
 };
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -36,7 +38,10 @@ fn l1() -> &'static ClientDevice {
 
 /// Account `ada`, title `film`, credentials of the test root.
 async fn house() -> House {
-    let house = House::furnished().await;
+    // One player of these tests sends what no viewer's would.
+    let house = House::with(|config| config.limits.session_requests = 0, |_| {}).await;
+    house.account("ada", "standard").await;
+    house.title("film").await;
     house.import_widevine(&ROOT).await;
     house
 }
@@ -381,30 +386,47 @@ fn nested() -> Vec<u8> {
 }
 
 /// Sends, and asserts what holds for any bytes: a 4xx with the one outer reason, soon.
-async fn assert_denied(house: &House, url: &str, what: &str, body: &[u8]) {
+async fn assert_denied(house: &House, url: &str, what: &str, body: &[u8]) -> Reply {
     let began = Instant::now();
     let reply = send(house, url, body).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{what}: {:?}", began.elapsed());
     assert_eq!(reply.status, StatusCode::FORBIDDEN, "{what}: {}", reply.text());
     reply.assert_refused(403, "challenge_refused");
+    reply
+}
+
+/// The inner reason that the operator reads, and no caller.
+async fn reason_of(house: &House, reply: &Reply) -> String {
+    let row = remembered(house, reply).await.expect("every refusal is remembered");
+    assert_eq!(row.trace.decided_by(), Some(playback::Rule::SecurityLevel));
+    let store::Ended::Refused { reason, .. } = row.ended else { panic!("{row:?}") };
+    assert!(!reply.text().contains(&format!("\"{reason}\"")), "{}", reply.text());
+    reason
 }
 
 #[tokio::test]
 async fn every_denial_has_one_outer_reason_and_uses_nothing_up() {
     let house = house().await;
     let playing = playing(&house).await;
+    let mut reasons = BTreeSet::new();
     for (what, body) in denials() {
-        assert_denied(&house, &playing.url, what, &body).await;
+        let reply = assert_denied(&house, &playing.url, what, &body).await;
+        reasons.insert(reason_of(&house, &reply).await);
     }
+    assert!(reasons.len() > 5, "{reasons:?}");
     // Revoked, and unlisted where the operator refuses such.
     let system = ROOT.model(SecurityLevel::L1).system_id;
     let software = ROOT.provisioning.system_id;
     let row = format!(r#"{{"system_id": {software}, "security_level": 3, "status": "active"}}"#);
     let list = |rest: &str| format!(r#"{{"systems": [{row}], {rest}}}"#);
     let body = ask(l1(), &kids(&["SD"])).1;
-    for rest in [&format!(r#""revoked_system_ids": [{system}]"#), r#""unlisted": "refuse""#] {
+    for (rest, reason) in [
+        (&*format!(r#""revoked_system_ids": [{system}]"#), "revoked"),
+        (r#""unlisted": "refuse""#, "unlisted"),
+    ] {
         house.put_device_list(&list(rest)).await;
-        assert_denied(&house, &playing.url, rest, &body).await;
+        let reply = assert_denied(&house, &playing.url, rest, &body).await;
+        assert_eq!(reason_of(&house, &reply).await, reason);
     }
     // Unlisted, and the operator lets such play as L3.
     house.put_device_list(&list(r#""unlisted": "L3""#)).await;

@@ -45,6 +45,7 @@ async fn licensed(
         issued: NOW,
         decision: DecisionId::from_bytes([5; 16]),
         correlation: CorrelationId::from_bytes([6; 16]),
+        trace: playback::Trace::default(),
     };
     let sealed = seal(&house.grant_key, &terms, &mut SystemEntropy);
     let reply = vault.license(&sealed, &body, NOW).await.unwrap();

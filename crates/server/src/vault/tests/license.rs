@@ -7,6 +7,7 @@ use model::{
     AccountId, CorrelationId, DecisionId, DeviceId, Dialect, GrantId, KeyState, PlaybackSessionId,
     SecurityLevel, TokenId, TrackClass, TrackClasses,
 };
+use playback::Trace;
 use playback::grant::{GRANT_S, GrantTerms, challenge_hash, seal};
 use std::time::Duration;
 use store::AuditVerdict;
@@ -53,6 +54,7 @@ fn terms(challenge: &[u8]) -> GrantTerms {
         issued: NOW,
         decision: DecisionId::from_bytes([5; 16]),
         correlation: CorrelationId::from_bytes([6; 16]),
+        trace: Trace::default(),
     }
 }
 

@@ -1,0 +1,291 @@
+//! A license's audit row: who got which keys, which were withheld, and what every rule said.
+//! Written by the license flow, read back by `explain`.
+
+use super::dialects::Wish;
+use model::{
+    DeviceId, Dialect, KeyId, KeyState, SecurityLevel, Timestamp, TrackClasses, WrappedKey,
+};
+use playback::grant::GrantTerms;
+use playback::{Rule, Said, Trace};
+use store::{AUDIT_TEXT_MAX, AuditEntry};
+
+/// What the vault gave, or took back.
+pub(super) struct LicenseRow<'a> {
+    /// The grant.
+    pub(super) terms: &'a GrantTerms,
+    /// The level that was proved.
+    pub(super) level: SecurityLevel,
+    /// What was asked, and what might be given.
+    pub(super) facts: Facts,
+    /// The rows whose keys the license carries.
+    pub(super) given: &'a [WrappedKey],
+    /// The rows whose keys were asked for and stay here.
+    pub(super) withheld: &'a [WrappedKey],
+}
+
+/// What a client asked, and what might be given to it.
+#[derive(Clone, Copy)]
+pub(super) struct Facts {
+    pub(super) wish: Wish,
+    pub(super) allowed: TrackClasses,
+    pub(super) persist: bool,
+}
+
+impl LicenseRow<'_> {
+    /// The audit row.
+    pub(super) fn entry(&self, now: Timestamp) -> AuditEntry {
+        AuditEntry {
+            at: now,
+            actor: format!("account:{}", self.terms.account),
+            action: match self.facts.wish {
+                Wish::License => "license.issued",
+                Wish::MoreTime => "license.renewed",
+                Wish::Release => "license.released",
+            }
+            .to_owned(),
+            content_id: Some(self.terms.content_id.clone()),
+            // A row has room for one; the detail names all.
+            kid: self.given.first().map(|row| row.kid),
+            session: Some(self.terms.session),
+            decision: Some(self.terms.decision),
+            detail: self.detail(),
+        }
+    }
+
+    /// Shape: words in pairs, then `trace` and the rules as JSON, which are left out where the
+    /// row has no room for them.
+    fn detail(&self) -> String {
+        let Self { terms, level, given, withheld, .. } = self;
+        let mut detail = format!(
+            "{} {level} policy {} device {} grant {} correlation {} kids {}",
+            terms.dialect,
+            terms.policy.name,
+            terms.device,
+            terms.grant,
+            terms.correlation,
+            kids(given)
+        );
+        if !withheld.is_empty() {
+            detail += " withheld ";
+            detail += &kids(withheld);
+        }
+        let trace = serde_json::to_string(&self.trace()).unwrap_or_default();
+        if detail.len() + TRACE.len() + trace.len() <= AUDIT_TEXT_MAX {
+            detail += TRACE;
+            detail += &trace;
+        }
+        detail
+    }
+
+    /// What front's rules said, and what the vault's did.
+    fn trace(&self) -> Trace {
+        let Self { terms, level, facts, given, withheld } = self;
+        let mut trace = terms.trace.clone();
+        let mut passed = |rule, input: String| trace.note(rule, input, Said::Passed);
+        let asked = given.len() + withheld.len();
+        passed(Rule::ContentKeys, format!("{asked} asked for, all of the title"));
+        let proved = match terms.dialect {
+            Dialect::ClearKey => "nothing attested",
+            Dialect::Widevine | Dialect::PlayReady | Dialect::FairPlay => "attested",
+        };
+        let opens = names(facts.allowed);
+        passed(Rule::SecurityLevel, format!("{level}, {proved}, which opens {opens}"));
+        passed(Rule::Resolution, withheld_words(withheld));
+        passed(
+            Rule::Offline,
+            match (facts.wish, facts.persist) {
+                (Wish::License, false) => "a license for this session".to_owned(),
+                (Wish::License, true) => "a license to keep, which the policy allows".to_owned(),
+                (Wish::MoreTime, _) => "more time for a license".to_owned(),
+                (Wish::Release, _) => "a license is given back".to_owned(),
+            },
+        );
+        let policy = &terms.policy;
+        passed(Rule::Policy, format!("{}, a license of {} s", policy.name, policy.license_s));
+        trace
+    }
+}
+
+const TRACE: &str = " trace ";
+
+fn withheld_words(withheld: &[WrappedKey]) -> String {
+    let classes = names(withheld.iter().filter_map(|row| row.track_class).collect());
+    let compromised = withheld.iter().filter(|row| row.state != KeyState::Active).count();
+    match (withheld.len() - compromised, compromised) {
+        (0, 0) => "nothing withheld".to_owned(),
+        (above, 0) => format!("withheld {above} above the level: {classes}"),
+        (above, _) => {
+            format!("withheld {above} above the level, {compromised} compromised: {classes}")
+        }
+    }
+}
+
+fn kids(rows: &[WrappedKey]) -> String {
+    let kids: Vec<String> = rows.iter().map(|row| row.kid.to_string()).collect();
+    kids.join(",")
+}
+
+fn names(classes: TrackClasses) -> String {
+    let names: Vec<&str> = classes.iter().map(model::TrackClass::name).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+/// An audit row's detail, read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldLicense {
+    /// The dialect.
+    pub dialect: Dialect,
+    /// The level that was proved.
+    pub level: String,
+    /// The policy's name.
+    pub policy: Option<String>,
+    /// The device.
+    pub device: Option<DeviceId>,
+    /// The keys that the license carried.
+    pub given: Vec<KeyId>,
+    /// The keys that were asked for and stayed here.
+    pub withheld: Vec<KeyId>,
+    /// What the rules said; empty in a row without.
+    pub trace: Trace,
+}
+
+impl ToldLicense {
+    /// Reads a detail. None: it is not one of a license.
+    #[must_use]
+    pub fn read(detail: &str) -> Option<Self> {
+        let (words, trace) = detail.split_once(TRACE).unwrap_or((detail, "[]"));
+        let mut words = words.split(' ');
+        let (dialect, level) = (Dialect::parse(words.next()?)?, words.next()?.to_owned());
+        let trace = serde_json::from_str(trace).ok()?;
+        let (policy, device, given, withheld) = (None, None, vec![], vec![]);
+        let mut told = Self { dialect, level, policy, device, given, withheld, trace };
+        while let (Some(name), Some(value)) = (words.next(), words.next()) {
+            match name {
+                "policy" => told.policy = Some(value.to_owned()),
+                "device" => told.device = DeviceId::parse(value).ok(),
+                "kids" => told.given = listed(value)?,
+                "withheld" => told.withheld = listed(value)?,
+                _ => {}
+            }
+        }
+        Some(told)
+    }
+}
+
+fn listed(kids: &str) -> Option<Vec<KeyId>> {
+    let kids = kids.split(',').filter(|kid| !kid.is_empty());
+    kids.map(|kid| KeyId::parse(kid).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{
+        AccountId, ContentId, CorrelationId, DecisionId, GrantId, KekVersion, PlaybackSessionId,
+        Timestamp, TitlePolicy, TrackClass,
+    };
+
+    fn row(number: u8, class: TrackClass) -> WrappedKey {
+        WrappedKey {
+            kid: KeyId::from_bytes([number; 16]),
+            content_id: ContentId::parse("film").unwrap(),
+            track_class: Some(class),
+            scheme: None,
+            category: model::CategoryName::parse("default").unwrap(),
+            kek_version: KekVersion(1),
+            first_kek_version: KekVersion(1),
+            wrapped: vec![],
+            iv: None,
+            fingerprint: [number; 32],
+            state: KeyState::Active,
+            created: Timestamp(0),
+        }
+    }
+
+    fn terms() -> GrantTerms {
+        let mut trace = Trace::default();
+        trace.note(Rule::Title, "published", Said::Passed);
+        GrantTerms {
+            grant: GrantId::from_bytes([1; 16]),
+            token: None,
+            session: PlaybackSessionId::from_bytes([2; 16]),
+            account: AccountId::from_bytes([3; 16]),
+            device: DeviceId::from_bytes([4; 16]),
+            content_id: ContentId::parse("film").unwrap(),
+            kids: vec![],
+            dialect: Dialect::ClearKey,
+            policy: TitlePolicy::default(),
+            credential_expires: Timestamp(0),
+            challenge_sha256: [0; 32],
+            issued: Timestamp(0),
+            decision: DecisionId::from_bytes([5; 16]),
+            correlation: CorrelationId::from_bytes([6; 16]),
+            trace,
+        }
+    }
+
+    fn row_of<'a>(
+        terms: &'a GrantTerms,
+        given: &'a [WrappedKey],
+        withheld: &'a [WrappedKey],
+    ) -> LicenseRow<'a> {
+        let allowed = TrackClasses::up_to(TrackClass::Sd);
+        let facts = Facts { wish: Wish::License, allowed, persist: false };
+        LicenseRow { terms, level: SecurityLevel::L3, facts, given, withheld }
+    }
+
+    #[test]
+    fn a_detail_reads_back_with_every_rule() {
+        let (terms, given) = (terms(), [row(1, TrackClass::Audio), row(2, TrackClass::Sd)]);
+        let mut withheld = [row(3, TrackClass::Hd), row(4, TrackClass::Audio)];
+        withheld[1].state = KeyState::Compromised;
+        let issued = ToldLicense::read(&row_of(&terms, &given, &withheld).detail()).unwrap();
+        assert_eq!((issued.dialect, issued.level.as_str()), (Dialect::ClearKey, "L3"));
+        assert_eq!(issued.policy.as_deref(), Some("standard"));
+        assert_eq!(issued.device, Some(terms.device));
+        assert_eq!(issued.given, [given[0].kid, given[1].kid]);
+        assert_eq!(issued.withheld, [withheld[0].kid, withheld[1].kid]);
+        let told: Vec<_> = issued
+            .trace
+            .steps()
+            .iter()
+            .map(|step| format!("{}: {}", step.rule, step.input))
+            .collect();
+        let expected = [
+            "title: published",
+            "content_keys: 4 asked for, all of the title",
+            "security_level: L3, nothing attested, which opens AUDIO, SD",
+            "resolution: withheld 1 above the level, 1 compromised: AUDIO, HD",
+            "offline: a license for this session",
+            "policy: standard, a license of 86400 s",
+        ];
+        assert_eq!(told, expected);
+        let nothing = ToldLicense::read(&row_of(&terms, &[], &[]).detail()).unwrap();
+        assert!(nothing.given.is_empty() && nothing.withheld.is_empty());
+    }
+
+    #[test]
+    fn the_longest_detail_fits_its_row() {
+        let mut terms = terms();
+        for rule in Rule::ALL {
+            terms.trace.note(rule, "\"".repeat(1000), Said::Passed);
+        }
+        let rows = vec![row(1, TrackClass::Sd); playback::MAX_KIDS];
+        let (given, withheld) = rows.split_at(32);
+        let detail = row_of(&terms, given, withheld).detail();
+        assert!(detail.len() <= AUDIT_TEXT_MAX);
+        let issued = ToldLicense::read(&detail).unwrap();
+        assert_eq!((issued.given.len(), issued.withheld.len()), (32, 32));
+        assert!(issued.trace.steps().is_empty(), "no room");
+    }
+
+    #[test]
+    fn rows_of_other_actions_are_none() {
+        for detail in ["", "clearkey", "signed row 5", "clearkey L3 kids x", "clearkey L3 trace {"]
+        {
+            assert_eq!(ToldLicense::read(detail), None, "{detail:?}");
+        }
+        let old = "clearkey L3 device 04040404040404040404040404040404 correlation 00 kids ";
+        assert_eq!(ToldLicense::read(old).unwrap().given, []);
+    }
+}
