@@ -10,6 +10,7 @@ mod bound;
 mod cdm_process;
 mod credentials;
 mod demo;
+mod explain;
 mod inspect;
 mod keys;
 mod license_url;
@@ -84,6 +85,8 @@ pub enum Command {
     LicenseUrl(license_url::Arguments),
     /// Print a token for the vault's routes: key exchange and operation.
     AdminToken(admin_token::Arguments),
+    /// Say why a request was allowed or denied: every rule, its input and its result.
+    Explain(explain::Arguments),
     /// Search files for content keys, service secrets and tokens that never expire.
     AuditLeaks(audit_leaks::Arguments),
     /// Measure packaging, licensing and key wrapping against named yardsticks.
@@ -142,6 +145,7 @@ impl Command {
             Self::Title(arguments) => title::run(arguments, &place, answer),
             Self::LicenseUrl(arguments) => license_url::run(arguments, &place, answer),
             Self::AdminToken(arguments) => admin_token::run(arguments, &place, answer),
+            Self::Explain(arguments) => explain::run(&arguments, &place, answer),
             Self::AuditLeaks(arguments) => audit_leaks::run(arguments, &place, answer),
             Self::Bench(arguments) => bench::run(arguments, &place, answer),
             Self::Openapi => shell::openapi(),
