@@ -216,7 +216,8 @@ impl Request {
     }
 }
 
-/// Every rule of the route and what it said; one without a step was not asked.
+/// Every rule of the route and what it said. Of one without a step nothing is known: the request
+/// ended before it, or ended in the vault, which keeps no word of what it refuses but the last.
 fn lines(trace: &Trace, rules: &[Rule]) -> Vec<Line> {
     let deciding = trace.decided_by();
     let mut lines = vec![];
@@ -227,7 +228,7 @@ fn lines(trace: &Trace, rules: &[Rule]) -> Vec<Line> {
         }
         lines.push(Line {
             rule,
-            result: step.map_or("not_asked", |step| step.result.name()),
+            result: step.map_or("not_told", |step| step.result.name()),
             input: step.map(|step| step.input.clone()),
             is_deciding: deciding == Some(rule)
                 && step.is_some_and(|step| step.result == Said::Refused),

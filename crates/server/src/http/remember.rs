@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use model::{CorrelationId, Timestamp};
-use playback::{Rule, Said};
+use playback::{Rule, Said, Trace};
 use std::sync::Arc;
 use store::{AskedRoute, Ended, RequestOutcome};
 
@@ -47,13 +47,8 @@ fn row_of(
     let ended = match problem {
         Some(_) if told.is_repetition => return None,
         Some(problem) => {
-            let known = trace.step(problem.rule).map(|step| step.input.clone());
-            // What a database says of itself is for the log.
-            let word = match problem.rule {
-                Rule::Service => problem.reason.to_owned(),
-                _ => problem.cause,
-            };
-            trace.note(problem.rule, known.unwrap_or(word), Said::Refused);
+            let input = refused_input(&trace, &problem);
+            trace.note(problem.rule, input, Said::Refused);
             Ended::Refused { code: problem.code.to_owned(), reason: problem.reason.to_owned() }
         }
         None if route == AskedRoute::Token && status.is_success() => Ended::Allowed,
@@ -71,4 +66,19 @@ fn row_of(
         content_id,
         trace,
     })
+}
+
+/// What the deciding rule looked at: what is known of it, and what the refusal says of itself.
+fn refused_input(trace: &Trace, problem: &Problem) -> String {
+    let cause = match problem.rule {
+        // What a database says of itself is for the log.
+        Rule::Service => problem.reason,
+        _ => &problem.cause,
+    };
+    match (trace.step(problem.rule), problem.rule) {
+        (None, _) => cause.to_owned(),
+        // The evaluator has said it better.
+        (Some(step), rule) if (Rule::Title..=Rule::Streams).contains(&rule) => step.input.clone(),
+        (Some(step), _) => format!("{}: {cause}", step.input),
+    }
 }

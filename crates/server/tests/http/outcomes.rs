@@ -189,7 +189,10 @@ async fn each_refusal_of_a_license_is_told_with_its_rule() {
     assert!(row.session.is_some() && row.decision.is_some() && row.account.is_some());
     assert_eq!(row.dialect, Some(model::Dialect::ClearKey));
     let input = |rule| row.trace.step(rule).map(|step| step.input.as_str());
-    assert_eq!(input(Rule::Token), Some("a playback token"));
+    assert_eq!(
+        input(Rule::Token),
+        Some("a playback token: the playback token or the challenge was used before")
+    );
     assert_eq!(input(Rule::Streams), Some("at most 4 at once"));
 
     let renewal = format!("/license/clearkey?session={}", row.session.unwrap());
