@@ -94,7 +94,8 @@ fn play(data: &Path, url: &str, password: &str, options: &[&str]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    // One that is used wrongly ends before it reads.
+    let _unread = child.stdin.take().unwrap().write_all(password.as_bytes());
     child.wait_with_output().unwrap()
 }
 
