@@ -90,6 +90,8 @@ impl Vault {
             Wish::License | Wish::MoreTime => LicenseTerms::of(&terms.policy, ask.persist),
             Wish::Release => LicenseTerms::default(),
         };
+        // The compiled terms always have an end; what is given back has reached it.
+        let expires = now.plus_s(license_terms.license_s.map_or(0, |span| span.get().into()));
         let scheme = rows.iter().find_map(|row| row.scheme).or(ask.scheme).unwrap_or(Scheme::Cenc);
         let memo = memo_of(terms, scheme, &rows)?;
         let writing = Writing { terms: &license_terms, scheme, memo: &memo, now };
@@ -112,7 +114,7 @@ impl Vault {
             issued: Some(Issued {
                 level,
                 classes: rows.iter().flat_map(|row| classes_of(row).iter()).collect(),
-                expires: now.plus_s(terms.policy.license_s.get().into()),
+                expires,
             }),
         })
     }
