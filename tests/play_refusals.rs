@@ -22,6 +22,9 @@ use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// When a question came, and what it said.
+type Arrived = (Instant, Vec<u8>);
+
 const UNAVAILABLE: &str = "strongroom: Playback unavailable, try again shortly";
 
 /// A title under one key.
@@ -70,7 +73,7 @@ fn license() -> Vec<u8> {
 fn a_server_that_is_busy_is_asked_three_times_more_and_not_sooner_than_it_wants() {
     let folder = tempfile::tempdir().unwrap();
     let Some(title) = title(folder.path()) else { return };
-    let asked: Arc<Mutex<Vec<(Instant, Vec<u8>)>>> = Arc::default();
+    let asked: Arc<Mutex<Vec<Arrived>>> = Arc::default();
     let url = serve({
         let asked = Arc::clone(&asked);
         move |path, body| {

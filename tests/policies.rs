@@ -240,7 +240,7 @@ fn each_change_has_an_audit_row_before_it_is_done() {
     refused(strongroom(&data).args(["policy", "remove", "mine"]), 1, "no policy");
     let sql = "SELECT actor, action, content_id, detail FROM audit \
          WHERE action LIKE 'policy.%' ORDER BY seq";
-    let audit = rows::in_the_audit(&data);
+    let audit = rusqlite::Connection::open(data.join("strongroom-audit.db")).expect("it is there");
     let mut select = audit.prepare(sql).expect("the table is there");
     let line = |row: &rusqlite::Row<'_>| {
         let title: Option<String> = row.get(2)?;

@@ -5,16 +5,7 @@ use std::path::Path;
 
 /// The SQLite file of a data folder, foreign keys off.
 pub fn behind_the_back(data: &Path) -> Connection {
-    in_file(&data.join("strongroom.db"))
-}
-
-/// The same of the audit.
-pub fn in_the_audit(data: &Path) -> Connection {
-    in_file(&data.join("strongroom-audit.db"))
-}
-
-fn in_file(file: &Path) -> Connection {
-    let rows = Connection::open(file).expect("the rows are there");
+    let rows = Connection::open(data.join("strongroom.db")).expect("the rows are there");
     rows.pragma_update(None, "foreign_keys", false).expect("SQLite knows foreign keys");
     rows
 }

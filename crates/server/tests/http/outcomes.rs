@@ -126,9 +126,8 @@ async fn each_refusal_of_a_token_call_is_told_with_its_rule() {
 #[tokio::test]
 async fn each_refusal_of_a_license_is_told_with_its_rule() {
     let house = House::furnished().await;
-    house.account("eve", "standard").await;
     house.title("other").await;
-    let (ada, eve) = (house.sign_in("ada").await, house.sign_in("eve").await);
+    let ada = house.sign_in("ada").await;
     let url = license_url(&house, &ada, "film").await;
     let sd = challenge("film", &["SD"]);
     let keep = json!({"kids": [kid("film", "SD").to_base64url()], "type": "persistent-license"});
@@ -181,7 +180,14 @@ async fn each_refusal_of_a_license_is_told_with_its_rule() {
     let large = Request::post(path_of(&url)).body(Body::from(vec![b' '; 65_537])).unwrap();
     let (reply, rule) = (house.send(large).await, (Rule::Request, "body_too_large"));
     assert_told(&house, &reply, (413, "body_too_large"), rule).await;
+}
 
+#[tokio::test]
+async fn each_refusal_after_a_license_is_told_with_its_rule() {
+    let house = House::furnished().await;
+    house.account("eve", "standard").await;
+    let (ada, eve) = (house.sign_in("ada").await, house.sign_in("eve").await);
+    let (url, sd) = (license_url(&house, &ada, "film").await, challenge("film", &["SD"]));
     house.license(&url, &sd).await.assert_granted();
     let reply = house.license(&url, &challenge("film", &["SD", "AUDIO"])).await;
     let rule = (Rule::Token, "kid_answered_to_another_challenge");
