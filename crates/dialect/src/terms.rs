@@ -6,6 +6,7 @@ pub use model::{AnalogOutput, Hdcp, Robustness, Seconds, SpanEnd};
 use keys::ContentKey;
 use model::{KeyId, OfflineRight, RenewalRight, TitlePolicy, TrackClass};
 use serde::Serialize;
+use std::num::NonZeroU32;
 
 /// What a device may do with a license as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -59,6 +60,38 @@ impl LicenseTerms {
             playback_end: policy.playback_end,
             rental_end: policy.rental_end,
         }
+    }
+
+    /// The terms of a license that is renewed: the rental span goes on from the first license's
+    /// start, and playback from where it is. `None` where either is over.
+    ///
+    /// `age_s` is how long ago the first license started, `playing_s` how long ago playback began,
+    /// where it did.
+    #[must_use]
+    pub fn renewed(
+        policy: &TitlePolicy,
+        persist: bool,
+        age_s: u64,
+        playing_s: Option<u64>,
+    ) -> Option<Self> {
+        let mut terms = Self::of(policy, persist);
+        let is_over = |span: Seconds, s| span.is_some_and(|span| u64::from(span.get()) <= s);
+        let has_played_out =
+            playing_s.is_some_and(|playing_s| is_over(terms.playback_s, playing_s));
+        if has_played_out && terms.playback_end == SpanEnd::Stops {
+            return None;
+        }
+        let plays_on = playing_s.is_some() && terms.rental_end == SpanEnd::PlaysOn;
+        if is_over(terms.rental_s, age_s) && !plays_on {
+            return None;
+        }
+        // What plays on after its rental may not begin again: the shortest span that there is.
+        let left = |span: NonZeroU32| {
+            let left = u64::from(span.get()).saturating_sub(age_s);
+            u32::try_from(left).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+        };
+        terms.rental_s = terms.rental_s.map(left);
+        Some(terms)
     }
 }
 
@@ -155,7 +188,6 @@ pub struct LicensedKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::num::NonZeroU32;
 
     #[test]
     fn what_may_not_be_kept_is_not_kept_whatever_is_asked() {
@@ -185,6 +217,32 @@ mod tests {
         assert_eq!((streamed.can_renew, kept.can_renew), (true, false));
         assert_eq!((streamed.can_persist, kept.can_persist), (false, true));
         assert_eq!(kept.renewal, RenewalTerms::default());
+    }
+
+    #[test]
+    fn a_renewal_gives_no_second_more_than_the_rental_and_the_playback_span() {
+        let of = |rental_end, playback_end| TitlePolicy {
+            rental_s: NonZeroU32::new(100),
+            playback_s: NonZeroU32::new(50),
+            rental_end,
+            playback_end,
+            ..TitlePolicy::default()
+        };
+        let left = |policy: &TitlePolicy, age_s, playing_s| {
+            let terms = LicenseTerms::renewed(policy, false, age_s, playing_s);
+            terms.map(|terms| terms.rental_s.map_or(0, NonZeroU32::get))
+        };
+        let (stops, plays_on) = (SpanEnd::Stops, SpanEnd::PlaysOn);
+        let hard = of(stops, stops);
+        assert_eq!([0, 99, 100].map(|age| left(&hard, age, None)), [Some(100), Some(1), None]);
+        assert_eq!([49, 50].map(|playing| left(&hard, 60, Some(playing))), [Some(40), None]);
+        assert_eq!(left(&hard, 100, Some(10)), None);
+        let soft = of(plays_on, stops);
+        assert_eq!([None, Some(10)].map(|playing| left(&soft, 100, playing)), [None, Some(1)]);
+        assert_eq!(left(&soft, u64::MAX, Some(50)), None);
+        assert_eq!(left(&of(stops, plays_on), 99, Some(50)), Some(1));
+        let endless = TitlePolicy::default();
+        assert_eq!(left(&endless, u64::MAX, Some(u64::MAX)), Some(0), "without a rental");
     }
 
     #[test]

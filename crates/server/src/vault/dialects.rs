@@ -35,9 +35,20 @@ pub(super) struct Ask {
     pub(super) scheme: Option<Scheme>,
     /// Whether the license is to be kept on the device.
     pub(super) persist: bool,
+    /// Of a license that is there already, how long it is.
+    pub(super) running: Option<Running>,
     /// Whether the message was made for one license, so that it serves one credential.
     pub(super) is_unique: bool,
     body: Body,
+}
+
+/// How long a license has served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Running {
+    /// Since the first license started, seconds.
+    pub(super) age_s: u64,
+    /// Since playback began, by the client's word, seconds; a client that played nothing says 0.
+    pub(super) playing_s: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +159,7 @@ fn clearkey(challenge: &[u8], policy: &TitlePolicy) -> Result<Ask, LicenseRefuse
         allowed: policy.clearkey_track_classes(),
         scheme: None,
         persist: false,
+        running: None,
         is_unique: false,
         body: Body::ClearKey(parsed),
     })
@@ -175,6 +187,7 @@ fn widevine(
                 allowed: terms.policy.track_classes(level),
                 scheme: new.scheme(),
                 persist: new.license_type() == LicenseType::Offline,
+                running: None,
                 is_unique: true,
                 body: Body::Widevine(new, own),
             }))
@@ -193,6 +206,10 @@ fn widevine(
                 allowed: terms.policy.track_classes(level),
                 scheme: Some(memo.scheme),
                 persist: existing.license_type() == LicenseType::Offline,
+                running: Some(Running {
+                    age_s: now.as_s().saturating_sub(existing.first_started_s()),
+                    playing_s: existing.since_started_s().filter(|s| *s > 0),
+                }),
                 is_unique: true,
                 body: Body::WidevineExisting(existing, own),
             }))

@@ -4,7 +4,9 @@
 
 use super::Vault;
 use super::audit_writer::AuditError;
-use super::dialects::{Ask, Message, Wanted, WholeTerms, Wish, Writing, Written, media_type};
+use super::dialects::{
+    Ask, Message, Running, Wanted, WholeTerms, Wish, Writing, Written, media_type,
+};
 use super::key_service::KeyServiceError;
 use super::license_row::{Facts, LicenseRow};
 use super::memo::Memo;
@@ -85,11 +87,8 @@ impl Vault {
             keys.push(LicensedKey { kid: row.kid, key, terms });
         }
         // 8 Answer.
-        let (wish, level) = (ask.wish, ask.level);
-        let license_terms = match wish {
-            Wish::License | Wish::MoreTime => LicenseTerms::of(&terms.policy, ask.persist),
-            Wish::Release => LicenseTerms::default(),
-        };
+        let level = ask.level;
+        let license_terms = terms_of(&ask, &terms.policy)?;
         // The compiled terms always have an end; what is given back has reached it.
         let expires = now.plus_s(license_terms.license_s.map_or(0, |span| span.get().into()));
         let scheme = rows.iter().find_map(|row| row.scheme).or(ask.scheme).unwrap_or(Scheme::Cenc);
@@ -237,6 +236,18 @@ impl Claimed {
         self.kids.into_iter().for_each(ClaimHold::answered);
         if let Some(challenge) = self.challenge {
             challenge.answered();
+        }
+    }
+}
+
+/// What the device may do from now on.
+fn terms_of(ask: &Ask, policy: &model::TitlePolicy) -> Result<LicenseTerms, LicenseRefused> {
+    match (ask.wish, ask.running) {
+        (Wish::Release, _) => Ok(LicenseTerms::default()),
+        (Wish::License, _) | (Wish::MoreTime, None) => Ok(LicenseTerms::of(policy, ask.persist)),
+        (Wish::MoreTime, Some(Running { age_s, playing_s })) => {
+            LicenseTerms::renewed(policy, ask.persist, age_s, playing_s)
+                .ok_or(LicenseRefused::NotRenewed)
         }
     }
 }

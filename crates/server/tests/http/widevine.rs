@@ -15,10 +15,11 @@ use dialect::widevine::{Credentials, LicenseType, OpenedLicense, RenewalKind, Ro
 use edge::signed_url;
 use keys::SystemEntropy;
 use model::{
-    ContentId, Dialect, Entropy as _, KeyId, Scheme, SecurityLevel, TitlePolicy, TrackClass,
-    TrackClasses,
+    ContentId, Dialect, Entropy as _, KeyId, PolicyName, Scheme, SecurityLevel, Subscription,
+    TitlePolicy, TrackClass, TrackClasses,
 };
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -278,6 +279,68 @@ async fn a_license_is_renewed_by_its_own_session_and_given_back() {
     let reply = send_in_session(&house, &playing, &body).await;
     reply.assert_granted();
     assert!(!session.open(&reply.body).unwrap().terms.can_play);
+}
+
+/// A policy's rental, to the second: renewals give no more of it than is left (R114).
+#[tokio::test]
+async fn a_renewal_ends_with_the_rental() {
+    let house = house().await;
+    let document = "license_s = 1000\nrental_s = 100\n[renewal]\nallowed = true\ndelay_s = 10\n";
+    let rental = PolicyName::parse("rental").unwrap();
+    let policy = TitlePolicy::parse(rental.clone(), document).unwrap();
+    house.store.put_policy(&policy, NOW).await.unwrap();
+    house.store.assign_policy(&ContentId::parse("film").unwrap(), &rental).await.unwrap();
+    let playing = playing(&house).await;
+    let (pending, body) = ask(l1(), &kids(&["SD"]));
+    let (license, mut session) = opened(pending, &send(&house, &playing.url, &body).await);
+    assert_eq!(license.terms.rental_s, NonZeroU32::new(100));
+    house.clock.advance_ms(99_000);
+    let body = session.ask(RenewalKind::Renew, 0, 0, house.clock.now());
+    let reply = send_in_session(&house, &playing, &body).await;
+    reply.assert_granted();
+    let license = session.open(&reply.body).unwrap();
+    assert_eq!((license.terms.rental_s, license.terms.can_play), (NonZeroU32::new(1), true));
+    house.clock.advance_ms(1000);
+    let body = session.ask(RenewalKind::Renew, 0, 0, house.clock.now());
+    send_in_session(&house, &playing, &body).await.assert_refused(403, "challenge_refused");
+}
+
+/// Who signs out or is suspended renews nothing (R106).
+#[tokio::test]
+async fn a_renewal_needs_the_viewer_and_his_subscription() {
+    let house = house().await;
+    let playing = playing(&house).await;
+    let (pending, body) = ask(l1(), &kids(&["SD"]));
+    let (_, session) = opened(pending, &send(&house, &playing.url, &body).await);
+    let renew = |since| session.ask(RenewalKind::Renew, since, 1, NOW);
+    send_in_session(&house, &playing, &renew(1)).await.assert_granted();
+    let ada = house.store.account_by_name("ada").await.unwrap().unwrap().0.id;
+    house.store.set_subscription(ada, Subscription::Suspended).await.unwrap();
+    let refused = send_in_session(&house, &playing, &renew(2)).await;
+    refused.assert_refused(403, "subscription_inactive");
+    house.store.set_subscription(ada, Subscription::Active).await.unwrap();
+    send_in_session(&house, &playing, &renew(3)).await.assert_granted();
+    let sign_out = Request::delete("/api/v1/sessions");
+    let sign_out = with_bearer(sign_out, &playing.signed_in).body(Body::empty()).unwrap();
+    assert_eq!(house.send(sign_out).await.status, StatusCode::NO_CONTENT);
+    send_in_session(&house, &playing, &renew(4)).await.assert_refused(401, "token_expired");
+}
+
+/// A thousand licenses for one device and title: no two messages are the same (R094).
+#[tokio::test]
+async fn no_two_challenges_or_licenses_are_alike() {
+    let house = house().await;
+    let playing = playing(&house).await;
+    send(&house, &playing.url, &ask(l1(), &kids(&["SD"])).1).await.assert_granted();
+    let (mut challenges, mut licenses) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..1000 {
+        let body = ask(l1(), &kids(&["SD"])).1;
+        let reply = send_in_session(&house, &playing, &body).await;
+        reply.assert_granted();
+        challenges.insert(body);
+        licenses.insert(reply.body);
+    }
+    assert_eq!((challenges.len(), licenses.len()), (1000, 1000));
 }
 
 /// A player's word about itself chooses what its manifests list; keys go by attestation.
