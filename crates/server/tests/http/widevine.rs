@@ -523,11 +523,12 @@ async fn a_flipped_byte_gives_no_license_that_the_device_did_not_ask_for() {
 }
 
 #[tokio::test]
-async fn ten_thousand_mutations_are_refused_each_within_a_second() {
+async fn ten_thousand_mutations_bring_nothing_that_was_not_signed() {
     let house = house().await;
     let playing = playing(&house).await;
-    let good = ask(l1(), &kids(&["SD"])).1;
-    let (memory, mut random) = (peak_kib(), [0; 8]);
+    let (pending, good) = ask(l1(), &kids(&["SD"]));
+    let request = pending.into_request();
+    let (memory, mut random, mut answered) = (peak_kib(), [0; 8], 0);
     for number in 0..10_000 {
         let mut body = good.clone();
         SystemEntropy.fill(&mut random);
@@ -544,10 +545,24 @@ async fn ten_thousand_mutations_are_refused_each_within_a_second() {
             3 => body.iter_mut().take(to).skip(from).for_each(|byte| *byte ^= value.max(1)),
             _ => body.insert(from, value),
         }
-        if body != good {
-            assert_denied(&house, &playing.url, &format!("{number}: {random:?}"), &body).await;
+        let what = format!("{number}: {random:?}");
+        let began = cpu();
+        let reply = send_in_session(&house, &playing, &body).await;
+        let taken = cpu().saturating_sub(began);
+        assert!(taken < Duration::from_secs(1), "{what}: {taken:?}");
+        if reply.status == StatusCode::OK {
+            answered += 1;
+            // Around the signed request a message may change and say the same, as with a field
+            // that stands twice; or it has become a question for the public certificate.
+            if !reply.header("x-strongroom-security-level").is_empty() {
+                let pending = l1().await_answer(&request, b"request");
+                assert_eq!(labels_of(&opened(pending, &reply).0), ["SD"], "{what}");
+            }
+        } else {
+            reply.assert_refused(403, "challenge_refused");
         }
     }
+    assert!(answered < 100, "{answered}");
     let grown = peak_kib().saturating_sub(memory);
     assert!(grown < 64 * 1024, "{grown} KiB");
     send(&house, &playing.url, &good).await.assert_granted();
