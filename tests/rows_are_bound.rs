@@ -45,7 +45,7 @@ const CONTENT_KEYS: &[(&str, Fate)] = &[
     ("category", Fate::Integrity("'sport'")),
     ("kek_version", Fate::Integrity("2")),
     ("first_kek_version", Fate::Integrity("2")),
-    ("wrapped", Fate::Integrity("x'01' || zeroblob(44)")),
+    ("wrapped", Fate::Integrity("CAST(x'01' || zeroblob(44) AS BLOB)")),
     ("iv", Fate::Integrity("zeroblob(16)")),
     ("fingerprint", Fate::Integrity("zeroblob(32)")),
     (
