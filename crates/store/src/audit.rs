@@ -8,7 +8,7 @@
 
 use crate::database::{Durability, Transaction, repeated};
 use crate::error::Failure;
-use crate::query::{Query, Row, query};
+use crate::query::{Query, Row, insert_text, query};
 use crate::{Store, StoreError};
 use aws_lc_rs::digest::{Context, SHA256};
 use model::{ContentId, CorrelationId, DecisionId, KeyId, PlaybackSessionId, Timestamp};
@@ -272,23 +272,10 @@ impl Store {
 
 const HEAD: &str = "SELECT seq, hash FROM audit_head WHERE chain = 1";
 const MOVE_HEAD: &str = "UPDATE audit_head SET seq = $1, hash = $2 WHERE chain = 1";
-const COLUMNS: usize = 10;
-static ADD_ONE: LazyLock<String> = LazyLock::new(|| insert_text(1));
-static ADD_CHUNK: LazyLock<String> = LazyLock::new(|| insert_text(CHUNK));
-
-fn insert_text(rows: usize) -> String {
-    let row = |row: usize| {
-        let parameters: Vec<_> =
-            (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
-        format!("({})", parameters.join(", "))
-    };
-    let rows: Vec<_> = (0..rows).map(row).collect();
-    format!(
-        "INSERT INTO audit (seq, at, actor, action, content_id, kid, session, decision, detail, \
-         hash) VALUES {}",
-        rows.join(", ")
-    )
-}
+const INTO: &str =
+    "audit (seq, at, actor, action, content_id, kid, session, decision, detail, hash)";
+static ADD_ONE: LazyLock<String> = LazyLock::new(|| insert_text(INTO, 1));
+static ADD_CHUNK: LazyLock<String> = LazyLock::new(|| insert_text(INTO, CHUNK));
 
 fn bind(insert: Query, seq: i64, entry: &AuditEntry, hash: &[u8; 32]) -> Query {
     insert

@@ -5,7 +5,7 @@
 
 use crate::database::{Durability, Transaction, repeated};
 use crate::error::Failure;
-use crate::query::{Query, Row, query};
+use crate::query::{Query, Row, insert_text, query};
 use crate::titles::document;
 use crate::{Store, StoreError};
 use model::{
@@ -159,23 +159,10 @@ async fn append(
     open.run(delete.bind(kind.is_refused).bind(last - i64::from(keep))).await.map(drop)
 }
 
-const COLUMNS: usize = 13;
-static ADD_ONE: LazyLock<String> = LazyLock::new(|| insert_text(1));
-static ADD_CHUNK: LazyLock<String> = LazyLock::new(|| insert_text(CHUNK));
-
-fn insert_text(rows: usize) -> String {
-    let row = |row: usize| {
-        let parameters: Vec<_> =
-            (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
-        format!("({})", parameters.join(", "))
-    };
-    let rows: Vec<_> = (0..rows).map(row).collect();
-    format!(
-        "INSERT INTO outcomes (is_refused, seq, at, correlation, route, dialect, code, reason, \
-         decision, account, session, content_id, trace) VALUES {}",
-        rows.join(", ")
-    )
-}
+const INTO: &str = "outcomes (is_refused, seq, at, correlation, route, dialect, code, reason, \
+     decision, account, session, content_id, trace)";
+static ADD_ONE: LazyLock<String> = LazyLock::new(|| insert_text(INTO, 1));
+static ADD_CHUNK: LazyLock<String> = LazyLock::new(|| insert_text(INTO, CHUNK));
 
 fn bind(
     insert: Query,

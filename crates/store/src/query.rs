@@ -29,6 +29,19 @@ pub(crate) const fn query(sql: &'static str) -> Query {
     Query { sql, parameters: Vec::new() }
 }
 
+/// The text that inserts so many rows at once. `into` names the table and, in parentheses, its
+/// columns; the parameters follow row by row.
+pub(crate) fn insert_text(into: &str, rows: usize) -> String {
+    let columns = into.split(',').count();
+    let row = |row: usize| {
+        let parameters: Vec<_> =
+            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", parameters.join(", "))
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    format!("INSERT INTO {into} VALUES {}", rows.join(", "))
+}
+
 impl Query {
     /// Gives the next parameter.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
