@@ -1,9 +1,10 @@
-//! Ids and words of the model: what is read is written back as the same name.
+//! Ids and words of the model, and platforms: what is read is written back as the same name.
 
 use model::{
     ContentId, Country, Dialect, KeyId, KeyState, ObjectPath, PlanName, PolicyName, Scheme,
-    SignInId, Subscription, TrackClass,
+    SecurityLevel, SignInId, Subscription, TrackClass,
 };
+use playback::platform::Platform;
 
 /// Reads `bytes` as every kind of name.
 pub fn run(bytes: &[u8]) {
@@ -20,6 +21,9 @@ pub fn run(bytes: &[u8]) {
     let _ = KeyId::parse_base64url(text);
     let _ = (PlanName::parse(text), SignInId::parse(text), Country::parse(text));
     let _ = (Dialect::parse(text), Scheme::parse(text), TrackClass::parse(text));
-    let _ = PolicyName::parse(text);
+    let _ = (PolicyName::parse(text), SecurityLevel::parse(text));
+    if let Some(platform) = Platform::parse(text) {
+        assert_eq!(platform.name(), text);
+    }
     let _ = (KeyState::parse(text), Subscription::parse(text));
 }

@@ -9,6 +9,7 @@ pub mod entitlement;
 pub mod grant;
 mod kid_list;
 pub mod lease;
+pub mod platform;
 pub mod region;
 pub mod token;
 pub mod trace;

@@ -9,11 +9,12 @@ use crate::trail::Trail;
 use crate::vault_link::LicenseRefused;
 use edge::{EdgePass, signed_url};
 use model::{
-    AccountId, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId,
+    AccountId, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId, Scheme,
     SecurityLevel, Timestamp, TitleState, TokenId,
 };
 use playback::entitlement::{Facts, decide, trace, trace_without_title};
 use playback::lease::HEARTBEAT_S;
+use playback::platform::{ManifestForm, Platform, Playable};
 use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, Rule, Said, TokenKey, TokenRefused};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,9 @@ pub struct Playback {
     manifest: Manifests,
     heartbeat: HeartbeatPlan,
     resume_s: Option<u32>,
+    /// How the player's platform plays the title, where it named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drm: Option<Chosen>,
     /// The delivery pass, for the cookie form of delivery URLs.
     #[serde(skip)]
     pub pass: String,
@@ -41,6 +45,7 @@ type Licenses = BTreeMap<&'static str, String>;
 pub struct ClientQuery {
     dialect: Option<String>,
     level: Option<String>,
+    platform: Option<String>,
 }
 
 /// What a player says it is. It decides which renditions its manifests list and nothing else:
@@ -49,19 +54,32 @@ pub struct ClientQuery {
 struct Client {
     dialect: Dialect,
     level: SecurityLevel,
+    /// Where it runs: decides the system, where the player names none.
+    platform: Option<Platform>,
 }
 
 impl ClientQuery {
     fn read(&self, service: &Service) -> Result<Client, Refusal> {
-        let dialect = self.dialect.as_deref().unwrap_or(Dialect::ClearKey.name());
-        let dialect = Dialect::parse(dialect).ok_or(Refusal::Malformed("dialect"))?;
+        let platform = self.platform.as_deref().map(Platform::parse);
+        let platform = platform.map(|one| one.ok_or(Refusal::Malformed("platform"))).transpose()?;
+        let own = platform.map_or(Dialect::ClearKey, Platform::dialect);
+        let dialect = self.dialect.as_deref().map_or(Some(own), Dialect::parse);
+        let dialect = dialect.ok_or(Refusal::Malformed("dialect"))?;
         if !service.vault.answers(dialect) {
             return Err(LicenseRefused::DialectNotAnswered.into());
         }
         let level = self.level.as_deref().unwrap_or(SecurityLevel::L3.name());
         let level = SecurityLevel::parse(level).ok_or(Refusal::Malformed("level"))?;
-        Ok(Client { dialect, level })
+        Ok(Client { dialect, level, platform })
     }
+}
+
+/// The system, the scheme and the manifest of a platform.
+#[derive(Serialize)]
+struct Chosen {
+    dialect: Dialect,
+    scheme: Scheme,
+    manifest: String,
 }
 
 #[derive(Serialize)]
@@ -99,13 +117,16 @@ pub async fn playback_token(
     });
     let entitlement = entitle(&service.store, &question).await?;
     tell_streams(&caller.trail, &entitlement);
+    let playable = playable(service, client, &entitlement).await?;
     let session = reserve(service, &viewer, &entitlement).await?;
     caller.trail.tell(|told| told.session = Some(session));
     let token = sign(service, &entitlement, session, viewer.device()).await?;
     let pass = sign_pass(service, &entitlement, session, client);
     let resume_s = service.store.resume(viewer.account.id, content_id).await?;
     let origin = &caller.origin;
+    let drm = playable.map(|playable| choose(playable, origin, content_id, &pass));
     Ok(Playback {
+        drm,
         session_id: session,
         expires_at: token.expires,
         license: license_urls(service, origin, &token),
@@ -143,6 +164,39 @@ pub fn tell_streams(trail: &Trail, entitlement: &Entitlement) {
         let most = format!("at most {} at once", entitlement.max_streams());
         told.trace.note(Rule::Streams, most, Said::Passed);
     });
+}
+
+/// How the platform that the player named plays the title.
+///
+/// Errors: [`LicenseRefused::DialectNotAnswered`] where it cannot.
+async fn playable(
+    service: &Service,
+    client: Client,
+    entitlement: &Entitlement,
+) -> Result<Option<Playable>, Refusal> {
+    let Some(platform) = client.platform.filter(|one| one.dialect() == client.dialect) else {
+        return Ok(None);
+    };
+    let title = service.store.title(entitlement.content_id()).await?;
+    let package = match title.map(|title| title.state) {
+        Some(TitleState::Published { package }) => service.store.package_event(package).await?,
+        _ => None,
+    };
+    // What is packaged elsewhere may be in either.
+    let schemes = package.map_or(Scheme::ALL.to_vec(), |package| package.schemes);
+    let playable = platform.play(entitlement.policy(), &schemes);
+    playable.map(Some).ok_or_else(|| LicenseRefused::DialectNotAnswered.into())
+}
+
+fn choose(playable: Playable, origin: &str, content_id: &ContentId, pass: &str) -> Chosen {
+    let Playable { dialect, scheme, manifest } = playable;
+    let place = format!("{origin}/v/{content_id}/~{pass}");
+    let manifest = match (manifest, scheme) {
+        (ManifestForm::Dash, _) => format!("{place}/manifest.mpd?scheme={scheme}"),
+        (ManifestForm::Hls, Scheme::Cbcs) => format!("{place}/master.m3u8"),
+        (ManifestForm::Hls, Scheme::Cenc) => format!("{place}/master_cenc.m3u8"),
+    };
+    Chosen { dialect, scheme, manifest }
 }
 
 /// What is asked of the evaluator.

@@ -382,6 +382,15 @@ async fn a_claimed_level_lists_renditions_and_gives_no_key() {
         token(query).await.assert_refused(400, "malformed_request");
     }
     token("dialect=fairplay").await.assert_refused(404, "dialect_not_answered");
+    // A platform chooses what the player does not name (R105).
+    for (query, dialect) in [("platform=android", "widevine"), ("platform=other", "clearkey")] {
+        let drm = token(query).await.json()["drm"].clone();
+        assert_eq!((&drm["dialect"], &drm["scheme"]), (&dialect.into(), &"cbcs".into()), "{drm}");
+        let manifest = drm["manifest"].as_str().unwrap();
+        assert!(manifest.ends_with("/manifest.mpd?scheme=cbcs"), "{manifest}");
+    }
+    token("platform=apple").await.assert_refused(404, "dialect_not_answered");
+    token("platform=toaster").await.assert_refused(400, "malformed_request");
 }
 
 /// What a client could send, each wrong in one way.
