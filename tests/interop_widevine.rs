@@ -25,7 +25,7 @@ const NOW: Timestamp = Timestamp(1_811_808_000_000);
 
 fn key(byte: u8, terms: KeyTerms) -> LicensedKey {
     let key = ContentKey::from_bytes([byte ^ 0xff; 16].into());
-    LicensedKey { kid: KeyId::from_bytes([byte; 16]), key, terms }
+    LicensedKey { kid: KeyId::from_bytes([byte; 16]), key, terms, iv: None }
 }
 
 fn keys() -> Vec<LicensedKey> {

@@ -105,5 +105,5 @@ fn licensed(class: TrackClass) -> LicensedKey {
         analog: AnalogOutput::Allowed,
         track_class: Some(class),
     };
-    LicensedKey { kid: key(class).0, key: content_key(class), terms }
+    LicensedKey { kid: key(class).0, key: content_key(class), terms, iv: None }
 }

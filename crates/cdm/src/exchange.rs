@@ -58,7 +58,8 @@ pub(crate) fn ask_clearkey(kids: &[KeyId]) -> (Exchange, Message) {
 /// Reads a Clear Key license.
 pub(crate) fn read_clearkey(license: &[u8], now: Timestamp) -> Result<Licensed, CdmError> {
     let keys = clearkey::read_license(license).map_err(|_| CdmError::License)?;
-    let keys = keys.into_iter().map(|(kid, key)| LicensedKey { kid, key, terms: OPEN_TERMS });
+    let keys =
+        keys.into_iter().map(|(kid, key)| LicensedKey { kid, key, terms: OPEN_TERMS, iv: None });
     Ok(Licensed { keys: keys.collect(), usage: Usage::endless(now) })
 }
 

@@ -36,7 +36,12 @@ fn keys() -> Vec<LicensedKey> {
     };
     kids()
         .into_iter()
-        .map(|kid| LicensedKey { kid, key: ContentKey::generate(&mut SystemEntropy), terms })
+        .map(|kid| LicensedKey {
+            kid,
+            key: ContentKey::generate(&mut SystemEntropy),
+            terms,
+            iv: None,
+        })
         .collect()
 }
 

@@ -183,6 +183,9 @@ pub struct LicensedKey {
     pub key: ContentKey,
     /// What may be done with it.
     pub terms: KeyTerms,
+    /// The constant IV of its tracks (ISO/IEC 23001-7, 10.4), where they have one. Only FairPlay's
+    /// licenses carry it; everywhere else the media does.
+    pub iv: Option<[u8; 16]>,
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ fn licensed(byte: u8, robustness: Robustness) -> LicensedKey {
         analog: AnalogOutput::Allowed,
         track_class: None,
     };
-    LicensedKey { kid: kid(byte), key: content_key(byte), terms }
+    LicensedKey { kid: kid(byte), key: content_key(byte), terms, iv: None }
 }
 
 fn terms() -> LicenseTerms {

@@ -294,7 +294,7 @@ fn open_container(
     let track_class = container.track_label.as_deref().and_then(TrackClass::parse);
     let key = transport.decrypt_key(text, iv).ok_or(LicenseError::Container)?;
     let terms = KeyTerms { robustness, hdcp, analog, track_class };
-    Ok(LicensedKey { kid: KeyId::from_bytes(kid), key, terms })
+    Ok(LicensedKey { kid: KeyId::from_bytes(kid), key, terms, iv: None })
 }
 
 /// The four-character code as a number, first letter highest.

@@ -123,7 +123,7 @@ pub fn licensed(byte: u8) -> LicensedKey {
         analog: AnalogOutput::Refused,
         track_class: Some(TrackClass::Hd),
     };
-    LicensedKey { kid: kid(byte), key: content_key(byte), terms }
+    LicensedKey { kid: kid(byte), key: content_key(byte), terms, iv: None }
 }
 
 /// The payload of a `pssh` box that names key ids.

@@ -84,7 +84,7 @@ impl Vault {
         for row in rows.iter().filter(|_| has_keys) {
             let key = self.open_for_license(terms, row, now).await?;
             let terms = KeyTerms::of(&terms.policy, row.track_class);
-            keys.push(LicensedKey { kid: row.kid, key, terms });
+            keys.push(LicensedKey { kid: row.kid, key, terms, iv: row.iv });
         }
         // 8 Answer.
         let level = ask.level;
