@@ -6,6 +6,7 @@ pub mod break_glass;
 pub mod key_cache;
 pub mod keys;
 pub mod kms;
+pub mod licenses;
 pub mod limits;
 pub mod packaging;
 pub mod vault;
@@ -13,6 +14,7 @@ pub mod vault;
 use crate::vault::Patience;
 use ipnet::IpNet;
 use keys::Keys;
+use licenses::Licenses;
 use limits::Limits;
 use model::Timestamp;
 use packaging::Packaging;
@@ -52,6 +54,8 @@ pub struct Config {
     pub vault: Vault,
     /// Lives of what viewers hold.
     pub tokens: Tokens,
+    /// How license requests are answered.
+    pub licenses: Licenses,
     /// What one session may ask.
     pub limits: Limits,
     /// Where viewers are.
@@ -144,6 +148,7 @@ impl Default for Config {
             keys: Keys::default(),
             vault: Vault::default(),
             tokens: Tokens::default(),
+            licenses: Licenses::default(),
             limits: Limits::default(),
             region: Region::default(),
             cors: Cors::default(),
@@ -213,8 +218,19 @@ const SUBSECTIONS: [(&str, &str); 6] = [
 ];
 
 /// Sections of the settings, each with keys of its own.
-const SECTIONS: [&str; 10] =
-    ["listen", "store", "keys", "vault", "tokens", "limits", "region", "cors", "s3", "packaging"];
+const SECTIONS: [&str; 11] = [
+    "listen",
+    "store",
+    "keys",
+    "vault",
+    "tokens",
+    "licenses",
+    "limits",
+    "region",
+    "cors",
+    "s3",
+    "packaging",
+];
 
 impl Config {
     /// Reads the settings of this process: the file, then the `STRONGROOM_*` variables, then
@@ -281,6 +297,7 @@ impl Config {
         if self.listen.public_origin.as_ref().is_some_and(|origin| !is_origin(origin)) {
             return refuse("listen.public_origin", "scheme, host and port: https://tv.example");
         }
+        self.licenses.check()?;
         self.limits.check()?;
         self.keys.check()?;
         self.keys.cache.check()?;

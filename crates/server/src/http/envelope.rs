@@ -1,6 +1,7 @@
-//! What every answer is wrapped in: its correlation id, its problem document, its headers.
+//! What every answer is wrapped in: its correlation id, its problem document or fault, its headers.
 
 use crate::ground::Ground;
+use crate::http::fault::AsFault;
 use crate::http::problem::{Problem, Refusal};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -31,12 +32,16 @@ pub async fn seal(State(ground): State<Arc<Ground>>, mut request: Request, next:
     let mut response = next.run(request).await;
     if let Some(problem) = problem_of(&mut response) {
         log(&problem, correlation, method.as_str());
-        let document = problem.render(correlation);
+        let as_fault = response.extensions_mut().remove::<AsFault>();
+        let said = match as_fault {
+            Some(fault) => fault.render(&problem, correlation),
+            None => problem.render(correlation),
+        };
         // Headers that inner layers set (CORS) stay.
         let mut headers = std::mem::take(response.headers_mut());
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::CONTENT_TYPE);
-        response = document;
+        response = said;
         for (name, value) in &headers {
             response.headers_mut().append(name, value.clone());
         }

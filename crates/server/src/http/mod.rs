@@ -4,6 +4,7 @@ pub mod caller;
 pub mod cookies;
 pub mod cors;
 pub mod envelope;
+pub mod fault;
 pub mod pages;
 pub mod payload;
 pub mod problem;

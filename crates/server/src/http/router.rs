@@ -11,7 +11,7 @@ use crate::health;
 use crate::http::caller::Caller;
 use crate::http::payload::{Json, Payload};
 use crate::http::problem::Refusal;
-use crate::http::{cookies, cors, envelope, pages, remember};
+use crate::http::{cookies, cors, envelope, fault, pages, remember};
 use crate::service::Service;
 use crate::vault_link::Issued;
 use axum::extract::{Path, Query, State};
@@ -30,6 +30,8 @@ type Shared = State<Arc<Service>>;
 /// The viewer's routes, and beside them the vault's where they share a listener.
 pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
     let remembered = || from_fn_with_state(Arc::clone(&service), remember::outcome);
+    let faults = from_fn_with_state(Arc::clone(&service), fault::mark);
+    let licenses = post(license).layer(remembered()).layer(faults).get(service_certificate);
     Router::new()
         .route("/", get(async || pages::page("index.html")))
         .route("/sign-in", get(async || pages::page("sign-in.html")))
@@ -42,7 +44,7 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/playback/{session}/heartbeat", post(heartbeat))
         .route("/api/v1/playback/{session}", delete(end_playback))
         .route("/provisioning/widevine", post(provision))
-        .route("/license/{dialect}", post(license).layer(remembered()).get(service_certificate))
+        .route("/license/{dialect}", licenses)
         .route("/v/{*path}", get(media))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))

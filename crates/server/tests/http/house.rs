@@ -76,9 +76,12 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Asserts a refusal as every one must look, and its code.
+    /// Asserts a refusal as every one must look, and its code; one to a PlayReady client is a fault.
     #[track_caller]
     pub fn assert_refused(&self, status: u16, code: &str) {
+        if self.header("content-type").starts_with("text/xml") {
+            return self.assert_fault(status, code);
+        }
         assert_eq!(self.status.as_u16(), status, "{}", self.text());
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.header("cache-control"), "no-store");
@@ -90,6 +93,21 @@ impl Reply {
         assert_eq!(self.header("x-correlation-id").len(), 32);
         assert!(problem["detail"].as_str().unwrap().ends_with('.'), "{problem}");
         assert_eq!(status == 503 || status == 429, !self.header("retry-after").is_empty());
+    }
+
+    /// Asserts a refusal as a PlayReady client reads it.
+    #[track_caller]
+    pub fn assert_fault(&self, status: u16, code: &str) {
+        let text = self.text();
+        assert_eq!(self.status.as_u16(), status, "{text}");
+        assert_eq!(self.header("content-type"), "text/xml; charset=utf-8");
+        assert_eq!(self.header("cache-control"), "no-store");
+        assert_eq!(self.header("x-strongroom-code"), code);
+        assert!(text.contains(&format!("<Code>{code}</Code>")), "{text}");
+        assert!(text.contains(&format!("<faultstring>{code}: ")), "{text}");
+        let id = self.header("x-correlation-id");
+        assert!(text.contains(&format!("<CorrelationId>{id}</CorrelationId>")), "{text}");
+        assert_eq!(id.len(), 32);
     }
 
     #[track_caller]

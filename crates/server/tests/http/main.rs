@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod delivery;
+mod faults;
 mod house;
 mod key_exchange;
 mod license_path;
