@@ -6,5 +6,6 @@
 
 pub mod clearkey;
 pub mod cpix;
+pub mod fairplay;
 pub mod terms;
 pub mod widevine;

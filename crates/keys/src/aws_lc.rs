@@ -8,9 +8,10 @@
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_sys::{
-    CBS, CBS_init, EVP_PKEY, EVP_PKEY_free, EVP_PKEY_get1_RSA, EVP_parse_private_key,
-    EVP_parse_public_key, EVP_sha1, OPENSSL_free, RSA, RSA_PKCS1_OAEP_PADDING, RSA_bits,
-    RSA_decrypt, RSA_encrypt, RSA_free, RSA_public_key_from_bytes, RSA_public_key_to_bytes,
+    BN_free, BN_new, BN_set_word, CBS, CBS_init, EVP_PKEY, EVP_PKEY_free, EVP_PKEY_get1_RSA,
+    EVP_parse_private_key, EVP_parse_public_key, EVP_sha1, OPENSSL_free, RSA,
+    RSA_PKCS1_OAEP_PADDING, RSA_bits, RSA_decrypt, RSA_encrypt, RSA_free, RSA_generate_key_ex,
+    RSA_new, RSA_private_key_to_bytes, RSA_public_key_from_bytes, RSA_public_key_to_bytes,
     RSA_sign_pss_mgf1, RSA_size, RSA_verify_pss_mgf1,
 };
 use std::mem::MaybeUninit;
@@ -84,6 +85,40 @@ impl Rsa {
         // where the key is not RSA.
         let rsa = unsafe { EVP_PKEY_get1_RSA(key.0.as_ptr()) };
         NonNull::new(rsa).map(Self)
+    }
+
+    /// Makes a private key, public exponent 65537: of sizes that `aws-lc-rs` makes none of.
+    pub(crate) fn generate(bits: i32) -> Option<Self> {
+        // SAFETY: takes nothing, and hands over one reference or null.
+        let key = Self(NonNull::new(unsafe { RSA_new() })?);
+        // SAFETY: as above; the exponent is freed below, once, on every path that has it.
+        let exponent = NonNull::new(unsafe { BN_new() })?;
+        // SAFETY: both are live, and nobody else has them yet; no callback is given.
+        let done = unsafe {
+            let is_set = BN_set_word(exponent.as_ptr(), 65_537);
+            let made = RSA_generate_key_ex(key.ptr(), bits, exponent.as_ptr(), null_mut());
+            BN_free(exponent.as_ptr());
+            is_set == 1 && made == 1
+        };
+        done.then_some(key)
+    }
+
+    /// The key: `RSAPrivateKey` (PKCS#1) in DER; `None` of a public key.
+    pub(crate) fn to_pkcs1_private(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let (mut bytes, mut length) = (null_mut(), 0);
+        // SAFETY: both pointers are of live variables; on success aws-lc hands over one
+        // allocation of `length` bytes.
+        let done = unsafe { RSA_private_key_to_bytes(&raw mut bytes, &raw mut length, self.ptr()) };
+        if done != 1 || bytes.is_null() {
+            return None;
+        }
+        // SAFETY: `bytes` points to `length` initialized bytes, which are copied before the
+        // allocation is given back, once; OPENSSL_free wipes it.
+        unsafe {
+            let own = Zeroizing::new(std::slice::from_raw_parts(bytes, length).to_vec());
+            OPENSSL_free(bytes.cast());
+            Some(own)
+        }
     }
 
     /// The modulus, bits.

@@ -14,6 +14,7 @@ mod content_key;
 mod context;
 mod document_key;
 mod entropy;
+pub mod fairplay;
 mod kek;
 pub mod key_file;
 pub mod kms;

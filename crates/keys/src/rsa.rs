@@ -89,22 +89,7 @@ impl RsaPrivateKey {
     ///
     /// Errors: [`RsaKeyError`].
     pub fn parse_pem(pem: &str) -> Result<Self, RsaKeyError> {
-        if pem.len() > MAX_PEM_BYTES {
-            return Err(RsaKeyError::Malformed);
-        }
-        let body = pem
-            .trim()
-            .strip_prefix("-----BEGIN PRIVATE KEY-----")
-            .and_then(|rest| rest.strip_suffix("-----END PRIVATE KEY-----"))
-            .ok_or(RsaKeyError::Malformed)?;
-        // Room for all of it at once: a growing vector would leave copies of the key behind.
-        let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
-        text.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
-        let mut der = Zeroizing::new(vec![0; body.len()]);
-        let length =
-            STANDARD.decode_slice(text.as_slice(), &mut der).map_err(|_| RsaKeyError::Malformed)?;
-        der.truncate(length);
-        Self::parse(&der)
+        Self::parse(&der_of_pem(pem)?)
     }
 
     /// Makes a key of 2048 bits; its PKCS#8 DER.
@@ -164,6 +149,26 @@ impl std::fmt::Debug for RsaPrivateKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RsaPrivateKey(..)")
     }
+}
+
+/// The DER in a PEM text (RFC 7468, 10): one `PRIVATE KEY`, nothing else.
+pub(crate) fn der_of_pem(pem: &str) -> Result<Zeroizing<Vec<u8>>, RsaKeyError> {
+    if pem.len() > MAX_PEM_BYTES {
+        return Err(RsaKeyError::Malformed);
+    }
+    let body = pem
+        .trim()
+        .strip_prefix("-----BEGIN PRIVATE KEY-----")
+        .and_then(|rest| rest.strip_suffix("-----END PRIVATE KEY-----"))
+        .ok_or(RsaKeyError::Malformed)?;
+    // Room for all of it at once: a growing vector would leave copies of the key behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
+    text.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    let mut der = Zeroizing::new(vec![0; body.len()]);
+    let length =
+        STANDARD.decode_slice(text.as_slice(), &mut der).map_err(|_| RsaKeyError::Malformed)?;
+    der.truncate(length);
+    Ok(der)
 }
 
 fn of_fair_size(key: Option<Rsa>) -> Result<Rsa, RsaKeyError> {

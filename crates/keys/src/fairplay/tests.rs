@@ -1,0 +1,1 @@
+//! Every operation against RustCrypto's.
