@@ -6,6 +6,7 @@ mod credentials;
 mod damage;
 mod licenses;
 mod policies;
+mod policy_table;
 mod provisioning;
 mod refusals;
 mod renewals;

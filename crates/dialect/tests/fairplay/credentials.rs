@@ -1,0 +1,115 @@
+//! What an operator imports: each file that is wrong has its reason.
+
+use crate::world::*;
+use dialect::fairplay::client::{ClientDevice, DeviceError};
+use dialect::fairplay::test_root::TestRoot;
+use dialect::fairplay::{ApplicationFiles, Credentials, ImportError, KeySecurityModule};
+use keys::fairplay::ApplicationCertificateError as Certificate;
+use keys::{RsaKeyError, SystemEntropy};
+use model::Timestamp;
+
+fn refusal(files: &ApplicationFiles<'_>) -> Option<ImportError> {
+    Credentials::import(files, NOW).err()
+}
+
+/// The directory that `make-test-root` writes is the one that is imported.
+#[test]
+fn the_files_of_a_test_root_are_imported() {
+    let root = TestRoot::make(&mut SystemEntropy);
+    let file = |name: &str| root.files().into_iter().find(|(own, _)| *own == name).unwrap().1;
+    let text = |name: &str| std::str::from_utf8(file(name)).unwrap();
+    let files = ApplicationFiles {
+        certificate: file("app_cert.der"),
+        private_pem: text("app_private.pem"),
+        secret_hex: text("ask.hex"),
+        derivation: &format!("{}\n", text("d_function")),
+    };
+    let credentials = Credentials::import(&files, NOW).unwrap();
+    assert!(credentials.is_for_tests());
+    let module = KeySecurityModule::from(credentials);
+    assert!(module.is_for_tests());
+    assert_eq!(module.certificate(), Some(file("app_cert.der")));
+    assert_eq!(module.as_module().name(), "strongroom");
+    // And a device's are read.
+    let device = root.make_device(&mut SystemEntropy);
+    assert_eq!(device.files().map(|(name, _)| name), ["device.hex", "ask.hex"]);
+    assert!(device.client().is_ok());
+}
+
+#[test]
+fn each_wrong_file_has_its_reason() {
+    let right = files(&WORLD.root);
+    let other = files(&WORLD.older);
+    let cut = right.certificate.split_last().unwrap().1;
+    for (expected, files) in [
+        (
+            ImportError::Certificate(Certificate::Malformed),
+            ApplicationFiles { certificate: cut, ..right },
+        ),
+        (
+            ImportError::Certificate(Certificate::Malformed),
+            ApplicationFiles { certificate: &[], ..right },
+        ),
+        (
+            ImportError::PrivateKeyOfAnother,
+            ApplicationFiles { private_pem: other.private_pem, ..right },
+        ),
+        (
+            ImportError::PrivateKey(RsaKeyError::Malformed),
+            ApplicationFiles { private_pem: "", ..right },
+        ),
+        (ImportError::Secret, ApplicationFiles { secret_hex: "00", ..right }),
+        (ImportError::Secret, ApplicationFiles { secret_hex: &"zz".repeat(16), ..right }),
+        (ImportError::Derivation, ApplicationFiles { derivation: "", ..right }),
+        (ImportError::Derivation, ApplicationFiles { derivation: "standin-d-v2", ..right }),
+    ] {
+        assert_eq!(refusal(&files), Some(expected));
+        assert!(!expected.to_string().is_empty());
+    }
+    let (big, _) = keys::RsaPrivateKey::generate();
+    let (_, pkcs8) = keys::RsaPrivateKey::generate();
+    let pem = keys::RsaPrivateKey::pem_of(&pkcs8);
+    // A key of 2048 bits may be an application's, only not this one's.
+    let files = ApplicationFiles { private_pem: &pem, ..right };
+    assert_eq!(refusal(&files), Some(ImportError::PrivateKeyOfAnother));
+    drop(big);
+}
+
+#[test]
+fn a_certificate_has_its_dates() {
+    let files = files(&WORLD.root);
+    let at = |now| Credentials::import(&files, now).err();
+    assert_eq!(at(Timestamp(0)), Some(ImportError::NotYetValid));
+    assert_eq!(at(Timestamp(1_577_836_799_000)), Some(ImportError::NotYetValid));
+    assert_eq!(at(Timestamp(1_577_836_800_000)), None);
+    assert_eq!(at(Timestamp(2_524_608_000_000)), None);
+    assert_eq!(at(Timestamp(2_524_608_001_000)), Some(ImportError::Expired));
+}
+
+#[test]
+fn a_certificate_is_imported_once() {
+    let credentials = Credentials::import(&files(&WORLD.root), NOW).unwrap();
+    let again = credentials.and_application(&files(&WORLD.root), NOW);
+    assert_eq!(again.err(), Some(ImportError::CertificateTwice));
+}
+
+#[test]
+fn nothing_of_credentials_is_printed() {
+    let shown = format!("{:?} {:?} {:?}", WORLD.module, WORLD.device, files(&WORLD.root));
+    for secret in [&WORLD.root.secret_hex, &WORLD.older.secret_hex] {
+        assert!(!shown.contains(secret.as_str()));
+    }
+    assert!(shown.contains("ApplicationKey(..)") && shown.contains("ApplicationSecret(..)"));
+}
+
+#[test]
+fn a_devices_files_are_checked() {
+    let device = WORLD.root.make_device(&mut SystemEntropy);
+    let (hash, secret) = (device.hardware_hex.as_str(), device.secret_hex.as_str());
+    for hardware in ["", &hash[2..], &hash[1..], &"zz".repeat(20)] {
+        let refusal = ClientDevice::read(hardware, secret).err();
+        assert_eq!(refusal, Some(DeviceError::Hardware));
+    }
+    assert_eq!(ClientDevice::read(hash, "00").err(), Some(DeviceError::Secret));
+    assert!(ClientDevice::read(&format!("{hash}\n"), &format!("{secret}\n")).is_ok());
+}
