@@ -13,6 +13,10 @@ mod cdm_entry;
 mod cpix_entry;
 #[path = "../fuzz/entries/edge.rs"]
 mod edge_entry;
+#[path = "../fuzz/entries/fairplay_ckc.rs"]
+mod fairplay_ckc_entry;
+#[path = "../fuzz/entries/fairplay_spc.rs"]
+mod fairplay_spc_entry;
 #[path = "../fuzz/entries/h264.rs"]
 mod h264_entry;
 #[path = "../fuzz/entries/hevc.rs"]
@@ -110,6 +114,16 @@ fn cpix() {
 #[test]
 fn edge() {
     replay("edge", edge_entry::run);
+}
+
+#[test]
+fn fairplay_ckc() {
+    replay("fairplay_ckc", fairplay_ckc_entry::run);
+}
+
+#[test]
+fn fairplay_spc() {
+    replay("fairplay_spc", fairplay_spc_entry::run);
 }
 
 #[test]

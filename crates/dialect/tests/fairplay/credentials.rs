@@ -1,9 +1,11 @@
 //! What an operator imports: each file that is wrong has its reason.
 
 use crate::world::*;
-use dialect::fairplay::client::{ClientDevice, DeviceError};
+use dialect::fairplay::client::{Ask, ClientDevice, DeviceError};
 use dialect::fairplay::test_root::TestRoot;
-use dialect::fairplay::{ApplicationFiles, Credentials, ImportError, KeySecurityModule};
+use dialect::fairplay::{
+    ApplicationFiles, Challenge, Credentials, Desk, Framing, ImportError, KeySecurityModule,
+};
 use keys::fairplay::ApplicationCertificateError as Certificate;
 use keys::{RsaKeyError, SystemEntropy};
 use model::Timestamp;
@@ -112,4 +114,47 @@ fn a_devices_files_are_checked() {
     }
     assert_eq!(ClientDevice::read(hash, "00").err(), Some(DeviceError::Secret));
     assert!(ClientDevice::read(&format!("{hash}\n"), &format!("{secret}\n")).is_ok());
+}
+
+fn file(path: &str) -> Vec<u8> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::read(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn text(path: &str) -> String {
+    String::from_utf8(file(path)).unwrap()
+}
+
+/// What a device draws: sevens.
+struct Sevens;
+
+impl model::Entropy for Sevens {
+    fn fill(&mut self, out: &mut [u8]) {
+        out.fill(7);
+    }
+}
+
+#[test]
+fn the_seeds_are_messages_between_the_vectors_device_and_application() {
+    let of = |name: &str| format!("vectors/fairplay/{name}");
+    let certificate = file(&of("app_cert.der"));
+    let files = ApplicationFiles {
+        certificate: &certificate,
+        private_pem: &text(&of("app_private.pem")),
+        secret_hex: &text(&of("ask.hex")),
+        derivation: &text(&of("d_function")),
+    };
+    let module = KeySecurityModule::from(Credentials::import(&files, NOW).unwrap());
+    let device = ClientDevice::read(&text(&of("device.hex")), files.secret_hex).unwrap();
+    let certificate = keys::fairplay::ApplicationCertificate::parse(&certificate).unwrap();
+    for (framing, name) in Framing::ALL.into_iter().zip(["octets", "form", "json"]) {
+        let body = file(&format!("fuzz/corpus/fairplay_spc/{name}"));
+        let challenge = Challenge::parse(&body, &Desk { module: &module }, NOW).unwrap();
+        assert_eq!((challenge.framing(), challenge.kid()), (framing, kid(1)));
+        let asset = asset(1);
+        let asked = Ask { certificate: &certificate, framing, ..ask(&asset) };
+        let (pending, _) = device.ask(&asked, &mut Sevens);
+        let answer = file(&format!("fuzz/corpus/fairplay_ckc/{name}"));
+        assert_eq!(pending.open(&answer, NOW).unwrap().keys[0].kid, kid(1));
+    }
 }
