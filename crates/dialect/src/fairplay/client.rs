@@ -140,8 +140,8 @@ impl Draft {
         let sealed = device.secret.derive_standin(&r2).seal(&session, iv);
         let mut flags = [0; 16];
         let [.., last] = &mut flags;
-        *last = u8::from(device.capabilities.hdcp_type_1) * CAN_HDCP_TYPE_1
-            | u8::from(device.capabilities.offline) * CAN_OFFLINE;
+        *last = (u8::from(device.capabilities.hdcp_type_1) * CAN_HDCP_TYPE_1)
+            | (u8::from(device.capabilities.offline) * CAN_OFFLINE);
         let returned = [tag::TRANSACTION_ID, tag::CAPABILITIES].map(u64::to_be_bytes);
         let mut blocks = vec![
             (tag::SESSION, sealed.to_vec()),

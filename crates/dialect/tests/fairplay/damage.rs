@@ -43,8 +43,11 @@ fn outcome(body: &[u8], pending: &Pending) -> Outcome {
     }
 }
 
-/// A request whose blocks stand in a known order: where each stands in the SPC, and the SPC.
-fn laid_out() -> (Pending, Vec<(u64, Range<usize>)>, Vec<u8>) {
+/// Where each block stands in an SPC, by its tag.
+type Places = Vec<(u64, Range<usize>)>;
+
+/// A request whose blocks stand in a known order: where, and the SPC.
+fn laid_out() -> (Pending, Places, Vec<u8>) {
     let draft = draft(1);
     let (mut payload, mut places) = (vec![], vec![]);
     for (tag, value) in &draft.blocks {

@@ -161,15 +161,16 @@ fn any_key_terms() -> impl Strategy<Value = KeyTerms> {
 /// Whether playback that began at `began_s` may go on at `now_s`, both since the license's start.
 fn may_play(terms: &LicenseTerms, began_s: u32, now_s: u32) -> bool {
     let is_over = |span: Seconds, s: u32| span.is_some_and(|span| span.get() <= s);
-    let rental_stops = terms.rental_end == SpanEnd::Stops;
-    let playback_stops = terms.playback_end == SpanEnd::Stops;
+    let stops = |end: SpanEnd| end == SpanEnd::Stops;
     let grace_s = terms.play_start_grace_s.map_or(0, NonZeroU32::get);
     let playing_s = (now_s - began_s).saturating_sub(grace_s);
-    terms.can_play
-        && !is_over(terms.license_s, now_s)
-        && !is_over(terms.rental_s, began_s)
-        && !(rental_stops && is_over(terms.rental_s, now_s))
-        && !(playback_stops && is_over(terms.playback_s, playing_s))
+    let ends = [
+        is_over(terms.license_s, now_s),
+        is_over(terms.rental_s, began_s),
+        stops(terms.rental_end) && is_over(terms.rental_s, now_s),
+        stops(terms.playback_end) && is_over(terms.playback_s, playing_s),
+    ];
+    terms.can_play && !ends.contains(&true)
 }
 
 proptest! {
