@@ -119,3 +119,58 @@ pub(super) fn shuffle(blocks: &mut [Block<'_>], entropy: &mut dyn Entropy) {
         blocks.swap(last, draw % (last + 1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keys::SystemEntropy;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn what_is_written_is_read_and_its_padding_is_random() {
+        let mut seen = BTreeSet::new();
+        for length in 0..40 {
+            let value = vec![7; length];
+            for _ in 0..2 {
+                let mut payload = vec![];
+                write(&mut payload, Block { tag: 5, value: &value }, &mut SystemEntropy);
+                assert_eq!(payload.len(), room(length));
+                assert_eq!(read(&payload).unwrap(), [Block { tag: 5, value: &value }]);
+                // Eight bytes of padding or more do not come twice.
+                let padding = payload.len() - HEAD_BYTES - length;
+                assert!(padding < 8 || seen.insert(payload));
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_blocks_are_refused() {
+        let mut payload = vec![];
+        write(&mut payload, Block { tag: 5, value: &[7; 20] }, &mut SystemEntropy);
+        for end in 1..payload.len() {
+            assert_eq!(read(&payload[..end]), Err(BlockError::Damaged), "{end}");
+        }
+        for length in [33_u32, 48, 1 << 31, u32::MAX] {
+            let mut changed = payload.clone();
+            changed[8..12].copy_from_slice(&length.to_be_bytes());
+            assert_eq!(read(&changed), Err(BlockError::Damaged), "{length}");
+            changed = payload.clone();
+            changed[12..16].copy_from_slice(&length.to_be_bytes());
+            assert_eq!(read(&changed), Err(BlockError::Damaged), "{length}");
+        }
+        let many = |count: usize| [[0; 8], [0; 8]].as_flattened().repeat(count);
+        assert_eq!(read(&many(MAX_BLOCKS)).map(|blocks| blocks.len()), Ok(MAX_BLOCKS));
+        assert_eq!(read(&many(MAX_BLOCKS + 1)), Err(BlockError::TooMany));
+    }
+
+    #[test]
+    fn each_block_comes_to_each_place() {
+        let mut seen = BTreeSet::new();
+        for _ in 0..1000 {
+            let mut blocks = [1, 2, 3, 4].map(|tag| Block { tag, value: &[] });
+            shuffle(&mut blocks, &mut SystemEntropy);
+            seen.insert(blocks.map(|block| block.tag));
+        }
+        assert_eq!(seen.len(), 24, "all orders of four");
+    }
+}

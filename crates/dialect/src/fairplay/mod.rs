@@ -38,6 +38,10 @@ pub use module::{
 };
 pub use policy::{HdcpRule, KeyDuration, KeyRules, can_say, carried_key_terms, carried_terms};
 
+use model::SecurityLevel;
+
+/// The level of every device whose request opens: containers of version 1 prove no tier.
+pub const LEVEL: SecurityLevel = SecurityLevel::L2;
 /// Longest body that is read, of either side.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Longest container, out of its framing. A client's has 2 to 8 KiB.

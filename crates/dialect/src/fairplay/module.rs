@@ -1,10 +1,18 @@
 //! The two seams for what only a licensee has: the derivation of a device's key
 //! ([`Derivation`]), and a whole key security module ([`SecurityModule`]).
 //!
-//! A licensee links one of them into the binary. A derivation has a name, which the imported
-//! `d_function` gives; everything else stays Strongroom's. A whole module takes the SPC as it
-//! came and says what is in it; what may be answered stays the vault's decision, under the
-//! session's grant, and the CKC is read back before it leaves, by the module too.
+//! A licensee links one of them into the binary.
+//!
+//! - A derivation has a name, which the imported `d_function` gives
+//!   ([`Credentials::import_with`]); containers, certificates and secrets stay Strongroom's. It
+//!   serves containers of version 1 only.
+//! - A whole module ([`KeySecurityModule::Library`]) takes an SPC as it came and says what is in
+//!   it ([`SecurityModule::open`], [`OpenedRequest::asked`]), then writes the CKC for a key and the
+//!   rules that it is told ([`OpenedRequest::write`]). It holds its certificates and secrets itself.
+//!   Which key, and whether at all, is the vault's decision under the session's grant; framing,
+//!   asset id, playback state and persistence are read here, for every module alike. The vault
+//!   reads each CKC back before it leaves ([`OpenedRequest::read`]): a module that writes other
+//!   rules than it was told, or cannot read what it wrote, answers nobody.
 
 use super::ckc::OpenedCkc;
 use super::policy::KeyRules;
@@ -20,8 +28,9 @@ pub trait Derivation: Debug + Send + Sync {
     fn name(&self) -> &str;
     /// Whether it only stands in: production refuses it.
     fn is_for_tests(&self) -> bool;
-    /// Derives the key of one device.
-    fn derive(&self, secret: &ApplicationSecret, r2: &[u8; R2_BYTES]) -> DerivedKey;
+    /// Derives the key of one device; `None` where it cannot, which refuses the request as
+    /// [`ChallengeError::Module`].
+    fn derive(&self, secret: &ApplicationSecret, r2: &[u8; R2_BYTES]) -> Option<DerivedKey>;
 }
 
 /// The name of [`StandinDerivation`].
@@ -40,8 +49,8 @@ impl Derivation for StandinDerivation {
         true
     }
 
-    fn derive(&self, secret: &ApplicationSecret, r2: &[u8; R2_BYTES]) -> DerivedKey {
-        secret.derive_standin(r2)
+    fn derive(&self, secret: &ApplicationSecret, r2: &[u8; R2_BYTES]) -> Option<DerivedKey> {
+        Some(secret.derive_standin(r2))
     }
 }
 

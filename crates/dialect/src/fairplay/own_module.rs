@@ -44,8 +44,8 @@ impl SecurityModule for Credentials {
             .decrypt(container.iv, container.payload)
             .ok_or(ChallengeError::Malformed)?;
         let payload = Payload::read(&payload)?;
-        let session = application.derivation.derive(&application.secret, payload.r2);
-        let session = session.open(payload.sealed);
+        let derived = application.derivation.derive(&application.secret, payload.r2);
+        let session = derived.ok_or(ChallengeError::Module)?.open(payload.sealed);
         if !session.has_integrity(payload.integrity) {
             return Err(ChallengeError::Integrity);
         }

@@ -4,7 +4,6 @@
 use crate::terms::{
     AnalogOutput, Hdcp, KeyTerms, LicenseTerms, RenewalTerms, Robustness, Seconds, SpanEnd,
 };
-use model::SecurityLevel;
 use std::num::NonZeroU32;
 
 /// What a CKC says beside the key.
@@ -51,7 +50,7 @@ pub enum HdcpRule {
 }
 
 /// How a device of this system holds keys: the license cannot ask for more, nor for less.
-const ROBUSTNESS: Robustness = Robustness::least_of(SecurityLevel::L2);
+const ROBUSTNESS: Robustness = Robustness::least_of(super::LEVEL);
 
 /// What a license says of terms, in neutral words: the same, or stricter.
 ///

@@ -4,7 +4,8 @@ use crate::world::*;
 use dialect::fairplay::client::{Ask, ClientDevice, DeviceError};
 use dialect::fairplay::test_root::TestRoot;
 use dialect::fairplay::{
-    ApplicationFiles, Challenge, Credentials, Desk, Framing, ImportError, KeySecurityModule,
+    ApplicationFiles, Challenge, ChallengeError, Credentials, Desk, Framing, ImportError,
+    KeySecurityModule,
 };
 use keys::fairplay::ApplicationCertificateError as Certificate;
 use keys::{RsaKeyError, SystemEntropy};
@@ -68,13 +69,31 @@ fn each_wrong_file_has_its_reason() {
         assert_eq!(refusal(&files), Some(expected));
         assert!(!expected.to_string().is_empty());
     }
-    let (big, _) = keys::RsaPrivateKey::generate();
     let (_, pkcs8) = keys::RsaPrivateKey::generate();
     let pem = keys::RsaPrivateKey::pem_of(&pkcs8);
     // A key of 2048 bits may be an application's, only not this one's.
     let files = ApplicationFiles { private_pem: &pem, ..right };
     assert_eq!(refusal(&files), Some(ImportError::PrivateKeyOfAnother));
-    drop(big);
+}
+
+/// A certificate of 2048 bits is taken, but what version 1 of the container wraps under it is
+/// nothing: such devices send newer containers.
+#[test]
+fn under_2048_bits_no_container_of_version_1_opens() {
+    let decode = |name: &str| {
+        let text = text(&format!("vectors/cpix/certificates/{name}.b64"));
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text.trim()).unwrap()
+    };
+    let certificate = decode("rsa2048.cert");
+    let pem = keys::RsaPrivateKey::pem_of(&decode("rsa2048.key").into());
+    let files =
+        ApplicationFiles { certificate: &certificate, private_pem: &pem, ..files(&WORLD.root) };
+    let module = KeySecurityModule::from(Credentials::import(&files, NOW).unwrap());
+    let digest = *keys::fairplay::ApplicationCertificate::parse(&certificate).unwrap().digest();
+    let mut spc = ask_kid(&WORLD.device, 1).1;
+    spc.splice(152..172, digest);
+    let read = Challenge::parse(&spc, &Desk { module: &module }, NOW);
+    assert_eq!(read.err(), Some(ChallengeError::PayloadKey));
 }
 
 #[test]

@@ -26,8 +26,9 @@ impl Derivation for OtherDerivation {
         false
     }
 
-    fn derive(&self, secret: &ApplicationSecret, _r2: &[u8; 21]) -> DerivedKey {
-        DerivedKey::from_bytes(&secret.reveal())
+    #[expect(clippy::disallowed_methods, reason = "a derivation is made of the secret")]
+    fn derive(&self, secret: &ApplicationSecret, _r2: &[u8; 21]) -> Option<DerivedKey> {
+        (self.0 != "broken-d").then(|| DerivedKey::from_bytes(&secret.reveal()))
     }
 }
 
@@ -43,6 +44,12 @@ fn a_linked_derivation_is_chosen_by_its_name() {
     let (_, body) = ask_kid(&WORLD.device, 1);
     let read = Challenge::parse(&body, &Desk { module: &module }, NOW);
     assert_eq!(read.err(), Some(ChallengeError::Integrity));
+    // One that derives nothing refuses.
+    let broken: [Arc<dyn Derivation>; 1] = [Arc::new(OtherDerivation("broken-d"))];
+    let broken_files = ApplicationFiles { derivation: "broken-d", ..files };
+    let broken = Credentials::import_with(&broken_files, &broken, NOW).unwrap().into();
+    let read = Challenge::parse(&body, &Desk { module: &broken }, NOW);
+    assert_eq!(read.err(), Some(ChallengeError::Module));
     // The stand-in's name stays the stand-in's, and one of two makes all of it a test.
     let files = ApplicationFiles { derivation: "standin-d-v1", ..files };
     let standin = Credentials::import_with(&files, &linked, NOW).unwrap();

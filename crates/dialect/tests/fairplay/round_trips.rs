@@ -3,7 +3,7 @@
 use crate::world::*;
 use dialect::fairplay::client::{Ask, Draft, kid_of};
 use dialect::fairplay::{
-    Framing, Issue, LicenseError, OpenedLicense, Playback, PlayerState, Streaming,
+    Challenge, Desk, Framing, Issue, LicenseError, OpenedLicense, Playback, PlayerState, Streaming,
 };
 use dialect::terms::LicensedKey;
 use keys::SystemEntropy;
@@ -127,6 +127,30 @@ fn a_license_answers_one_request_only() {
         assert_eq!(refusal, Some(LicenseError::Payload));
     }
     is_licensed(&first.open(answer.as_bytes(), NOW).unwrap(), 1);
+}
+
+/// A renewal is a license of its own: asked under the same name, answered in full.
+#[test]
+fn a_renewal_brings_the_key_again_and_a_lease_of_its_own() {
+    let (asset, first) = (asset(1), playback());
+    let (before, body) =
+        WORLD.device.ask(&Ask { playback: Some(first), ..ask(&asset) }, &mut SystemEntropy);
+    let old = WORLD.answer(&body, licensed(1));
+    let renewing = Ask { playback: Some(first.renewing()), ..ask(&asset) };
+    let (pending, body) = WORLD.device.ask(&renewing, &mut SystemEntropy);
+    let challenge = Challenge::parse(&body, &Desk { module: &WORLD.module }, NOW.plus_s(3000));
+    let challenge = challenge.unwrap();
+    let said = challenge.playback();
+    assert!(said.is_renewal());
+    assert_eq!((said.age_s, said.session_id), (3000, first.session_id));
+    let issue = Issue { terms: &lease(600), now: NOW.plus_s(3000) };
+    let answer = challenge.answer(&issue, licensed(1), &mut SystemEntropy);
+    let license = pending.open(answer.as_bytes(), NOW.plus_s(3000)).unwrap();
+    assert_eq!(license.terms, lease(600));
+    assert_eq!(fingerprint(&license.keys[0].key), fingerprint(&content_key(1)));
+    // Neither answer serves the other request.
+    assert_eq!(before.open(answer.as_bytes(), NOW).err(), Some(LicenseError::Payload));
+    assert_eq!(pending.open(old.as_bytes(), NOW).err(), Some(LicenseError::Payload));
 }
 
 /// Another seed under the same R1, and another R1 under the same seed, each make another key; R1
