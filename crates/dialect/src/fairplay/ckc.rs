@@ -216,6 +216,99 @@ fn read_hdcp(value: &[u8]) -> Option<HdcpRule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keys::SystemEntropy;
+
+    /// A request that wants one block back.
+    fn exchange() -> Exchange {
+        let session = DeviceSession::generate(&[7; 20], &mut SystemEntropy);
+        let returned = Returned::of(&[Block { tag: tag::TRANSACTION_ID, value: &[3; 8] }]);
+        Exchange { session, seed: [5; 16], returned }
+    }
+
+    /// The blocks that an answer must have, to be changed.
+    fn needed(exchange: &Exchange) -> Vec<(u64, Vec<u8>)> {
+        let key = ContentKey::from_bytes(Zeroizing::new([9; 16]));
+        let wrapped = [[4; 16], exchange.session.wrap(&key)].concat();
+        vec![
+            (tag::R1, exchange.session.r1().to_vec()),
+            (tag::TRANSACTION_ID, vec![3; 8]),
+            (tag::CONTENT_KEY, wrapped),
+        ]
+    }
+
+    fn read_of(
+        exchange: &Exchange,
+        blocks: &[(u64, Vec<u8>)],
+    ) -> Result<(KeyDuration, HdcpRule), LicenseError> {
+        let mut payload = vec![];
+        for (tag, value) in blocks {
+            write(&mut payload, Block { tag: *tag, value }, &mut SystemEntropy);
+        }
+        let key = exchange.session.answer_key(&exchange.seed);
+        let ckc = close(&payload, &key, &mut SystemEntropy);
+        exchange.read(&ckc).map(|opened| (opened.rules.duration, opened.rules.hdcp))
+    }
+
+    #[test]
+    fn what_is_not_said_is_until_the_session_ends_and_hdcp_of_type_0() {
+        let exchange = exchange();
+        let mut blocks = needed(&exchange);
+        let expected = Ok((KeyDuration::Session, HdcpRule::Type0));
+        assert_eq!(read_of(&exchange, &blocks), expected);
+        // The one level that is public says nothing of what we check.
+        blocks.push((tag::SECURITY_LEVEL, AUDIO_LEVEL.to_be_bytes().to_vec()));
+        assert_eq!(read_of(&exchange, &blocks), expected);
+    }
+
+    /// Under the right key, so that nothing but the blocks is wrong.
+    #[test]
+    fn each_wrong_block_has_its_reason() {
+        type Change = fn(&mut Vec<(u64, Vec<u8>)>);
+        let exchange = exchange();
+        let table: [(LicenseError, Change); 17] = [
+            (LicenseError::OtherRequest, |blocks| blocks[0].1[43] ^= 1),
+            (LicenseError::OtherRequest, |blocks| blocks[0].1.truncate(43)),
+            (LicenseError::Payload, |blocks| drop(blocks.remove(0))),
+            (LicenseError::Payload, |blocks| blocks.push(blocks[0].clone())),
+            (LicenseError::NotReturned, |blocks| blocks[1].1[0] ^= 1),
+            (LicenseError::NotReturned, |blocks| drop(blocks.remove(1))),
+            (LicenseError::NotReturned, |blocks| blocks.push(blocks[1].clone())),
+            (LicenseError::NoKey, |blocks| drop(blocks.remove(2))),
+            (LicenseError::Payload, |blocks| blocks.push(blocks[2].clone())),
+            (LicenseError::Payload, |blocks| blocks[2].1.truncate(31)),
+            (LicenseError::Payload, |blocks| blocks[2].1.push(0)),
+            (LicenseError::Payload, |blocks| blocks.push((6, vec![]))),
+            (LicenseError::Payload, |blocks| blocks.push((tag::SESSION, vec![0; 112]))),
+            (LicenseError::Terms, |blocks| blocks.push((tag::DURATION, vec![0; 16]))),
+            (LicenseError::Terms, |blocks| blocks.push((tag::HDCP, vec![0; 8]))),
+            (LicenseError::Terms, |blocks| blocks.push((tag::SECURITY_LEVEL, vec![0; 8]))),
+            (LicenseError::Payload, |blocks| {
+                let duration = duration_value(KeyDuration::Persistent).unwrap().to_vec();
+                blocks.extend([(tag::DURATION, duration.clone()), (tag::DURATION, duration)]);
+            }),
+        ];
+        for (row, (expected, change)) in table.into_iter().enumerate() {
+            let mut blocks = needed(&exchange);
+            change(&mut blocks);
+            assert_eq!(read_of(&exchange, &blocks), Err(expected), "row {row}");
+        }
+    }
+
+    #[test]
+    fn other_containers_are_refused() {
+        let exchange = exchange();
+        let rules = KeyRules { duration: KeyDuration::Session, hdcp: HdcpRule::Type0 };
+        let ckc = exchange.write(None, &rules, &mut SystemEntropy);
+        assert_eq!(exchange.read(&ckc).err(), Some(LicenseError::NoKey));
+        let mut newer = ckc.clone();
+        newer[3] = 2;
+        let longer = [&ckc[..], &[0; 16]].concat();
+        let empty = [&ckc[..24], &[0; 4]].concat();
+        let huge = vec![0; MAX_BYTES + 1];
+        for bytes in [&[][..], &newer, &longer, &empty, &huge, &ckc[..ckc.len() - 1]] {
+            assert_eq!(exchange.read(bytes).err(), Some(LicenseError::Malformed));
+        }
+    }
 
     #[test]
     fn durations_are_written_and_read_one_to_one() {
