@@ -239,6 +239,10 @@ mod tests {
         }
         let json = format!(" {{\"asset\":[{{}}],\"spc\":{:?}}}", plain.replace('+', " "));
         assert_eq!(read(json.as_bytes()), Ok((Framing::Json, SPC.to_vec(), false)));
+        // Writers of JSON may escape a slash, and any character by its number.
+        let json = format!("{{\"spc\":\"{}\"}}", plain.replace('/', "\\/").replace('=', "\\u003d"));
+        assert!(json.contains("\\/") && json.contains("\\u003d"), "{json}");
+        assert_eq!(read(json.as_bytes()), Ok((Framing::Json, SPC.to_vec(), false)));
     }
 
     #[test]
