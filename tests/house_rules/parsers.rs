@@ -21,6 +21,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/keys/src/fairplay/", "fairplay_spc"),
     ("crates/keys/src/key_file.rs", "keys"),
     ("crates/keys/src/kms/file/mod.rs", "keys"),
+    ("crates/keys/src/p256.rs", "keys"),
     ("crates/keys/src/recipient.rs", "cpix"),
     ("crates/keys/src/rsa.rs", "keys"),
     ("crates/keys/src/session_key.rs", "keys"),

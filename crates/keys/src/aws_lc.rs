@@ -1,10 +1,13 @@
 //! RSA of aws-lc where `aws-lc-rs` offers less: RSASSA-PSS with SHA-1 (RFC 8017, 8.1), and
 //! RSAES-OAEP with SHA-1 (7.1) under the same key object, so that a key is read once.
 //!
-//! The one file with `unsafe`; `tests/house_rules.rs` keeps it so. It holds no cryptography,
-//! only calls, and `rsa.rs` compares every one of them with another implementation.
+//! This file and `aws_lc/ec.rs` below it have all `unsafe`; `tests/house_rules.rs` keeps it so.
+//! They hold no cryptography, only calls, and `rsa.rs` and `point_secret.rs` compare every one of
+//! them with another implementation.
 
 #![expect(unsafe_code, reason = "aws-lc is a C library; each call says why it is sound")]
+
+pub(crate) mod ec;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_sys::{

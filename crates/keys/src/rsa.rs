@@ -5,10 +5,9 @@
 //! withstands. Strongroom's own signatures use other keys.
 
 use crate::aws_lc::Rsa;
+use crate::pem;
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use std::ops::RangeInclusive;
 use zeroize::Zeroizing;
 
@@ -16,8 +15,6 @@ use zeroize::Zeroizing;
 pub const RSA_BITS: RangeInclusive<u32> = 2048..=4096;
 /// Longest key that is read, bytes.
 const MAX_KEY_BYTES: usize = 4096;
-/// Longest PEM text that is read.
-const MAX_PEM_BYTES: usize = 8192;
 
 /// Why bytes are not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,8 +85,8 @@ impl RsaPrivateKey {
     /// Reads a key in PEM (RFC 7468, 10): one `PRIVATE KEY`, nothing else.
     ///
     /// Errors: [`RsaKeyError`].
-    pub fn parse_pem(pem: &str) -> Result<Self, RsaKeyError> {
-        Self::parse(&der_of_pem(pem)?)
+    pub fn parse_pem(text: &str) -> Result<Self, RsaKeyError> {
+        Self::parse(&der_of_pem(text)?)
     }
 
     /// Makes a key of 2048 bits; its PKCS#8 DER.
@@ -106,20 +103,7 @@ impl RsaPrivateKey {
     /// PKCS#8 DER as PEM (RFC 7468, 10).
     #[must_use]
     pub fn pem_of(pkcs8: &Zeroizing<Vec<u8>>) -> Zeroizing<String> {
-        const LINE: usize = 64;
-        // Room for all of it at once, as above.
-        let mut text = Zeroizing::new(String::with_capacity(pkcs8.len() * 2 + 128));
-        text.push_str("-----BEGIN PRIVATE KEY-----\n");
-        for line in pkcs8.chunks(LINE / 4 * 3) {
-            let mut encoded = Zeroizing::new([0; LINE]);
-            let length = STANDARD
-                .encode_slice(line, encoded.as_mut_slice())
-                .expect("48 bytes are 64 characters");
-            text.extend(encoded.iter().take(length).map(|byte| char::from(*byte)));
-            text.push('\n');
-        }
-        text.push_str("-----END PRIVATE KEY-----\n");
-        text
+        pem::write(pkcs8, pem::PRIVATE_KEY)
     }
 
     /// The public part.
@@ -152,23 +136,8 @@ impl std::fmt::Debug for RsaPrivateKey {
 }
 
 /// The DER in a PEM text (RFC 7468, 10): one `PRIVATE KEY`, nothing else.
-pub(crate) fn der_of_pem(pem: &str) -> Result<Zeroizing<Vec<u8>>, RsaKeyError> {
-    if pem.len() > MAX_PEM_BYTES {
-        return Err(RsaKeyError::Malformed);
-    }
-    let body = pem
-        .trim()
-        .strip_prefix("-----BEGIN PRIVATE KEY-----")
-        .and_then(|rest| rest.strip_suffix("-----END PRIVATE KEY-----"))
-        .ok_or(RsaKeyError::Malformed)?;
-    // Room for all of it at once: a growing vector would leave copies of the key behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
-    text.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
-    let mut der = Zeroizing::new(vec![0; body.len()]);
-    let length =
-        STANDARD.decode_slice(text.as_slice(), &mut der).map_err(|_| RsaKeyError::Malformed)?;
-    der.truncate(length);
-    Ok(der)
+pub(crate) fn der_of_pem(text: &str) -> Result<Zeroizing<Vec<u8>>, RsaKeyError> {
+    pem::read(text, pem::PRIVATE_KEY).ok_or(RsaKeyError::Malformed)
 }
 
 fn of_fair_size(key: Option<Rsa>) -> Result<Rsa, RsaKeyError> {

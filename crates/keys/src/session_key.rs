@@ -92,6 +92,13 @@ impl TransportKey {
         Self(SessionKey::generate(entropy).0)
     }
 
+    /// Takes over the bytes of a key that came by another way.
+    pub(crate) fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Self {
+        let mut own = Box::new(Zeroizing::new([0; KEY_BYTES]));
+        own.copy_from_slice(bytes);
+        Self(own)
+    }
+
     /// Wraps the key itself for a service (RSAES-OAEP, SHA-1).
     #[must_use]
     pub fn wrap(&self, service: &RsaPublicKey) -> Vec<u8> {
