@@ -31,6 +31,10 @@ mod manifests_entry;
 mod mp4_entry;
 #[path = "../fuzz/entries/names.rs"]
 mod names_entry;
+#[path = "../fuzz/entries/playready_chain.rs"]
+mod playready_chain_entry;
+#[path = "../fuzz/entries/playready_license.rs"]
+mod playready_license_entry;
 #[path = "../fuzz/entries/policy.rs"]
 mod policy_entry;
 #[path = "../fuzz/entries/pssh.rs"]
@@ -159,6 +163,16 @@ fn mp4() {
 #[test]
 fn names() {
     replay("names", names_entry::run);
+}
+
+#[test]
+fn playready_chain() {
+    replay("playready_chain", playready_chain_entry::run);
+}
+
+#[test]
+fn playready_license() {
+    replay("playready_license", playready_license_entry::run);
 }
 
 #[test]

@@ -7,5 +7,6 @@
 pub mod clearkey;
 pub mod cpix;
 pub mod fairplay;
+pub mod playready;
 pub mod terms;
 pub mod widevine;
