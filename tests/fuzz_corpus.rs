@@ -33,8 +33,12 @@ mod mp4_entry;
 mod names_entry;
 #[path = "../fuzz/entries/playready_chain.rs"]
 mod playready_chain_entry;
+#[path = "../fuzz/entries/playready.rs"]
+mod playready_entry;
 #[path = "../fuzz/entries/playready_license.rs"]
 mod playready_license_entry;
+#[path = "../fuzz/entries/playready_response.rs"]
+mod playready_response_entry;
 #[path = "../fuzz/entries/policy.rs"]
 mod policy_entry;
 #[path = "../fuzz/entries/pssh.rs"]
@@ -173,6 +177,16 @@ fn playready_chain() {
 #[test]
 fn playready_license() {
     replay("playready_license", playready_license_entry::run);
+}
+
+#[test]
+fn playready() {
+    replay("playready", playready_entry::run);
+}
+
+#[test]
+fn playready_response() {
+    replay("playready_response", playready_response_entry::run);
 }
 
 #[test]

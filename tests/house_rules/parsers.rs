@@ -19,6 +19,8 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/dialect/src/playready/credentials.rs", "playready_chain"),
     ("crates/dialect/src/playready/license.rs", "playready_license"),
     ("crates/dialect/src/playready/revocation.rs", "playready_chain"),
+    ("crates/dialect/src/playready/", "playready"),
+    ("crates/dialect/src/playready/client.rs", "playready_response"),
     ("crates/dialect/src/widevine/", "widevine"),
     ("crates/edge/src/", "edge"),
     ("crates/keys/src/approval.rs", "keys"),

@@ -1,0 +1,7 @@
+//! Fuzzes `playready_response` of the entries.
+#![no_main]
+
+#[path = "../entries/playready_response.rs"]
+mod entry;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entry::run(bytes));
