@@ -61,6 +61,18 @@ impl KeyId {
         &self.0
     }
 
+    /// Makes an id of a GUID's bytes: PlayReady writes a KID so.
+    #[must_use]
+    pub const fn from_guid(bytes: [u8; 16]) -> Self {
+        Self(guid_order(bytes))
+    }
+
+    /// The bytes of a GUID.
+    #[must_use]
+    pub const fn to_guid(self) -> [u8; 16] {
+        guid_order(self.0)
+    }
+
     /// The form of `cenc:default_KID`: lower-case UUID with dashes.
     #[must_use]
     pub fn to_uuid(self) -> String {
@@ -74,6 +86,13 @@ impl KeyId {
     pub fn to_base64url(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
+}
+
+/// Between network order and that of a GUID, whose first three fields are little-endian (MS-DTYP,
+/// 2.3.4.2). Its own inverse.
+const fn guid_order([a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]) -> [u8; 16] {
+    let [i, j, k, l, m, n, o, p] = rest;
+    [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
 }
 
 impl std::fmt::Display for KeyId {
@@ -128,5 +147,12 @@ mod tests {
         }
         assert!(KeyId::parse_base64url("AAAAAAAAAAAAAAAAAAAAAA==").is_err());
         assert!(KeyId::parse_base64url("AAAA").is_err());
+    }
+
+    #[test]
+    fn a_guid_turns_the_first_three_fields_round() {
+        let kid = KeyId::parse("00112233-4455-6677-8899-aabbccddeeff").unwrap();
+        let guid = *b"\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
+        assert_eq!((kid.to_guid(), KeyId::from_guid(guid)), (guid, kid));
     }
 }

@@ -1,8 +1,7 @@
 //! BCert, PlayReady's certificates: a chain (`CHAI`) of certificates (`CERT`), the holder's
 //! first, each with attributes and signed by a key of the next. Everything is big-endian.
 //!
-//! Layout by the public readers of it (pyplayready 0.8.5); Microsoft's own description is its
-//! licensees'.
+//! Layout by its public readers; Microsoft's own description is its licensees'.
 
 use super::ChainError;
 use super::reader::Reader;

@@ -194,7 +194,7 @@ impl Header {
         let kids: String = keys
             .iter()
             .map(|kid| {
-                let kid = STANDARD.encode(guid_order(*kid.as_bytes()));
+                let kid = STANDARD.encode(kid.to_guid());
                 format!("<KID ALGID=\"{algorithm}\" VALUE=\"{kid}\"></KID>")
             })
             .collect();
@@ -240,12 +240,6 @@ fn header_record(object: &[u8]) -> Option<&[u8]> {
 
 fn take_u16(bytes: &mut &[u8]) -> Option<u16> {
     bytes.split_off(..2)?.first_chunk().map(|value| u16::from_le_bytes(*value))
-}
-
-/// Between network order and GUID order: the first three fields turn round. Its own inverse.
-pub(super) fn guid_order([a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]) -> [u8; 16] {
-    let [i, j, k, l, m, n, o, p] = rest;
-    [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
 }
 
 fn at_most_one<'a>(parent: &'a Element, name: &'a str) -> Result<Option<&'a Element>, HeaderError> {
@@ -312,7 +306,7 @@ fn named(
     scheme: Option<Scheme>,
 ) -> Result<NamedKey, HeaderError> {
     let guid = base64(kid).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-    let kid = KeyId::from_bytes(guid_order(guid.ok_or(HeaderError::Kid)?));
+    let kid = KeyId::from_guid(guid.ok_or(HeaderError::Kid)?);
     // An empty one says nothing; packagers write that too.
     let checksum = checksum.filter(|checksum| !checksum.is_empty());
     let checksum = checksum.map(|checksum| {

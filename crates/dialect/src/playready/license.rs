@@ -90,7 +90,7 @@ impl LicenseDraft<'_> {
 
     fn write_key(&self, kid: KeyId, text: &[u8; 128]) -> Vec<u8> {
         let kinds = [number_of(self.scheme), ECC_256, TEXT_BYTES].map(u16::to_be_bytes).concat();
-        let content = write(kind::CONTENT_KEY, 0, &[&guid_order(*kid.as_bytes()), &kinds, text]);
+        let content = write(kind::CONTENT_KEY, 0, &[&kid.to_guid(), &kinds, text]);
         let curve = [P256, POINT_BYTES].map(u16::to_be_bytes).concat();
         let device = write_fact(kind::DEVICE_KEY, &[&curve, &self.device.to_bytes()]);
         write(kind::KEY_MATERIAL, CONTAINER, &[&content, &device])
@@ -254,7 +254,7 @@ impl<'a> Material<'a> {
             return Err(XmrError::KeyKind);
         }
         Ok(Self {
-            kid: KeyId::from_bytes(guid_order(kid)),
+            kid: KeyId::from_guid(kid),
             scheme: scheme_of(kind).ok_or(XmrError::KeyKind)?,
             text: text.try_into().map_err(|_| XmrError::KeyKind)?,
             device: point.try_into().map_err(|_| XmrError::KeyKind)?,
@@ -282,12 +282,6 @@ const fn number_of(scheme: Scheme) -> u16 {
 
 fn scheme_of(number: u16) -> Option<Scheme> {
     Scheme::ALL.into_iter().find(|scheme| number_of(*scheme) == number)
-}
-
-/// A key id as a GUID in Windows' order, and back: the first three fields are little-endian.
-const fn guid_order([a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]) -> [u8; 16] {
-    let [i, j, k, l, m, n, o, p] = rest;
-    [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The objects of which an XMR license is made: flags, kind, length with these eight bytes, and
-//! either other objects or fields, big-endian. Layout by the public readers of it (pyplayready
-//! 0.8.5).
+//! either other objects or fields, big-endian, as in the license that Microsoft's documentation
+//! prints (Overview, License server).
 
 use super::XmrError;
 use super::reader::Reader;

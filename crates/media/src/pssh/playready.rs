@@ -38,7 +38,7 @@ pub struct PlayReadyObject {
 /// little-endian, then the header in UTF-16LE. In the header a KID is base64 of its GUID form.
 #[must_use]
 pub fn playready_object(kid: KeyId, scheme: Scheme, checksum: Option<[u8; 8]>) -> Vec<u8> {
-    let kid = STANDARD.encode(guid_order(*kid.as_bytes()));
+    let kid = STANDARD.encode(kid.to_guid());
     let (version, content) = match scheme {
         Scheme::Cbcs => (
             "4.3.0.0",
@@ -72,12 +72,6 @@ pub fn playready_object(kid: KeyId, scheme: Scheme, checksum: Option<[u8; 8]>) -
     object.extend(len.to_le_bytes());
     object.extend(header);
     object
-}
-
-/// Between network order and GUID order: the first three fields turn round. Its own inverse.
-fn guid_order([a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]) -> [u8; 16] {
-    let [i, j, k, l, m, n, o, p] = rest;
-    [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
 }
 
 impl PlayReadyObject {
@@ -119,7 +113,7 @@ impl PlayReadyObject {
                 let text = child.attribute("VALUE").map_or_else(|| child.own_text(), str::to_owned);
                 let guid = STANDARD.decode(text).map_err(|_| PsshError::PlayReady)?;
                 let guid = guid.try_into().map_err(|_| PsshError::PlayReady)?;
-                self.kids.push(KeyId::from_bytes(guid_order(guid)));
+                self.kids.push(KeyId::from_guid(guid));
                 if self.kids.len() > MAX_KIDS {
                     return Err(PsshError::TooLarge);
                 }
