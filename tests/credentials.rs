@@ -191,17 +191,117 @@ fn what_does_not_belong_together_is_refused_by_its_name() {
     house.import_refused(1, "provisioning_private.pem", "not its certificate's");
 }
 
+/// Imports `folder` for a system and returns what was said, with the exit code.
+fn import_of(house: &House, system: &str, folder: &std::path::Path) -> (Option<i32>, String) {
+    let mut command = strongroom(&house.data());
+    let output = command.args(["credentials", "import", system]).arg(folder).output().unwrap();
+    (output.status.code(), said(&output))
+}
+
 #[test]
-fn dialects_that_are_not_answered_are_refused_by_name() {
+fn playreadys_and_fairplays_folders_are_imported_listed_and_removed() {
     let house = House::new();
-    for dialect in ["playready", "fairplay"] {
+    let made = house.folder.path().join("made");
+    done(strongroom(&house.data()).args(["credentials", "make-test-root"]).arg(&made));
+    let at = |system: &str| made.join(system);
+    let path = |system: &str| at(system).to_str().unwrap().to_owned();
+    let imported = house.run(&["credentials", "import", "playready", &path("playready")]);
+    assert_eq!((&imported["revoked"], &imported["new_root"]), (&0.into(), &false.into()));
+    let imported = house.run(&["credentials", "import", "fairplay", &path("fairplay")]);
+    let serial = imported["service_serial"].as_str().unwrap().to_owned();
+    let listed = house.run(&["credentials", "list"]);
+    let kinds = |dialect: &str| {
+        let rows = listed.as_array().unwrap().iter().filter(|row| row["dialect"] == dialect);
+        rows.map(|row| row["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("playready").len(), 4, "{listed}");
+    assert_eq!(kinds("fairplay").len(), 2, "{listed}");
+    assert!(listed.to_string().contains(&serial) && !listed.to_string().contains("PRIVATE"));
+    let list = at("playready").join("revocation.json");
+    let digest = "ab".repeat(32);
+    fs::write(&list, format!(r#"{{"revoked_public_key_digests": ["{digest}"]}}"#)).unwrap();
+    let replaced = house.run(&["credentials", "revoked", list.to_str().unwrap()]);
+    assert_eq!(replaced["revoked"], 1);
+    // The audit for leaks knows what is secret of both: sealed here, in the clear there.
+    let clean = house.run(&["audit-leaks", house.data().to_str().unwrap()]);
+    assert_eq!(clean["findings"], Value::Array(vec![]));
+    for (system, names) in [
+        ("playready", &["wmrm_private.pem", "signing_private.pem"][..]),
+        ("fairplay", &["app_private.pem", "ask.hex"]),
+    ] {
         let mut command = strongroom(&house.data());
-        command.args(["credentials", "import", dialect]).arg(house.import_folder());
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(2));
-        assert!(said(&output).contains(&format!("{dialect} is not answered yet")));
+        let found = command.args(["--json", "audit-leaks"]).arg(at(system)).output().unwrap();
+        assert_eq!(found.status.code(), Some(1));
+        let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+        let paths: Vec<_> =
+            found["findings"].as_array().unwrap().iter().map(|f| &f["path"]).collect();
+        for name in names {
+            let path = at(system).join(name);
+            assert!(paths.iter().any(|found| *found == path.to_str().unwrap()), "{name} {paths:?}");
+        }
     }
-    assert!(!house.data().exists(), "nothing was opened");
+    for system in ["playready", "fairplay"] {
+        house.run(&["credentials", "remove", system]);
+    }
+    assert_eq!(house.run(&["credentials", "list"]), Value::Array(vec![]));
+}
+
+#[test]
+fn a_file_of_playreadys_or_fairplays_is_refused_by_its_name() {
+    let house = House::new();
+    let made = house.folder.path().join("made");
+    done(strongroom(&house.data()).args(["credentials", "make-test-root"]).arg(&made));
+    for (system, name, wrong) in [
+        ("playready", "root_public.bin", &b"no point"[..]),
+        ("playready", "wmrm_private.pem", b"-----BEGIN PRIVATE KEY-----"),
+        ("playready", "signing_chain.bin", b"CHAI"),
+        ("playready", "signing_private.pem", b""),
+        ("playready", "revocation.json", b"{}"),
+        ("fairplay", "app_cert.der", b"0"),
+        ("fairplay", "app_private.pem", b""),
+        ("fairplay", "ask.hex", b"00"),
+        ("fairplay", "d_function", b"another"),
+    ] {
+        let (folder, path) = (made.join(system), made.join(system).join(name));
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, wrong).unwrap();
+        let (exit, text) = import_of(&house, system, &folder);
+        assert_eq!(exit, Some(1), "{name}: {text}");
+        assert!(text.contains(&format!("{}: ", path.display())), "{name}: {text}");
+        fs::remove_file(&path).unwrap();
+        let (exit, text) = import_of(&house, system, &folder);
+        assert_eq!(exit, Some(2), "{name}: {text}");
+        assert!(text.contains(name), "{text}");
+        fs::write(&path, good).unwrap();
+        let (exit, text) = import_of(&house, system, &folder);
+        assert_eq!(exit, Some(0), "{name}: {text}");
+    }
+}
+
+/// The stand-in neither enters production nor lets it start.
+#[test]
+fn a_stand_in_is_refused_in_production() {
+    let house = House::new();
+    let made = house.folder.path().join("made");
+    done(strongroom(&house.data()).args(["credentials", "make-test-root"]).arg(&made));
+    let production = |command: &mut std::process::Command| {
+        command
+            .env("STRONGROOM_MODE", "production")
+            .env("STRONGROOM_LISTEN_BEHIND_PROXY", "true")
+            .env("STRONGROOM_LISTEN_ADDRESS", "127.0.0.1:0")
+            .env("STRONGROOM_KEYS_ALLOW_FILE_IN_PRODUCTION", "true")
+            .output()
+            .unwrap()
+    };
+    let mut import = strongroom(&house.data());
+    import.args(["credentials", "import", "fairplay"]).arg(made.join("fairplay"));
+    let refused = production(&mut import);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("d_function: standin-d-v1 is for tests only"));
+    assert_eq!(import_of(&house, "fairplay", &made.join("fairplay")).0, Some(0));
+    let refused = production(strongroom(&house.data()).arg("serve"));
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("standin-d-v1 is for tests only"), "{}", said(&refused));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::home::{Home, HomeError};
 use crate::http::router::router;
 use crate::service::Service;
 use crate::tls::{self, TlsAcceptor};
-use crate::vault::{Vault, exchange};
+use crate::vault::{Unusable, Vault, exchange};
 use axum::Router;
 use axum_server::Handle;
 use hyper_util::rt::TokioTimer;
@@ -35,6 +35,9 @@ const SIGN_EVERY: Duration = Duration::from_secs(300);
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// Credentials that are for tests only, in production.
+    #[error("stored credentials: {0}")]
+    Credentials(#[from] Unusable),
     /// Its home does not open.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -73,6 +76,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     health::recorder();
     let home = Home::open(config).await?;
     let vault = Arc::clone(&home.vault);
+    vault.refuse_test_credentials(home.clock.now()).await?;
     let service = Service::start(home).await?;
     sweep(&service).await;
     let own = vaults_own(config, &service, &vault)?;

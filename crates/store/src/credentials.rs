@@ -18,11 +18,20 @@ pub enum CredentialKind {
     Provisioning,
     /// Seals what clients keep of their sessions.
     Sessions,
+    /// The secret of a service certificate's owner, from which each of its clients' secrets is
+    /// derived; public is by which function.
+    Derivation,
 }
 
 impl CredentialKind {
-    const ALL: [Self; 5] =
-        [Self::Root, Self::Service, Self::Devices, Self::Provisioning, Self::Sessions];
+    const ALL: [Self; 6] = [
+        Self::Root,
+        Self::Service,
+        Self::Devices,
+        Self::Provisioning,
+        Self::Sessions,
+        Self::Derivation,
+    ];
 
     /// The name in rows.
     #[must_use]
@@ -33,6 +42,7 @@ impl CredentialKind {
             Self::Devices => "devices",
             Self::Provisioning => "provisioning",
             Self::Sessions => "sessions",
+            Self::Derivation => "derivation",
         }
     }
 

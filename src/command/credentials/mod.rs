@@ -10,7 +10,10 @@ use clap::{Args, Subcommand};
 use model::Dialect;
 use serde_json::{Value, json};
 use server::Home;
-use server::vault::{CredentialError, CredentialRow, FileRefused, WidevineFiles};
+use server::vault::{
+    CredentialError, CredentialRow, FairPlayFiles, FileRefused, ImportedCredentials,
+    PlayReadyFiles, WidevineFiles,
+};
 use std::path::{Path, PathBuf};
 
 /// What to do with credentials.
@@ -20,6 +23,8 @@ pub enum Arguments {
     Import(Import),
     /// Take another list of Widevine devices: levels and revocations.
     Devices(Devices),
+    /// Take another list of PlayReady keys that are revoked.
+    Revoked(Devices),
     /// List what was imported; never a private key.
     List,
     /// Remove a service certificate, or all credentials of a DRM system.
@@ -42,15 +47,17 @@ pub struct Import {
     dialect: Dialect,
     /// The folder. Widevine: `root_public.der` or `root_cert.bin`, `service_cert.bin`,
     /// `service_private.pem`, `device_list.json`, and optionally `provisioning_cert.bin` with
-    /// `provisioning_private.pem`.
+    /// `provisioning_private.pem`. PlayReady: `root_public.bin` or `root_public.pem`,
+    /// `wmrm_private.pem`, `signing_chain.bin`, `signing_private.pem`, `revocation.json`.
+    /// FairPlay: `app_cert.der`, `app_private.pem`, `ask.hex`, `d_function`.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
-/// Arguments of `credentials devices`.
+/// Arguments of `credentials devices` and `credentials revoked`.
 #[derive(Args)]
 pub struct Devices {
-    /// The list, JSON as `device_list.json` of an import.
+    /// The list, JSON as `device_list.json` or `revocation.json` of an import.
     file: PathBuf,
 }
 
@@ -60,7 +67,7 @@ pub struct Remove {
     /// The DRM system.
     #[arg(value_parser = dialects())]
     dialect: Dialect,
-    /// Only the service certificate of this serial number, in hex digits.
+    /// Only the service certificate of this serial number, in hex digits; of FairPlay's the SHA-1.
     #[arg(long, value_name = "HEX")]
     serial: Option<String>,
 }
@@ -69,27 +76,45 @@ pub struct Remove {
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
     match arguments {
         Arguments::Import(import) => {
-            answered(import.dialect)?;
-            let files = WidevineFiles::read(&import.folder);
+            let files = Files::read(import.dialect, &import.folder);
             let files = files.map_err(|refused| in_folder(&import.folder, refused))?;
-            block_on(take_over(place, &import.folder, files, answer))
+            block_on(take_over(place, &import, files, answer))
         }
         Arguments::Devices(devices) => block_on(replace_list(place, &devices.file, answer)),
+        Arguments::Revoked(revoked) => block_on(replace_revoked(place, &revoked.file, answer)),
         Arguments::List => block_on(list(place, answer)),
-        Arguments::Remove(remove) => {
-            answered(remove.dialect)?;
-            block_on(take_away(place, &remove, answer))
-        }
+        Arguments::Remove(remove) => block_on(take_away(place, &remove, answer)),
         Arguments::MakeTestRoot(make) => test_root::run(&make, answer),
     }
 }
 
-/// Refuses a DRM system by its name, as long as its licenses are not made here.
-fn answered(dialect: Dialect) -> Result<(), Failure> {
-    match dialect {
-        Dialect::Widevine => Ok(()),
-        Dialect::ClearKey | Dialect::PlayReady | Dialect::FairPlay => {
-            Err(Failure::Environment(anyhow!("{dialect} is not answered yet: nothing to import")))
+/// A folder of one of the systems, read.
+enum Files {
+    Widevine(WidevineFiles),
+    PlayReady(PlayReadyFiles),
+    FairPlay(FairPlayFiles),
+}
+
+impl Files {
+    fn read(dialect: Dialect, folder: &Path) -> Result<Self, FileRefused> {
+        match dialect {
+            Dialect::Widevine => WidevineFiles::read(folder).map(Self::Widevine),
+            Dialect::PlayReady => PlayReadyFiles::read(folder).map(Self::PlayReady),
+            Dialect::FairPlay => FairPlayFiles::read(folder).map(Self::FairPlay),
+            Dialect::ClearKey => Err(FileRefused {
+                file: String::new(),
+                cause: "ClearKey works without credentials".to_owned(),
+                is_read: false,
+            }),
+        }
+    }
+
+    async fn import(self, home: &Home) -> Result<ImportedCredentials, CredentialError> {
+        let now = home.clock.now();
+        match self {
+            Self::Widevine(files) => home.vault.import_widevine(files, now).await,
+            Self::PlayReady(files) => home.vault.import_playready(files, now).await,
+            Self::FairPlay(files) => home.vault.import_fairplay(files, now).await,
         }
     }
 }
@@ -103,33 +128,54 @@ fn in_folder(folder: &Path, refused: FileRefused) -> Failure {
 
 async fn take_over(
     place: &Place,
-    folder: &Path,
-    files: WidevineFiles,
+    import: &Import,
+    files: Files,
     answer: Answer,
 ) -> Result<(), Failure> {
     let home = place.home().await?;
-    let done = home.vault.import_widevine(files, home.clock.now()).await;
-    let done = done.map_err(|error| blame(error, folder))?;
-    let said = json!({
-        "dialect": "widevine",
+    let done = files.import(&home).await;
+    let done = done.map_err(|error| blame(error, &import.folder))?;
+    let dialect = import.dialect;
+    let mut said = json!({
+        "dialect": dialect.name(),
         "service_serial": done.serial,
         "older_service_certificates": done.older,
         "new_root": done.is_new_root,
-        "systems": done.systems,
-        "provisioning": done.is_provisioning,
     });
-    answer.print(&said, |_| {
-        let mut text = format!("widevine: service certificate {} is handed out", done.serial);
-        if done.is_new_root {
-            text += "; another root took the place of the one before, with all that hung from it";
+    match dialect {
+        Dialect::Widevine => {
+            said["systems"] = done.listed.into();
+            said["provisioning"] = done.is_provisioning.into();
         }
-        if done.older > 0 {
-            text += &format!("; clients of {} older ones are still understood", done.older);
-        }
-        text += &format!("; {} systems in the device list", done.systems);
-        text + if done.is_provisioning { "; devices can be provisioned" } else { "" }
-    });
+        Dialect::PlayReady => said["revoked"] = done.listed.into(),
+        Dialect::FairPlay | Dialect::ClearKey => {}
+    }
+    answer.print(&said, |_| imported(dialect, &done));
     Ok(())
+}
+
+fn imported(dialect: Dialect, done: &ImportedCredentials) -> String {
+    let mut text = match dialect {
+        Dialect::PlayReady => format!("playready: clients encrypt for the key {}", done.serial),
+        Dialect::FairPlay => {
+            format!("fairplay: application certificate {} is handed out", done.serial)
+        }
+        Dialect::Widevine | Dialect::ClearKey => {
+            format!("{dialect}: service certificate {} is handed out", done.serial)
+        }
+    };
+    if done.is_new_root {
+        text += "; another root took the place of the one before, with all that hung from it";
+    }
+    if done.older > 0 {
+        text += &format!("; clients of {} older ones are still understood", done.older);
+    }
+    match dialect {
+        Dialect::Widevine => text += &format!("; {} systems in the device list", done.listed),
+        Dialect::PlayReady => text += &format!("; {} keys are revoked", done.listed),
+        Dialect::FairPlay | Dialect::ClearKey => {}
+    }
+    text + if done.is_provisioning { "; devices can be provisioned" } else { "" }
 }
 
 async fn replace_list(place: &Place, file: &Path, answer: Answer) -> Result<(), Failure> {
@@ -140,6 +186,17 @@ async fn replace_list(place: &Place, file: &Path, answer: Answer) -> Result<(), 
     let systems = home.vault.replace_device_list(&list, home.clock.now()).await;
     let systems = systems.map_err(|error| blame(error, folder))?;
     answer.print(&json!({ "systems": systems }), |_| format!("{systems} systems in the list"));
+    Ok(())
+}
+
+async fn replace_revoked(place: &Place, file: &Path, answer: Answer) -> Result<(), Failure> {
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
+    let list = PlayReadyFiles::read_revocation_list(file);
+    let list = list.map_err(|refused| in_folder(folder, refused))?;
+    let home = place.home().await?;
+    let revoked = home.vault.replace_revocation_list(&list, home.clock.now()).await;
+    let revoked = revoked.map_err(|error| blame(error, folder))?;
+    answer.print(&json!({ "revoked": revoked }), |_| format!("{revoked} keys are revoked"));
     Ok(())
 }
 
@@ -157,7 +214,7 @@ async fn list(place: &Place, answer: Answer) -> Result<(), Failure> {
 async fn take_away(place: &Place, remove: &Remove, answer: Answer) -> Result<(), Failure> {
     let home = place.home().await?;
     let serial = remove.serial.as_deref();
-    let done = home.vault.remove_widevine(serial, home.clock.now()).await;
+    let done = home.vault.remove_credentials(remove.dialect, serial, home.clock.now()).await;
     done.map_err(|error| blame(error, Path::new("")))?;
     answer.print(&json!({ "removed": serial.unwrap_or("all") }), |_| match serial {
         Some(serial) => format!("service certificate {serial} is removed"),

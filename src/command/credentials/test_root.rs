@@ -4,7 +4,7 @@ use super::Failure;
 use crate::screen::Answer;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use dialect::widevine::test_root::TestRoot;
+use dialect::{fairplay, playready, widevine};
 use keys::SystemEntropy;
 use model::SecurityLevel;
 use std::fs::{self, OpenOptions};
@@ -41,7 +41,24 @@ widevine/             what `strongroom credentials import widevine` reads:
   devices/L1, L2, L3  a device of each level, for `strongroom play`: certificate.bin with its
                       chain, and private.pem
 
-Every *.pem is a private key: readable by its owner only, and better made anew than copied.
+playready/            what `strongroom credentials import playready` reads:
+  root_public.bin     the root's public key, X and Y
+  wmrm_private.pem    the private key of the service; wmrm_public.bin, X and Y: for it clients
+                      encrypt who they are
+  signing_chain.bin   the certificates of the key that signs answers; signing_private.pem: it
+  revocation.json     whose certificates are believed no longer
+  root_private.pem    the root's private key: whoever has it makes devices of any level
+  devices/L1, L2, L3  a device of SL3000, SL2000 and SL150: chain.bin, signing_private.pem,
+                      encryption_private.pem. Production refuses SL150.
+
+fairplay/             what `strongroom credentials import fairplay` reads:
+  app_cert.der        the application's certificate; app_private.pem: its private key
+  ask.hex             the application's secret, from which its devices' secrets are derived
+  d_function          by which function: a stand-in, which production refuses
+  devices/L2          a device of the application: device.hex, ask.hex. The protocol proves no
+                      level; what it proves counts as L2.
+
+Every *.pem and *.hex is secret: readable by its owner only, and better made anew than copied.
 ";
 
 /// Makes the files. Nothing of the service is opened.
@@ -54,14 +71,22 @@ pub fn run(make: &MakeTestRoot, answer: Answer) -> Result<(), Failure> {
         return Err(Failure::Environment(error));
     }
     write(&make.folder, provider).map_err(Failure::Environment)?;
-    let widevine = make.folder.join("widevine");
-    let said = serde_json::json!({ "widevine": widevine, "provider": provider });
+    let [widevine, playready, fairplay] =
+        ["widevine", "playready", "fairplay"].map(|system| make.folder.join(system));
+    let said = serde_json::json!({
+        "widevine": widevine, "playready": playready, "fairplay": fairplay, "provider": provider,
+    });
     answer.print(&said, |_| {
         format!(
-            "test credentials are in {0}; next:\n\
-             strongroom credentials import widevine {0}\n\
+            "test credentials are in {0}; next, of these what you want to try:\n\
+             strongroom credentials import widevine {1}\n\
+             strongroom credentials import playready {2}\n\
+             strongroom credentials import fairplay {3}\n\
              strongroom serve",
-            widevine.display()
+            make.folder.display(),
+            widevine.display(),
+            playready.display(),
+            fairplay.display()
         )
     });
     Ok(())
@@ -74,21 +99,48 @@ pub fn write(folder: &Path, provider: &str) -> anyhow::Result<()> {
     if fs::read_dir(folder).with_context(about)?.next().is_some() {
         anyhow::bail!("{}: the folder is not empty", folder.display());
     }
-    let root = TestRoot::make(provider, &mut SystemEntropy);
-    let widevine = folder.join("widevine");
-    make_folder(&widevine).with_context(about)?;
-    for (name, bytes) in root.files() {
-        put(&widevine.join(name), bytes)?;
-    }
-    put(&widevine.join("root_private.pem"), root.private_pem.as_bytes())?;
-    for level in [SecurityLevel::L1, SecurityLevel::L2, SecurityLevel::L3] {
-        let device = root.model(level).make_device(&mut SystemEntropy);
-        let own = widevine.join("devices").join(level.to_string());
-        make_folder(&own).with_context(about)?;
-        put(&own.join("certificate.bin"), &device.certificate)?;
-        put(&own.join("private.pem"), device.private_pem.as_bytes())?;
-    }
+    write_widevine(&folder.join("widevine"), provider)?;
+    write_playready(&folder.join("playready"))?;
+    write_fairplay(&folder.join("fairplay"))?;
     put(&folder.join("README.txt"), README.as_bytes())
+}
+
+fn write_widevine(folder: &Path, provider: &str) -> anyhow::Result<()> {
+    let root = widevine::test_root::TestRoot::make(provider, &mut SystemEntropy);
+    put_all(folder, &root.files())?;
+    put(&folder.join("root_private.pem"), root.private_pem.as_bytes())?;
+    for level in SecurityLevel::ALL {
+        let device = root.model(level).make_device(&mut SystemEntropy);
+        let own = folder.join("devices").join(level.to_string());
+        let private = device.private_pem.as_bytes();
+        put_all(&own, &[("certificate.bin", &device.certificate), ("private.pem", private)])?;
+    }
+    Ok(())
+}
+
+fn write_playready(folder: &Path) -> anyhow::Result<()> {
+    let root = playready::test_root::TestRoot::make(&mut SystemEntropy);
+    put_all(folder, &root.files())?;
+    put(&folder.join("wmrm_public.bin"), &root.wmrm_public)?;
+    put(&folder.join("root_private.pem"), root.private_pem.as_bytes())?;
+    for level in SecurityLevel::ALL {
+        let device = root.device(level, &mut SystemEntropy);
+        put_all(&folder.join("devices").join(level.to_string()), &device.files())?;
+    }
+    Ok(())
+}
+
+fn write_fairplay(folder: &Path) -> anyhow::Result<()> {
+    let root = fairplay::test_root::TestRoot::make(&mut SystemEntropy);
+    put_all(folder, &root.files())?;
+    let device = root.make_device(&mut SystemEntropy);
+    put_all(&folder.join("devices").join(SecurityLevel::L2.to_string()), &device.files())
+}
+
+/// A folder of new files.
+fn put_all(folder: &Path, files: &[(&str, &[u8])]) -> anyhow::Result<()> {
+    make_folder(folder).with_context(|| folder.display().to_string())?;
+    files.iter().try_for_each(|(name, bytes)| put(&folder.join(name), bytes))
 }
 
 /// Open to its owner only.
@@ -96,9 +148,10 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// A new file; a private key is readable by its owner only.
+/// A new file; what is secret is readable by its owner only.
 fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let is_private = path.extension().is_some_and(|extension| extension == "pem");
+    let is_private =
+        path.extension().is_some_and(|extension| extension == "pem" || extension == "hex");
     let mode = if is_private { 0o600 } else { 0o644 };
     let about = || path.display().to_string();
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);

@@ -6,7 +6,8 @@ use crate::screen::Answer;
 use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 use dialect::terms::{KeyTerms, LicenseTerms, Seconds};
-use model::{KeyState, SecurityLevel, TitlePolicy, TrackClass, WrappedKey};
+use dialect::{fairplay, playready};
+use model::{Dialect, KeyState, SecurityLevel, TitlePolicy, TrackClass, WrappedKey};
 use serde::Serialize;
 use server::Home;
 use std::fmt::Write as _;
@@ -23,8 +24,8 @@ pub struct Test {
     /// The device that asks; `clearkey` is one that attests nothing.
     #[arg(long, value_name = "DEVICE", value_parser = ["L1", "L2", "L3", "clearkey"])]
     as_device: String,
-    /// The dialect it asks in; ClearKey for `clearkey`.
-    #[arg(long, value_name = "X", value_parser = ["widevine", "clearkey"])]
+    /// The dialect it asks in; else Widevine, and ClearKey for `clearkey`.
+    #[arg(long, value_name = "X", value_parser = ["widevine", "playready", "fairplay", "clearkey"])]
     dialect: Option<String>,
     /// It asks for a license that it may keep.
     #[arg(long)]
@@ -81,7 +82,7 @@ struct KeyRuling {
 
 /// Prints what a device would get; nothing is issued.
 pub async fn run(home: &Home, test: &Test, answer: Answer) -> Result<(), Failure> {
-    let device = device(test).map_err(Failure::Environment)?;
+    let (device, dialect) = device(test).map_err(Failure::Environment)?;
     let (policy, rows) = match (&test.name, &test.content) {
         (Some(name), _) => (known(home, name).await?, None),
         (None, Some(title)) => of_title(home, title).await?,
@@ -89,25 +90,55 @@ pub async fn run(home: &Home, test: &Test, answer: Answer) -> Result<(), Failure
             return Err(Failure::Environment(anyhow::anyhow!("name a policy, or --content ID")));
         }
     };
-    let outcome = decide(policy, rows.as_deref(), device, test.offline);
+    let outcome = decide(policy, rows.as_deref(), (device, dialect), test.offline);
     answer.print(&outcome, sentences);
     Ok(())
 }
 
-fn device(test: &Test) -> anyhow::Result<Device> {
+/// The device, and the dialect that it asks in.
+fn device(test: &Test) -> anyhow::Result<(Device, Dialect)> {
     let device = match test.as_device.as_str() {
         "L1" => Device::Attested(SecurityLevel::L1),
         "L2" => Device::Attested(SecurityLevel::L2),
         "L3" => Device::Attested(SecurityLevel::L3),
         _ => Device::Unattested,
     };
-    let speaks = match device {
-        Device::Attested(_) => "widevine",
-        Device::Unattested => "clearkey",
+    let (speaks, unasked) = match device {
+        // Version 1 of FairPlay proves no tier: there is one level.
+        Device::Attested(SecurityLevel::L2) => {
+            (&[Dialect::Widevine, Dialect::PlayReady, Dialect::FairPlay][..], Dialect::Widevine)
+        }
+        Device::Attested(_) => (&[Dialect::Widevine, Dialect::PlayReady][..], Dialect::Widevine),
+        Device::Unattested => (&[Dialect::ClearKey][..], Dialect::ClearKey),
     };
-    let asked = test.dialect.as_deref().unwrap_or(speaks);
-    anyhow::ensure!(asked == speaks, "--dialect {asked}: {} speaks {speaks}", test.as_device);
-    Ok(device)
+    let asked = test.dialect.as_deref().map_or(Some(unasked), Dialect::parse);
+    let asked = asked.context("--dialect")?;
+    let names: Vec<&str> = speaks.iter().map(|dialect| dialect.name()).collect();
+    anyhow::ensure!(
+        speaks.contains(&asked),
+        "--dialect {asked}: {} speaks {}",
+        test.as_device,
+        names.join(", ")
+    );
+    Ok((device, asked))
+}
+
+/// What a license of the dialect says of a key's terms.
+fn carried_key(dialect: Dialect, terms: &KeyTerms) -> KeyTerms {
+    match dialect {
+        Dialect::PlayReady => playready::carried_key_terms(terms),
+        Dialect::FairPlay => fairplay::carried_key_terms(terms),
+        Dialect::Widevine | Dialect::ClearKey => *terms,
+    }
+}
+
+/// What a license of the dialect says of its terms.
+fn carried(dialect: Dialect, terms: LicenseTerms) -> LicenseTerms {
+    match dialect {
+        Dialect::PlayReady => playready::carried_terms(&terms),
+        Dialect::FairPlay => fairplay::carried_terms(&terms),
+        Dialect::Widevine | Dialect::ClearKey => terms,
+    }
 }
 
 async fn of_title(
@@ -125,7 +156,7 @@ async fn of_title(
 fn decide(
     policy: TitlePolicy,
     rows: Option<&[WrappedKey]>,
-    device: Device,
+    (device, spoken): (Device, Dialect),
     offline: bool,
 ) -> Outcome {
     let check = |class| match device {
@@ -133,10 +164,11 @@ fn decide(
         Device::Unattested => policy.check_clearkey(class),
     };
     let is_attested = matches!(device, Device::Attested(_));
-    let (dialect, name) = match device {
-        Device::Attested(level) => ("widevine", level.name()),
-        Device::Unattested => ("clearkey", "clearkey"),
+    let name = match device {
+        Device::Attested(level) => level.name(),
+        Device::Unattested => "clearkey",
     };
+    let dialect = spoken.name();
     if offline && !(is_attested && policy.offline.allowed) {
         return Outcome {
             policy,
@@ -152,7 +184,8 @@ fn decide(
     let classes = TrackClass::ALL.into_iter().map(|class| {
         let withheld_by = check(class).err();
         let given = withheld_by.is_none();
-        let terms = (given && is_attested).then(|| KeyTerms::of(&policy, Some(class)));
+        let terms = (given && is_attested)
+            .then(|| carried_key(spoken, &KeyTerms::of(&policy, Some(class))));
         ClassRuling { class, given, withheld_by, terms }
     });
     let classes: Vec<ClassRuling> = classes.collect();
@@ -170,7 +203,7 @@ fn decide(
         };
         rows.iter().map(ruling).collect()
     });
-    let license = is_attested.then(|| LicenseTerms::of(&policy, offline));
+    let license = is_attested.then(|| carried(spoken, LicenseTerms::of(&policy, offline)));
     let license_s = license.as_ref().map_or(Some(policy.license_s), |terms| terms.license_s);
     let answer = if has_key { "license" } else { "no_key" };
     Outcome { policy, device: name, dialect, answer, classes, keys, license, license_s }

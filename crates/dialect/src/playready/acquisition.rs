@@ -12,7 +12,12 @@ pub(super) struct Acquisition {
     pub(super) header: Header,
     pub(super) nonce: [u8; 16],
     pub(super) sealed: Sealed,
+    pub(super) wants_persist: bool,
 }
+
+/// The custom data by which an application asks for licenses that are kept on the device. The
+/// protocol has no field for that, and leaves custom data to those who wrote both sides.
+pub const PERSISTENT: &str = "persistent";
 
 /// The signed element of a challenge and what its signature states. There is nothing else in a
 /// challenge, so that there is nothing that could be taken for either.
@@ -37,8 +42,8 @@ pub(super) fn signed(
 }
 
 impl Acquisition {
-    /// Reads an LA. Whatever else a client says in it (its version, its revocation lists, custom
-    /// data, its clock) is signed and not used.
+    /// Reads an LA. Whatever else a client says in it (its version, its revocation lists, other
+    /// custom data, its clock) is signed and not used.
     pub(super) fn read(acquisition: &Element) -> Result<Self, ChallengeError> {
         let version = acquisition.only(Protocols, "Version").and_then(Element::leaf).map(str::trim);
         let version = version.ok_or(ChallengeError::Version)?;
@@ -61,6 +66,8 @@ impl Acquisition {
         if identities.next().is_some() {
             return Err(ChallengeError::IdentityStructure);
         }
-        Ok(Self { header, nonce, sealed: Sealed::read(identity)? })
+        let custom_data = acquisition.only(Protocols, "CustomData");
+        let wants_persist = custom_data.is_some_and(|element| element.text.trim() == PERSISTENT);
+        Ok(Self { header, nonce, sealed: Sealed::read(identity)?, wants_persist })
     }
 }

@@ -35,6 +35,7 @@ pub struct Challenge {
     kids: Vec<KeyId>,
     nonce: [u8; 16],
     plays_cbcs: bool,
+    wants_persist: bool,
 }
 
 impl Challenge {
@@ -49,7 +50,7 @@ impl Challenge {
     ) -> Result<Self, ChallengeError> {
         let is_acquisition = |child: &Element| child.is(Protocols, "LA");
         let (element, stated) = signed(challenge_of(operation)?, is_acquisition)?;
-        let Acquisition { header, nonce, sealed } = Acquisition::read(element)?;
+        let Acquisition { header, nonce, sealed, wants_persist } = Acquisition::read(element)?;
         let signer = stated.verify_by_own(element, text)?;
         let Desk { credentials, chains, revoked, allows_test_level } = *desk;
         let identity = sealed.open(&credentials.service)?;
@@ -59,7 +60,8 @@ impl Challenge {
             return Err(ChallengeError::ForeignKey);
         }
         let kids = header.keys.iter().map(|key| key.kid).collect();
-        Ok(Self { device, header, kids, nonce, plays_cbcs: identity.plays_cbcs })
+        let plays_cbcs = identity.plays_cbcs;
+        Ok(Self { device, header, kids, nonce, plays_cbcs, wants_persist })
     }
 
     /// Whose it is.
@@ -90,6 +92,13 @@ impl Challenge {
     #[must_use]
     pub const fn plays_cbcs(&self) -> bool {
         self.plays_cbcs
+    }
+
+    /// Whether the licenses are to be kept on the device: the application asks for it by custom
+    /// data ([`super::PERSISTENT`]), which the device signs.
+    #[must_use]
+    pub const fn wants_persist(&self) -> bool {
+        self.wants_persist
     }
 
     /// Writes a license for each of `keys` that was asked for, which only this device can open,

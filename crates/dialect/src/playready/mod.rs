@@ -36,6 +36,7 @@ mod xml;
 mod xmr_error;
 
 pub use acknowledgement::{Acknowledgement, TransactionId};
+pub use acquisition::PERSISTENT;
 pub use chain::{Device, VerifiedChains};
 pub use chain_error::ChainError;
 pub use challenge::Challenge;

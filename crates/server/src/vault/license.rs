@@ -5,7 +5,8 @@
 use super::Vault;
 use super::audit_writer::AuditError;
 use super::dialects::{
-    Ask, Message, Running, Wanted, WholeTerms, Wish, Writing, Written, media_type,
+    Ask, Message, Running, Wanted, WholeTerms, Wish, Writing, Written, carried_key_terms,
+    plain_type,
 };
 use super::key_service::KeyServiceError;
 use super::license_row::{Facts, LicenseRow};
@@ -15,6 +16,7 @@ use dialect::terms::{KeyTerms, LicenseTerms, LicensedKey};
 use keys::ContentKey;
 use model::{KeyId, KeyState, Scheme, Timestamp, TrackClass, TrackClasses, WrappedKey};
 use playback::grant::{GRANT_S, GrantTerms, open};
+use std::num::NonZeroU32;
 use store::StoreError;
 use store::ephemeral::{Asker, ChallengeHash, Claim, ClaimHold};
 
@@ -32,7 +34,7 @@ struct Claimed {
 /// What a license may say, and nothing else.
 struct Granted<'a> {
     rows: &'a [WrappedKey],
-    policy: &'a model::TitlePolicy,
+    of: &'a GrantTerms,
     /// Whether the license brings its keys.
     has_keys: bool,
     whole: WholeTerms,
@@ -57,9 +59,9 @@ impl Vault {
             return Err(LicenseRefused::Grant);
         }
         // 3 Read the challenge in its dialect, and believe it as far as it is attested.
-        let content_type = media_type(terms.dialect);
         let ask = match self.read(challenge, terms, now)? {
-            Message::Certificate(message) => {
+            Message::Plain(message) => {
+                let content_type = plain_type(terms.dialect);
                 return Ok(LicenseReply { message, content_type, issued: None });
             }
             Message::Ask(ask) => ask,
@@ -75,7 +77,8 @@ impl Vault {
         // 5 Of the rows asked for, keep those that the level may have.
         let rows = self.rows_of(terms, &kids).await?;
         let (rows, withheld) = keep_allowed(rows, &ask)?;
-        let facts = Facts { wish: ask.wish, allowed: ask.allowed, persist: ask.persist };
+        let scheme = scheme_of(&ask, &rows, &terms.policy)?;
+        let facts = Facts::of(&ask);
         // 6 Claim the challenge, and each KID of the playback token.
         let claims = self.claim(terms, &ask, &rows, now)?;
         // 7 Open the keys.
@@ -91,17 +94,14 @@ impl Vault {
         let license_terms = terms_of(&ask, &terms.policy)?;
         // The compiled terms always have an end; what is given back has reached it.
         let expires = now.plus_s(license_terms.license_s.map_or(0, |span| span.get().into()));
-        let scheme = rows.iter().find_map(|row| row.scheme).or(ask.scheme).unwrap_or(Scheme::Cenc);
         let memo = memo_of(terms, scheme, &rows)?;
         let writing = Writing { terms: &license_terms, scheme, memo: &memo, now };
+        let said = ask.carried(&license_terms);
         let license = self.keys.entropy.with(|entropy| ask.answer(keys, &writing, entropy));
-        // 9 Read the answer back and compare it with the grant.
-        let started_s = now.as_s();
-        let whole = WholeTerms { terms: license_terms, scheme: Some(scheme), started_s };
-        self.check_answer(
-            &license,
-            &Granted { rows: &rows, policy: &terms.policy, has_keys, whole },
-        )?;
+        // 9 Read the answer back and compare it with the grant, as far as its dialect carries it.
+        let whole = WholeTerms { terms: said, scheme: Some(scheme), started_s: now.as_s() };
+        let granted = Granted { rows: &rows, of: terms, has_keys, whole };
+        self.check_answer(&license, &granted)?;
         // 10 The audit row is durable before anything leaves.
         let row = LicenseRow { terms, level, facts, given: &rows, withheld: &withheld };
         self.audit.append(vec![row.entry(now)]).await?;
@@ -109,7 +109,7 @@ impl Vault {
         claims.answered();
         Ok(LicenseReply {
             message: license.as_bytes().to_vec(),
-            content_type,
+            content_type: license.media_type(),
             issued: Some(Issued {
                 level,
                 classes: rows.iter().flat_map(|row| classes_of(row).iter()).collect(),
@@ -220,7 +220,8 @@ impl Vault {
         let is_granted = |(kid, key, terms): &(KeyId, ContentKey, Option<KeyTerms>)| {
             let row = rows.iter().find(|row| row.kid == *kid);
             row.is_some_and(|row| {
-                let expected = KeyTerms::of(granted.policy, row.track_class);
+                let expected = KeyTerms::of(&granted.of.policy, row.track_class);
+                let expected = carried_key_terms(granted.of.dialect, &expected);
                 self.keys.is_key_of(row, key) && terms.is_none_or(|terms| terms == expected)
             })
         };
@@ -242,14 +243,41 @@ impl Claimed {
 
 /// What the device may do from now on.
 fn terms_of(ask: &Ask, policy: &model::TitlePolicy) -> Result<LicenseTerms, LicenseRefused> {
-    match (ask.wish, ask.running) {
-        (Wish::Release, _) => Ok(LicenseTerms::default()),
-        (Wish::License, _) | (Wish::MoreTime, None) => Ok(LicenseTerms::of(policy, ask.persist)),
-        (Wish::MoreTime, Some(Running { age_s, playing_s })) => {
-            LicenseTerms::renewed(policy, ask.persist, age_s, playing_s)
-                .ok_or(LicenseRefused::NotRenewed)
-        }
+    let running = match (ask.wish, ask.running) {
+        (Wish::Release, _) => return Ok(LicenseTerms::default()),
+        (Wish::License | Wish::MoreTime, None) => return Ok(LicenseTerms::of(policy, ask.persist)),
+        (Wish::License | Wish::MoreTime, Some(running)) => running,
+    };
+    let Running { age_s, playing_s, begins_anew } = running;
+    let renewed = LicenseTerms::renewed(policy, ask.persist, age_s, playing_s);
+    let mut terms = renewed.ok_or(LicenseRefused::NotRenewed)?;
+    if begins_anew {
+        terms.playback_s = terms.playback_s.map(|span| {
+            let left = u64::from(span.get()).saturating_sub(playing_s.unwrap_or(0));
+            u32::try_from(left).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+        });
     }
+    Ok(terms)
+}
+
+/// The scheme of the keys that are given. A client that cannot do what one of them needs, or for
+/// which there is no license without any, is refused before anything is used up.
+fn scheme_of(
+    ask: &Ask,
+    given: &[WrappedKey],
+    policy: &model::TitlePolicy,
+) -> Result<Scheme, LicenseRefused> {
+    let scheme = given.iter().find_map(|row| row.scheme).or(ask.scheme).unwrap_or(Scheme::Cenc);
+    if !ask.may_be_empty() && given.iter().any(|row| row.scheme.is_some_and(|own| own != scheme)) {
+        return Err(LicenseRefused::Challenge("schemes_mixed"));
+    }
+    for row in given {
+        ask.suits(row.scheme.unwrap_or(scheme), &KeyTerms::of(policy, row.track_class))?;
+    }
+    if given.is_empty() && !ask.may_be_empty() {
+        return Err(LicenseRefused::Challenge("no_key_for_the_level"));
+    }
+    Ok(scheme)
 }
 
 /// The keys that are asked for by name, or all of the title's.

@@ -1,7 +1,7 @@
 //! A license's audit row: who got which keys, which were withheld, and what every rule said.
 //! Written by the license flow, read back by `explain`.
 
-use super::dialects::Wish;
+use super::dialects::{Ask, Wish};
 use model::{
     DeviceId, Dialect, KeyId, KeyState, SecurityLevel, Timestamp, TrackClasses, WrappedKey,
 };
@@ -24,11 +24,19 @@ pub(super) struct LicenseRow<'a> {
 }
 
 /// What a client asked, and what might be given to it.
-#[derive(Clone, Copy)]
 pub(super) struct Facts {
     pub(super) wish: Wish,
     pub(super) allowed: TrackClasses,
     pub(super) persist: bool,
+    /// What it proved of itself.
+    pub(super) proof: String,
+}
+
+impl Facts {
+    pub(super) fn of(ask: &Ask) -> Self {
+        let Ask { wish, allowed, persist, proof, .. } = ask;
+        Self { wish: *wish, allowed: *allowed, persist: *persist, proof: proof.clone() }
+    }
 }
 
 impl LicenseRow<'_> {
@@ -84,10 +92,7 @@ impl LicenseRow<'_> {
         let mut passed = |rule, input: String| trace.note(rule, input, Said::Passed);
         let asked = given.len() + withheld.len();
         passed(Rule::ContentKeys, format!("{asked} asked for, all of the title"));
-        let proved = match terms.dialect {
-            Dialect::ClearKey => "nothing attested",
-            Dialect::Widevine | Dialect::PlayReady | Dialect::FairPlay => "attested",
-        };
+        let proved = &facts.proof;
         let opens = names(facts.allowed);
         passed(Rule::SecurityLevel, format!("{level}, {proved}, which opens {opens}"));
         passed(Rule::Resolution, withheld_words(withheld));
@@ -230,7 +235,8 @@ mod tests {
         withheld: &'a [WrappedKey],
     ) -> LicenseRow<'a> {
         let allowed = TrackClasses::up_to(TrackClass::Sd);
-        let facts = Facts { wish: Wish::License, allowed, persist: false };
+        let proof = "nothing attested".to_owned();
+        let facts = Facts { wish: Wish::License, allowed, persist: false, proof };
         LicenseRow { terms, level: SecurityLevel::L3, facts, given, withheld }
     }
 

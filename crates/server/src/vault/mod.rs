@@ -38,8 +38,8 @@ pub use audit_writer::AuditError;
 pub use break_glass::{ExportRefused, read_certificate};
 pub use checkpoint::{AuditReport, Checkpoint, Checkpoints, NotCheckpoints, Unkept};
 pub use credentials::{
-    CredentialError, CredentialRow, FileRefused, ImportedCredentials, ProvisionRefused,
-    Provisioned, Widevine, WidevineFiles,
+    CredentialError, CredentialRow, FairPlay, FairPlayFiles, FileRefused, ImportedCredentials,
+    PlayReady, PlayReadyFiles, ProvisionRefused, Provisioned, Unusable, Widevine, WidevineFiles,
 };
 pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
@@ -58,13 +58,13 @@ pub use token_key::TokenRefused;
 pub use tool::{Patience, Stalled};
 
 use audit_writer::AuditWriter;
-use credentials::WidevineCredentials;
+use credentials::Credentials;
 use exchange::{Desk, Gate, Refusals};
 use key_service::KeyService;
 
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::config::key_cache::KeyCache;
+use crate::config::{Config, Mode};
 use crate::entropy::EntropySource;
 use crate::secrets::{self, SecretError};
 use keys::key_file::ImportedKey;
@@ -99,7 +99,8 @@ pub struct Vault {
     seen: SeenChallenges,
     burned: BurnedGrants,
     desk: Desk,
-    widevine: WidevineCredentials,
+    credentials: Credentials,
+    mode: Mode,
 }
 
 /// Why the vault does not open.
@@ -147,7 +148,7 @@ impl Vault {
         let kms = master_key::open_or_make(config, clock, entropy).await?;
         tracing::info!(root_key = kms.name(), "the root key is open");
         let vault = Self::new(store, grant_key, kms, &fingerprint, entropy, &config.keys.cache);
-        Ok(vault.behind(gate, demands, signers))
+        Ok(vault.behind(gate, demands, signers).in_mode(config.mode))
     }
 
     /// A vault on any root key.
@@ -176,8 +177,8 @@ impl Vault {
         let closed = Gate::closed(entropy);
         let refusals = Refusals::new(audit.clone());
         let desk = Desk::new(closed, refusals, entropy.clone(), true, Arc::from([]));
-        let widevine = WidevineCredentials::default();
-        Self { store, grant_key, keys, audit, answered, seen, burned, desk, widevine }
+        let (credentials, mode) = (Credentials::default(), Mode::default());
+        Self { store, grant_key, keys, audit, answered, seen, burned, desk, credentials, mode }
     }
 
     /// Lets those in whom the gate knows, to ask for keys by SPEKE and CPIX.
@@ -187,6 +188,12 @@ impl Vault {
         let entropy = self.keys.entropy.clone();
         self.desk = Desk::new(gate, refusals, entropy, demands_recipients, signers);
         self
+    }
+
+    /// In production, what is for tests only does not serve.
+    #[must_use]
+    pub fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 
     /// Signs a token for the vault's routes.

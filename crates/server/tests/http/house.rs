@@ -5,6 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use dialect::widevine::test_root::TestRoot;
+use dialect::{fairplay, playready};
 use keys::key_file;
 use model::{
     AccountId, CategoryName, ContentId, Entropy, KeyId, PackageId, Plan, PlanAccess, PlanName,
@@ -14,10 +15,11 @@ use serde_json::{Value, json};
 use server::clock::Clock;
 use server::entropy::EntropySource;
 use server::http::router::router;
-use server::vault::{Vault, WidevineFiles, exchange};
+use server::vault::{FairPlayFiles, PlayReadyFiles, Vault, WidevineFiles, exchange};
 use server::{Config, Home, Service};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 use store::objects::Folder;
 use tower::ServiceExt as _;
@@ -205,6 +207,20 @@ impl House {
         self.vault.look_at_credentials(self.clock.now()).await;
     }
 
+    /// Imports a PlayReady root of one's own, as an operator does.
+    pub async fn import_playready(&self, root: &playready::test_root::TestRoot) {
+        let files = PlayReadyFiles::read(folder_of(&root.files()).path()).unwrap();
+        self.vault.import_playready(files, self.clock.now()).await.unwrap();
+        self.vault.look_at_credentials(self.clock.now()).await;
+    }
+
+    /// Imports a FairPlay application of one's own, as an operator does.
+    pub async fn import_fairplay(&self, root: &fairplay::test_root::TestRoot) {
+        let files = FairPlayFiles::read(folder_of(&root.files()).path()).unwrap();
+        self.vault.import_fairplay(files, self.clock.now()).await.unwrap();
+        self.vault.look_at_credentials(self.clock.now()).await;
+    }
+
     /// Replaces the device list.
     pub async fn put_device_list(&self, list: &str) {
         self.vault.replace_device_list(list, self.clock.now()).await.unwrap();
@@ -257,6 +273,30 @@ impl House {
     pub async fn license(&self, url: &str, challenge: &Value) -> Reply {
         self.send(post(path_of(url), challenge)).await
     }
+}
+
+/// A folder with these files.
+fn folder_of(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+/// The processor time of this thread, on which the service runs too: a busy machine makes no
+/// refusal slow.
+pub fn cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns = text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or_default();
+    Duration::from_nanos(ns)
+}
+
+/// The most memory that the process had so far.
+pub fn peak_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
 /// The KID of a title's key.

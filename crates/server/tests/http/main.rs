@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod delivery;
+mod fairplay;
 mod faults;
 mod house;
 mod key_exchange;
@@ -13,6 +14,7 @@ mod listener;
 mod mmdb;
 mod outcomes;
 mod playback_token;
+mod playready;
 mod provisioning;
 mod sign_in;
 mod surface;

@@ -576,18 +576,3 @@ async fn ten_thousand_mutations_bring_nothing_that_was_not_signed() {
     assert!(grown < 64 * 1024, "{grown} KiB");
     send(&house, &playing.url, &good).await.assert_granted();
 }
-
-/// The processor time of this thread, on which the service runs too: a busy machine makes no
-/// refusal slow.
-fn cpu() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let ns = text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or_default();
-    Duration::from_nanos(ns)
-}
-
-/// The most memory that the process had so far.
-fn peak_kib() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
-}

@@ -1,16 +1,13 @@
-//! What an operator does to credentials: import, new device list, list, remove. Decided on what
-//! is stored, written only if nobody has changed it since, and audited first.
+//! What an operator does to credentials of any system: import, another list of devices, remove.
+//! Decided on what is stored, written only if nobody has changed it since, and audited first.
 
-use super::Unusable;
-use super::files::{CheckedFiles, FileRefused, WidevineFiles};
-use super::sealed::{Opened, open_kek, seal, wrap_kek};
+use super::folder::FileRefused;
+use super::held::Unusable;
+use super::sealed::{ONLY, Opened, open_kek, seal, wrap_kek};
 use crate::vault::Vault;
 use crate::vault::audit_writer::AuditError;
 use crate::vault::key_service::{KeyService, KeyServiceError, vault_entry};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use dialect::widevine::provisioning::{ModelError, ProvisioningModel};
-use dialect::widevine::{DeviceList, RootFile, ServiceFacts};
+use dialect::widevine::provisioning::ModelError;
 use keys::{Kek, sha256};
 use model::{Dialect, Timestamp};
 use store::{AuditEntry, CredentialChange, CredentialKind, StoreError, StoredCredential};
@@ -20,8 +17,6 @@ use zeroize::Zeroizing;
 const MAX_SERVICES: usize = 16;
 /// Tries against others who change credentials at the same time.
 const TRIES: u32 = 4;
-/// The name of the only row of a kind.
-const ONLY: &str = "only";
 
 /// Why credentials are not changed.
 #[derive(Debug, thiserror::Error)]
@@ -70,125 +65,125 @@ impl From<AuditError> for CredentialError {
 /// What an import did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedCredentials {
-    /// The serial number of the service certificate that is handed out now, in hex.
+    /// The name of the service certificate that is handed out now, in hex.
     pub serial: String,
     /// Older service certificates whose clients are still understood.
     pub older: usize,
     /// Whether another root was there before, with all that hung from it.
     pub is_new_root: bool,
-    /// Systems that the device list names.
-    pub systems: usize,
+    /// Entries of the list of devices: Widevine's systems, PlayReady's revoked keys.
+    pub listed: usize,
     /// Whether devices can be provisioned.
     pub is_provisioning: bool,
 }
 
-/// One credential, as an operator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CredentialRow {
-    /// The DRM system.
-    pub dialect: Dialect,
-    /// What it is for: `root`, `service`, `devices`, `provisioning`.
-    pub kind: &'static str,
-    /// A service certificate's serial number, else the beginning of the SHA-256 of what is
-    /// public of it; in hex.
-    pub name: String,
-    /// Of a service certificate, whose it is.
-    pub provider: Option<String>,
-    /// When it ends, where it does.
-    pub expires: Option<Timestamp>,
-    /// When it was imported.
-    pub imported: Timestamp,
-    /// Whether it is the service certificate that is handed out.
-    pub is_current: bool,
+/// A checked folder, as the rows that it becomes.
+pub(super) struct Import {
+    dialect: Dialect,
+    /// The name of its service certificate.
+    serial: String,
+    rows: Vec<NewRow>,
+    /// Rows that the folder may have and has not.
+    pub absent: Vec<(CredentialKind, String)>,
+    /// Whether the system seals what clients keep of their sessions.
+    pub draws_sessions: bool,
+    /// As in [`ImportedCredentials`].
+    pub listed: usize,
+    /// As in [`ImportedCredentials`].
+    pub is_provisioning: bool,
+    /// What the audit says of it, beside the system.
+    pub detail: String,
+}
+
+/// What is put into a row.
+struct NewRow {
+    kind: CredentialKind,
+    name: String,
+    public: Vec<u8>,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+impl Import {
+    pub fn new(dialect: Dialect, serial: String) -> Self {
+        Self {
+            dialect,
+            serial,
+            rows: vec![],
+            absent: vec![],
+            draws_sessions: false,
+            listed: 0,
+            is_provisioning: false,
+            detail: String::new(),
+        }
+    }
+
+    pub fn put(&mut self, kind: CredentialKind, name: &str, public: &[u8], secret: &[u8]) {
+        let (name, public) = (name.to_owned(), public.to_vec());
+        self.rows.push(NewRow { kind, name, public, secret: Zeroizing::new(secret.to_vec()) });
+    }
+
+    /// Its root, where the system has one.
+    fn root(&self) -> Option<&[u8]> {
+        let root = self.rows.iter().find(|row| row.kind == CredentialKind::Root);
+        root.map(|row| row.public.as_slice())
+    }
+
+    fn has(&self, stored: &StoredCredential) -> bool {
+        self.rows.iter().any(|row| row.kind == stored.kind && row.name == stored.name)
+    }
 }
 
 impl Vault {
-    /// Takes over a checked folder. Its service certificate is handed out from now on; those
-    /// of earlier imports under the same root still open identities. Of everything else the
-    /// folder is the whole truth.
-    ///
-    /// Errors: [`CredentialError`]; nothing has changed then.
-    pub async fn import_widevine(
+    /// Takes over a folder's rows.
+    pub(super) async fn take_over(
         &self,
-        files: WidevineFiles,
+        import: &Import,
         now: Timestamp,
     ) -> Result<ImportedCredentials, CredentialError> {
-        let checked = files.check(now)?;
-        let import = |desk: &mut Change<'_>| desk.import(&checked, now);
-        self.change_widevine(now, FirstImport::Allowed, import).await
+        let decide = |desk: &mut Change<'_>| desk.import(import);
+        self.change_credentials(import.dialect, now, FirstImport::Allowed, decide).await
     }
 
-    /// Takes another device list for those credentials that are there.
-    ///
-    /// Errors: [`CredentialError`]; nothing has changed then.
-    pub async fn replace_device_list(
+    /// Takes another list of devices, which `check` finds to go with what is there. Returns
+    /// what `check` does.
+    pub(super) async fn replace_devices(
         &self,
+        dialect: Dialect,
         list: &str,
+        check: impl Fn(&Opened<'_>) -> Result<usize, CredentialError>,
         now: Timestamp,
     ) -> Result<usize, CredentialError> {
-        let replace = |desk: &mut Change<'_>| desk.replace_list(list, now);
-        self.change_widevine(now, FirstImport::Refused, replace).await
+        let decide = |desk: &mut Change<'_>| {
+            let listed = check(&desk.opened)?;
+            desk.put(CredentialKind::Devices, ONLY, list.as_bytes(), &[]);
+            let detail = format!("devices {}", digest(list.as_bytes()));
+            desk.say("credentials.device_list_replaced", &detail);
+            Ok(listed)
+        };
+        self.change_credentials(dialect, now, FirstImport::Refused, decide).await
     }
 
-    /// Removes one service certificate, by its serial number in hex, or everything.
+    /// Removes one service certificate of a system, by its serial number in hex, or everything.
     ///
     /// Errors: [`CredentialError`]; nothing has changed then.
-    pub async fn remove_widevine(
+    pub async fn remove_credentials(
         &self,
+        dialect: Dialect,
         serial: Option<&str>,
         now: Timestamp,
     ) -> Result<(), CredentialError> {
-        let remove = |desk: &mut Change<'_>| desk.remove(serial);
-        self.change_widevine(now, FirstImport::Refused, remove).await
-    }
-
-    /// Everything that was imported, but for what is secret of it.
-    ///
-    /// Errors: [`StoreError`].
-    pub async fn credentials(&self) -> Result<Vec<CredentialRow>, StoreError> {
-        let mut listed = vec![];
-        for dialect in Dialect::ALL {
-            let Some(stored) = self.store.credentials(dialect).await? else { continue };
-            let current = stored.rows.iter().find(|row| row.kind == CredentialKind::Service);
-            let current = current.map(|row| row.name.as_str());
-            listed.extend(
-                stored
-                    .rows
-                    .iter()
-                    .filter(|row| row.kind != CredentialKind::Sessions)
-                    .map(|row| describe(dialect, row, current)),
-            );
-        }
-        Ok(listed)
-    }
-
-    /// What is secret of every credential, for a search for leaks: of a private key a part that
-    /// every copy of it has.
-    ///
-    /// Errors: [`Unusable`]; one that does not open ends it.
-    pub async fn credential_secrets(&self) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Unusable> {
-        let mut secrets = vec![];
-        for dialect in Dialect::ALL {
-            let Some(stored) = self.store.credentials(dialect).await? else { continue };
-            let kek = open_kek(&self.keys, dialect, &stored.kek).await?;
-            let opened = Opened { dialect, kek: &kek, rows: &stored.rows };
-            for row in &stored.rows {
-                let secret = opened.secret(row)?;
-                let Some(part) = searched_part(row.kind, secret) else { continue };
-                secrets.push((format!("{dialect} {} {}", row.kind.name(), row.name), part));
-            }
-        }
-        Ok(secrets)
+        let decide = |desk: &mut Change<'_>| desk.remove(serial);
+        self.change_credentials(dialect, now, FirstImport::Refused, decide).await
     }
 
     /// Reads, decides, audits and writes, again where others were faster.
-    async fn change_widevine<T>(
+    async fn change_credentials<T>(
         &self,
+        dialect: Dialect,
         now: Timestamp,
         first: FirstImport,
         decide: impl Fn(&mut Change<'_>) -> Result<T, CredentialError>,
     ) -> Result<T, CredentialError> {
-        let dialect = Dialect::Widevine;
         for _ in 0..TRIES {
             let version = self.store.credentials_version().await?;
             let stored = self.store.credentials(dialect).await?;
@@ -207,10 +202,12 @@ impl Vault {
                 }
             };
             let rows = stored.as_ref().map_or(&[][..], |stored| &stored.rows);
-            let mut desk = Change::new(&self.keys, Opened { dialect, kek: &kek, rows }, version);
+            let opened = Opened { dialect, kek: &kek, rows };
+            let seq = version.saturating_add(1);
+            let change = CredentialChange { new_kek, ..CredentialChange::default() };
+            let mut desk = Change { keys: &self.keys, opened, seq, now, change, said: vec![] };
             let done = decide(&mut desk)?;
-            let Change { mut change, said, .. } = desk;
-            change.new_kek = new_kek;
+            let Change { change, said, .. } = desk;
             self.audit.append(audit_entries(said, now)).await?;
             match self.store.change_credentials(dialect, version, &change).await {
                 Err(StoreError::Conflict) => {}
@@ -228,86 +225,48 @@ enum FirstImport {
     Refused,
 }
 
-/// A change in the making.
+/// A change of one system's credentials in the making.
 struct Change<'a> {
     keys: &'a KeyService,
     opened: Opened<'a>,
     seq: u64,
+    now: Timestamp,
     change: CredentialChange,
     /// What the audit will say: action and detail.
     said: Vec<(&'static str, String)>,
 }
 
-impl<'a> Change<'a> {
-    fn new(keys: &'a KeyService, opened: Opened<'a>, version: u64) -> Self {
-        let seq = version.saturating_add(1);
-        Self { keys, opened, seq, change: CredentialChange::default(), said: vec![] }
-    }
-
-    fn import(
-        &mut self,
-        files: &CheckedFiles,
-        now: Timestamp,
-    ) -> Result<ImportedCredentials, CredentialError> {
+impl Change<'_> {
+    fn import(&mut self, import: &Import) -> Result<ImportedCredentials, CredentialError> {
         let root = self.opened.one(CredentialKind::Root)?;
-        let is_new_root = root.is_some_and(|(root, _)| root != files.root);
-        let serial = hex(&files.service.serial);
-        let others = self.opened.of(CredentialKind::Service).filter(|row| row.name != serial);
-        let others: Vec<String> = others.map(|row| row.name.clone()).collect();
+        let is_new_root = root.is_some_and(|(root, _)| import.root() != Some(root));
+        let others = self.opened.of(CredentialKind::Service).filter(|row| !import.has(row));
+        let others: Vec<_> = others.map(|row| (row.kind, row.name.clone())).collect();
         if !is_new_root && others.len() >= MAX_SERVICES {
             return Err(CredentialError::TooManyServices);
         }
         let older = if is_new_root { 0 } else { others.len() };
         if is_new_root {
-            self.change.removed =
-                others.into_iter().map(|n| (CredentialKind::Service, n)).collect();
-            self.said.push(("credentials.root_replaced", "dialect widevine".to_owned()));
+            self.change.removed = others;
+            self.say("credentials.root_replaced", "");
         }
-        self.put(CredentialKind::Root, ONLY, &files.root, &[], now);
-        let private = files.service_private.as_bytes();
-        self.put(CredentialKind::Service, &serial, &files.service_certificate, private, now);
-        self.put(CredentialKind::Devices, ONLY, files.device_list.as_bytes(), &[], now);
-        match &files.provisioning {
-            Some((certificate, private)) => {
-                let private = private.as_bytes();
-                self.put(CredentialKind::Provisioning, ONLY, certificate, private, now);
-            }
-            None => self.change.removed.push((CredentialKind::Provisioning, ONLY.to_owned())),
+        self.change.removed.extend(import.absent.iter().cloned());
+        for row in &import.rows {
+            self.put(row.kind, &row.name, &row.public, &row.secret);
         }
-        if self.opened.one(CredentialKind::Sessions)?.is_none() {
+        if import.draws_sessions && self.opened.one(CredentialKind::Sessions)?.is_none() {
             let mut secret = Zeroizing::new([0; 32]);
             self.keys.entropy.with(|entropy| entropy.fill(secret.as_mut_slice()));
-            self.put(CredentialKind::Sessions, ONLY, &[], secret.as_slice(), now);
+            self.put(CredentialKind::Sessions, ONLY, &[], secret.as_slice());
         }
-        let list = digest(files.device_list.as_bytes());
-        let root = digest(&files.root);
-        let detail = format!("dialect widevine root {root} service {serial} devices {list}");
-        self.said.push(("credentials.imported", detail));
+        self.say("credentials.imported", &import.detail);
         Ok(ImportedCredentials {
-            serial,
+            serial: import.serial.clone(),
             older,
             is_new_root,
-            systems: systems_in(&files.device_list),
-            is_provisioning: files.provisioning.is_some(),
+            listed: import.listed,
+            is_provisioning: import.is_provisioning,
         })
-    }
-
-    fn replace_list(&mut self, list: &str, now: Timestamp) -> Result<usize, CredentialError> {
-        let devices = DeviceList::parse(list).map_err(Unusable::from)?;
-        let root = self.opened.one(CredentialKind::Root)?.ok_or(Unusable::Missing("root"))?.0;
-        if let Some((certificate, pem)) = self.opened.one(CredentialKind::Provisioning)? {
-            let pem = super::text(pem)?;
-            let root = RootFile::PublicKey(root);
-            let model = ProvisioningModel::import(root, certificate, &pem, &devices, now);
-            // A list may end provisioning; it may not make more of software than it is.
-            if let Err(error @ ModelError::Level(_)) = model {
-                return Err(CredentialError::Provisioning(error));
-            }
-        }
-        self.put(CredentialKind::Devices, ONLY, list.as_bytes(), &[], now);
-        let detail = format!("dialect widevine devices {}", digest(list.as_bytes()));
-        self.said.push(("credentials.device_list_replaced", detail));
-        Ok(devices.counts().0)
     }
 
     fn remove(&mut self, serial: Option<&str>) -> Result<(), CredentialError> {
@@ -315,7 +274,7 @@ impl<'a> Change<'a> {
             let rows = self.opened.rows.iter();
             self.change.removed = rows.map(|row| (row.kind, row.name.clone())).collect();
             self.change.is_end = true;
-            self.said.push(("credentials.removed", "dialect widevine all".to_owned()));
+            self.say("credentials.removed", "all");
             return Ok(());
         };
         let serial = serial.to_ascii_lowercase();
@@ -326,22 +285,27 @@ impl<'a> Change<'a> {
         if services.len() == 1 {
             return Err(CredentialError::OnlyService);
         }
-        self.said.push(("credentials.removed", format!("dialect widevine service {serial}")));
-        self.change.removed.push((CredentialKind::Service, serial));
+        self.say("credentials.removed", &format!("service {serial}"));
+        // With all that is of it.
+        let own = self.opened.rows.iter().filter(|row| row.name == serial);
+        self.change.removed.extend(own.map(|row| (row.kind, row.name.clone())));
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        kind: CredentialKind,
-        name: &str,
-        public: &[u8],
-        secret: &[u8],
-        now: Timestamp,
-    ) {
-        let (name, public) = (name.to_owned(), public.to_vec());
-        let row =
-            StoredCredential { kind, name, seq: self.seq, public, sealed: vec![], created: now };
+    fn say(&mut self, action: &'static str, detail: &str) {
+        let said = format!("dialect {} {detail}", self.opened.dialect);
+        self.said.push((action, said.trim_end().to_owned()));
+    }
+
+    fn put(&mut self, kind: CredentialKind, name: &str, public: &[u8], secret: &[u8]) {
+        let row = StoredCredential {
+            kind,
+            name: name.to_owned(),
+            seq: self.seq,
+            public: public.to_vec(),
+            sealed: vec![],
+            created: self.now,
+        };
         let Opened { dialect, kek, .. } = self.opened;
         let row = self.keys.entropy.with(|entropy| seal(dialect, row, secret, kek, entropy));
         self.change.put.push(row);
@@ -356,45 +320,8 @@ fn audit_entries(said: Vec<(&'static str, String)>, now: Timestamp) -> Vec<Audit
     said.into_iter().map(entry).collect()
 }
 
-fn describe(dialect: Dialect, row: &StoredCredential, current: Option<&str>) -> CredentialRow {
-    let service = (row.kind == CredentialKind::Service).then_some(());
-    let facts = service.and_then(|()| ServiceFacts::read(&row.public).ok());
-    CredentialRow {
-        dialect,
-        kind: row.kind.name(),
-        name: if service.is_some() { row.name.clone() } else { digest(&row.public) },
-        provider: facts
-            .as_ref()
-            .map(|facts| String::from_utf8_lossy(&facts.provider_id).into_owned()),
-        expires: facts.and_then(|facts| facts.expires),
-        imported: row.created,
-        is_current: service.is_some() && current == Some(&row.name),
-    }
-}
-
-/// Of a private key 48 bytes of its private exponent: one line of its PEM, and in its DER too.
-fn searched_part(kind: CredentialKind, secret: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
-    const PART: std::ops::Range<usize> = 512..576;
-    match kind {
-        CredentialKind::Root | CredentialKind::Devices => None,
-        CredentialKind::Sessions => Some(secret),
-        CredentialKind::Service | CredentialKind::Provisioning => {
-            let pem = std::str::from_utf8(&secret).ok()?;
-            let body = pem.lines().filter(|line| !line.starts_with("-----"));
-            let body = body.flat_map(|line| line.trim().bytes());
-            let part: Zeroizing<Vec<u8>> =
-                Zeroizing::new(body.skip(PART.start).take(PART.len()).collect());
-            STANDARD.decode(&*part).ok().map(Zeroizing::new)
-        }
-    }
-}
-
-fn systems_in(list: &str) -> usize {
-    DeviceList::parse(list).map_or(0, |list| list.counts().0)
-}
-
 /// The beginning of a SHA-256, enough to tell what an operator has apart.
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     let mut text = hex(&sha256(bytes));
     text.truncate(16);
     text

@@ -53,7 +53,7 @@ impl Vault {
         body: &[u8],
         now: Timestamp,
     ) -> Result<Provisioned, ProvisionRefused> {
-        let widevine = self.widevine().ok_or_else(|| match self.widevine.absence() {
+        let widevine = self.own_widevine().map_err(|absence| match absence {
             Absence::NotImported => ProvisionRefused::NotOffered,
             Absence::Away | Absence::Unusable => ProvisionRefused::StoreUnavailable,
         })?;

@@ -1,5 +1,6 @@
 //! Credentials at rest: one KEK a DRM system, which the KMS wraps, and rows sealed under it.
 
+use super::held::Unusable;
 use crate::vault::key_service::{KeyService, KeyServiceError, TENANT, within};
 use keys::{Kek, KekContext, SecretContext};
 use model::{CategoryName, Dialect, Entropy, KekVersion};
@@ -8,6 +9,9 @@ use zeroize::Zeroizing;
 
 /// Whom the KMS keeps these KEKs for: no category of content can have one of them.
 const KEK_TENANT: &str = "default-credentials";
+
+/// The name of the only row of a kind.
+pub(super) const ONLY: &str = "only";
 
 fn category(dialect: Dialect) -> CategoryName {
     CategoryName::parse(dialect.name()).expect("a dialect's name is a plain name")
@@ -90,4 +94,12 @@ impl<'a> Opened<'a> {
         let Some(row) = self.of(kind).next() else { return Ok(None) };
         Ok(Some((&row.public, self.secret(row)?)))
     }
+}
+
+/// A secret that is text.
+///
+/// Errors: [`Unusable::Shape`].
+pub(super) fn text_of(secret: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, Unusable> {
+    let text = std::str::from_utf8(&secret).map_err(|_| Unusable::Shape)?;
+    Ok(Zeroizing::new(text.to_owned()))
 }

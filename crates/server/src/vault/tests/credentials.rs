@@ -76,7 +76,7 @@ async fn what_one_vault_imports_another_serves_and_at_rest_it_is_sealed() {
     running.look_at_credentials(NOW).await;
     assert!(running.widevine().is_none());
     let done = operator.import_widevine(files(), NOW).await.unwrap();
-    assert_eq!((done.older, done.is_new_root, done.systems), (0, false, 4));
+    assert_eq!((done.older, done.is_new_root, done.listed), (0, false, 4));
     running.look_at_credentials(NOW).await;
     let service = service_of(&running);
     for level in [SecurityLevel::L1, SecurityLevel::L2, SecurityLevel::L3] {
@@ -169,15 +169,18 @@ async fn a_newer_service_certificate_is_handed_out_and_the_older_still_opens() {
     assert!(services[0].is_current && services[0].name == done.serial);
     assert_eq!(services[0].provider.as_deref(), Some("strongroom.test"));
     let older = services[1].name.clone();
-    vault.remove_widevine(Some(&older.to_uppercase()), NOW).await.unwrap();
+    vault
+        .remove_credentials(model::Dialect::Widevine, Some(&older.to_uppercase()), NOW)
+        .await
+        .unwrap();
     vault.look_at_credentials(NOW).await;
     let body = challenge(&l1, Some(&old));
     assert_eq!(level_seen(&vault, &body), Err(ChallengeError::UnknownService));
-    let refused = vault.remove_widevine(Some(&older), NOW).await;
+    let refused = vault.remove_credentials(model::Dialect::Widevine, Some(&older), NOW).await;
     assert!(matches!(refused, Err(CredentialError::SerialUnknown(_))));
-    let refused = vault.remove_widevine(Some(&done.serial), NOW).await;
+    let refused = vault.remove_credentials(model::Dialect::Widevine, Some(&done.serial), NOW).await;
     assert!(matches!(refused, Err(CredentialError::OnlyService)));
-    vault.remove_widevine(None, NOW).await.unwrap();
+    vault.remove_credentials(model::Dialect::Widevine, None, NOW).await.unwrap();
     vault.look_at_credentials(NOW).await;
     assert!(vault.widevine().is_none());
     assert!(matches!(
@@ -325,7 +328,7 @@ async fn every_change_is_audited_and_none_happens_unaudited() {
     let (key, _) = RsaPrivateKey::generate();
     vault.provision(&ask(&key, NOW), NOW).await.unwrap();
     vault.provision(&ask(&key, NOW), NOW).await.unwrap();
-    vault.remove_widevine(None, NOW).await.unwrap();
+    vault.remove_credentials(model::Dialect::Widevine, None, NOW).await.unwrap();
     let mut rows = vec![];
     let look = |_: store::AuditHead, entry: &store::AuditEntry| {
         rows.push((entry.actor.clone(), entry.action.clone(), entry.detail.clone()));

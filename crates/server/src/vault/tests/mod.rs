@@ -1,6 +1,7 @@
 //! The vault on a real SQLite store, with a root key that can be taken away.
 
 mod credentials;
+mod drm_systems;
 mod exchange;
 mod key_service;
 mod levels;
