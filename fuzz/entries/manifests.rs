@@ -3,7 +3,7 @@
 
 use media::manifest::ByteSpan;
 use media::manifest::filter::{self, Filter};
-use media::manifest::listing::{MediaParts, Part, parse_mpd, subsegments};
+use media::manifest::listing::{MediaParts, Part, parse_mpd, parse_multivariant, subsegments};
 use model::{Dialect, KeyId, Scheme};
 
 /// Filters `bytes` as each kind of manifest, and lists them; reads them as an index.
@@ -27,7 +27,14 @@ pub fn run(bytes: &[u8]) {
             assert!(kept.is_err() || !kept.is_ok_and(|text| text.contains("Laurl")));
         }
     }
-    for listed in parse_mpd(text).into_iter().flatten() {
+    // One text as both playlists: what is named is read from the same lines.
+    let named = parse_multivariant(text).unwrap_or_default();
+    let from_playlists = named.into_iter().flat_map(|one| one.list(text, Dialect::FairPlay));
+    let alone = Dialect::ALL.into_iter().filter_map(|dialect| {
+        let master = "#EXTM3U\n#EXT-X-STREAM-INF:RESOLUTION=1x1\na/b.m3u8\n";
+        parse_multivariant(master).ok()?.pop()?.list(text, dialect).ok()
+    });
+    for listed in parse_mpd(text).into_iter().flatten().chain(from_playlists).chain(alone) {
         let media = match listed.media {
             MediaParts::Segments(parts) => parts,
             MediaParts::Indexed(index) => vec![index],

@@ -73,6 +73,7 @@ mod tests {
             language: None,
             is_main: id == "main",
             protection: key.map(|(scheme, byte)| (scheme, kid(byte))),
+            key_uri: None,
             init: Part { path: id.to_owned(), span: None },
             media: MediaParts::Segments(vec![]),
         }

@@ -1,9 +1,14 @@
-//! What a player fetches: the renditions of an MPD with the places of their segments
-//! (ISO/IEC 23009-1, 5.3).
+//! What a player fetches: the renditions of an MPD (ISO/IEC 23009-1, 5.3) or of HLS playlists with
+//! the places of their segments.
 //!
 //! Read are pictures and sound of static presentations in the two layouts that a package has.
 //! Thumbnails, trick-play and text are passed over. References are relative: a manifest that
 //! sends a player elsewhere is refused.
+
+mod hls;
+
+pub(super) use hls::kid_of_skd;
+pub use hls::{Named, parse_multivariant};
 
 use super::ByteSpan;
 use super::xml::{self, Element, XmlError};
@@ -24,16 +29,16 @@ pub enum ListingError {
     #[error(transparent)]
     Xml(#[from] XmlError),
     /// Another document.
-    #[error("not an MPD")]
+    #[error("neither an MPD nor a playlist")]
     OtherDocument,
     /// Something that a package never says, or says otherwise.
-    #[error("the MPD is not one of a package: {0}")]
+    #[error("the manifest is not one of a package: {0}")]
     Unsupported(&'static str),
     /// A reference that is absolute, or leaves the package.
-    #[error("the MPD refers to something outside of its package")]
+    #[error("the manifest refers to something outside of its package")]
     Outside,
     /// More renditions or segments than we read.
-    #[error("the MPD lists more than a title has")]
+    #[error("the manifest lists more than a title has")]
     TooLarge,
 }
 
@@ -67,6 +72,9 @@ pub struct Listed {
     pub is_main: bool,
     /// How it is encrypted; none: it is not.
     pub protection: Option<(Scheme, KeyId)>,
+    /// Where its key is, as the line of a playlist says it (`EXT-X-KEY`, `URI`): to FairPlay it
+    /// is what starts a session. An MPD has none.
+    pub key_uri: Option<String>,
     /// Its initialization segment.
     pub init: Part,
     /// Its media.
@@ -169,6 +177,7 @@ impl Reader {
             language: text("lang"),
             is_main: set.named("Role").any(|role| role.attribute("value") == Some("main")),
             protection: protection(set, one)?,
+            key_uri: None,
             init,
             media,
         });
@@ -272,6 +281,7 @@ fn joined(base: &str, name: &str) -> Result<String, ListingError> {
     let stays = |part: &str| part != ".." && part != ".";
     let is_inside = !name.is_empty()
         && path.len() <= MAX_PATH_BYTES
+        && !name.starts_with('/')
         && !path.starts_with('/')
         && path.chars().all(is_plain)
         && path.split('/').all(stays);

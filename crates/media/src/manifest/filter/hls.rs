@@ -3,11 +3,12 @@
 use super::{Filter, FilterError, check_playready};
 use crate::manifest::attribute_list::AttributeList;
 use crate::manifest::hls::dialect_of;
+use crate::manifest::listing::kid_of_skd;
 use crate::manifest::periods::CUE_CLASS;
 use crate::pssh::{PlayReadyObject, PsshError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use model::{ContentId, Dialect, KeyId, Scheme};
+use model::{Dialect, KeyId, Scheme};
 use std::collections::BTreeSet;
 
 /// Longest playlist.
@@ -253,10 +254,9 @@ fn key_line(value: &str, filter: &Filter, number: usize) -> Result<KeyLine, Filt
         "SAMPLE-AES-CTR" => Scheme::Cenc,
         _ => return Ok(KeyLine::OtherKey),
     };
-    let kid = list.value("KEYID").and_then(|kid| kid.strip_prefix("0x")).or_else(|| skd_kid(uri));
-    let is_allowed = kid
-        .and_then(|kid| KeyId::parse(kid).ok())
-        .is_some_and(|kid| scheme == filter.scheme && filter.kids.contains(&kid));
+    let named = list.value("KEYID").and_then(|kid| kid.strip_prefix("0x"));
+    let kid = named.map_or_else(|| kid_of_skd(uri), |kid| KeyId::parse(kid).ok());
+    let is_allowed = kid.is_some_and(|kid| scheme == filter.scheme && filter.kids.contains(&kid));
     let kept = || KeyLine::Kept(list.with_only(&KEY_ATTRIBUTES));
     Ok(if is_allowed { kept() } else { KeyLine::OtherKey })
 }
@@ -267,7 +267,7 @@ fn key_line(value: &str, filter: &Filter, number: usize) -> Result<KeyLine, Filt
 fn is_local(dialect: Dialect, uri: &str) -> Result<bool, FilterError> {
     let data = uri.strip_prefix("data:").and_then(|data| data.split_once("base64,"));
     match dialect {
-        Dialect::FairPlay => Ok(skd_kid(uri).is_some()),
+        Dialect::FairPlay => Ok(kid_of_skd(uri).is_some()),
         Dialect::ClearKey | Dialect::Widevine => Ok(data.is_some()),
         Dialect::PlayReady => {
             let Some((_, object)) = data else { return Ok(false) };
@@ -276,13 +276,6 @@ fn is_local(dialect: Dialect, uri: &str) -> Result<bool, FilterError> {
             Ok(true)
         }
     }
-}
-
-/// The KID of `skd://CONTENT?kid=KID`, and of nothing else.
-fn skd_kid(uri: &str) -> Option<&str> {
-    let (content, kid) = uri.strip_prefix("skd://")?.split_once("?kid=")?;
-    ContentId::parse(content).ok()?;
-    KeyId::parse(kid).ok().map(|_| kid)
 }
 
 fn push(out: &mut String, line: &str) {

@@ -1,0 +1,285 @@
+//! The renditions of HLS playlists (RFC 8216bis, 4.4): those that a multivariant playlist names,
+//! then of each the segments that its media playlist does.
+
+use super::{
+    Listed, ListingError, MAX_RENDITIONS, MAX_SEGMENTS, MediaParts, Medium, Part, joined, number,
+};
+use crate::manifest::ByteSpan;
+use crate::manifest::attribute_list::AttributeList;
+use model::{ContentId, Dialect, KeyId, Scheme};
+
+/// Longest playlist, bytes.
+const MAX_BYTES: usize = 8 << 20;
+
+/// A rendition that a multivariant playlist names; its media playlist says the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Where its media playlist lies, relative to the multivariant one.
+    pub playlist: String,
+    /// What it is of.
+    pub medium: Medium,
+    /// Codecs.
+    pub codecs: String,
+    /// Columns; 0 for sound.
+    pub width: u32,
+    /// Rows; 0 for sound.
+    pub height: u32,
+    /// Bits per second, of pictures together with their sound; 0 where nothing is said.
+    pub bandwidth: u64,
+    /// Language.
+    pub language: Option<String>,
+    /// Whether it is what plays where nobody chose.
+    pub is_main: bool,
+    /// The group that its sound is in.
+    group: Option<String>,
+}
+
+/// A tag with what stands behind its colon, or a URI.
+enum Line<'a> {
+    Tag(&'a str, &'a str),
+    Uri(&'a str),
+}
+
+fn lines(text: &str) -> Result<impl Iterator<Item = Line<'_>>, ListingError> {
+    if text.len() > MAX_BYTES {
+        return Err(ListingError::TooLarge);
+    }
+    let mut lines = text.lines().map(str::trim_end);
+    if lines.next() != Some("#EXTM3U") {
+        return Err(ListingError::OtherDocument);
+    }
+    Ok(lines.filter_map(|line| match line.strip_prefix('#') {
+        Some(tag) if tag.starts_with("EXT") => {
+            let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
+            Some(Line::Tag(name, value))
+        }
+        None if !line.is_empty() => Some(Line::Uri(line)),
+        _ => None,
+    }))
+}
+
+fn attributes(value: &str) -> Result<AttributeList<'_>, ListingError> {
+    AttributeList::parse(value).ok_or(ListingError::Unsupported("a list of attributes"))
+}
+
+/// Reads a multivariant playlist: pictures and sound, each once. Key frames, thumbnails and
+/// subtitles are passed over.
+///
+/// Errors: [`ListingError`]. Limits: 1000 renditions.
+pub fn parse_multivariant(text: &str) -> Result<Vec<Named>, ListingError> {
+    let mut found: Vec<Named> = vec![];
+    let mut sounds: Vec<(String, String)> = vec![];
+    let mut lines = lines(text)?;
+    while let Some(line) = lines.next() {
+        let named = match line {
+            Line::Tag("EXT-X-MEDIA", value) => sound(&attributes(value)?)?,
+            Line::Tag("EXT-X-STREAM-INF", value) => {
+                let Some(Line::Uri(uri)) = lines.next() else {
+                    return Err(ListingError::Unsupported("a variant without a playlist"));
+                };
+                let list = attributes(value)?;
+                if let Some(group) = list.value("AUDIO") {
+                    sounds.push((group.to_owned(), codecs(&list, Medium::Audio)));
+                }
+                Some(variant(&list, uri)?)
+            }
+            Line::Tag("EXTINF" | "EXT-X-TARGETDURATION", _) => {
+                return Err(ListingError::Unsupported("it is a media playlist"));
+            }
+            _ => None,
+        };
+        // With several groups of sound a picture stands there as often.
+        let Some(named) = named.filter(|one| found.iter().all(|two| two.playlist != one.playlist))
+        else {
+            continue;
+        };
+        if found.len() == MAX_RENDITIONS {
+            return Err(ListingError::TooLarge);
+        }
+        found.push(named);
+    }
+    for one in &mut found {
+        let own = sounds.iter().find(|(group, _)| one.group.as_ref() == Some(group));
+        if let Some((_, codecs)) = own {
+            one.codecs.clone_from(codecs);
+        }
+    }
+    Ok(found)
+}
+
+/// A variant with a resolution is pictures; one without is the sound of a title that has none.
+fn variant(list: &AttributeList<'_>, uri: &str) -> Result<Named, ListingError> {
+    let size = list.value("RESOLUTION").map(|size| {
+        let (width, height) = size.split_once('x').ok_or(ListingError::Unsupported("a size"))?;
+        Ok::<_, ListingError>((number(Some(width), 0)?, number(Some(height), 0)?))
+    });
+    let medium = if size.is_some() { Medium::Video } else { Medium::Audio };
+    let (width, height) = size.transpose()?.unwrap_or_default();
+    Ok(Named {
+        playlist: joined("", uri)?,
+        medium,
+        codecs: codecs(list, medium),
+        width,
+        height,
+        bandwidth: number(list.value("BANDWIDTH"), 0)?,
+        language: None,
+        is_main: medium == Medium::Video,
+        group: None,
+    })
+}
+
+/// A rendition of sound with a playlist of its own.
+fn sound(list: &AttributeList<'_>) -> Result<Option<Named>, ListingError> {
+    let Some(uri) = list.value("URI").filter(|_| list.value("TYPE") == Some("AUDIO")) else {
+        return Ok(None);
+    };
+    Ok(Some(Named {
+        playlist: joined("", uri)?,
+        medium: Medium::Audio,
+        codecs: String::new(),
+        width: 0,
+        height: 0,
+        bandwidth: 0,
+        language: list.value("LANGUAGE").map(str::to_owned),
+        is_main: list.value("DEFAULT") == Some("YES"),
+        group: list.value("GROUP-ID").map(str::to_owned),
+    }))
+}
+
+/// The codecs of a medium among those that a variant names.
+fn codecs(list: &AttributeList<'_>, medium: Medium) -> String {
+    const PICTURES: [&str; 10] =
+        ["avc1", "avc3", "hvc1", "hev1", "dvh1", "dvhe", "dva1", "dvav", "av01", "vp09"];
+    let is_of = |codec: &&str| {
+        let is_picture = PICTURES.iter().any(|known| codec.starts_with(known));
+        is_picture == (medium == Medium::Video)
+    };
+    let all = list.value("CODECS").unwrap_or_default().split(',').map(str::trim);
+    all.filter(is_of).collect::<Vec<_>>().join(",")
+}
+
+impl Named {
+    /// Reads its media playlist, for a client of a system.
+    ///
+    /// Errors: [`ListingError`]. Limits: a million segments.
+    pub fn list(self, text: &str, dialect: Dialect) -> Result<Listed, ListingError> {
+        let mut media = Media { playlist: &self.playlist, key: None, init: None, parts: vec![] };
+        media.read(text, dialect)?;
+        let (protection, key_uri) = media.key.unzip();
+        // As the MPD names it: a playlist lies beside its segments, or beside its file.
+        let id = self.playlist.trim_end_matches(".m3u8").trim_end_matches("/playlist");
+        Ok(Listed {
+            id: id.replace('/', "-"),
+            medium: self.medium,
+            codecs: self.codecs,
+            width: self.width,
+            height: self.height,
+            bandwidth: self.bandwidth,
+            language: self.language,
+            is_main: self.is_main,
+            protection,
+            key_uri,
+            init: media.init.ok_or(ListingError::Unsupported("it has no EXT-X-MAP"))?,
+            media: MediaParts::Segments(media.parts),
+        })
+    }
+}
+
+/// A media playlist on its way.
+struct Media<'a> {
+    playlist: &'a str,
+    key: Option<((Scheme, KeyId), String)>,
+    init: Option<Part>,
+    parts: Vec<Part>,
+}
+
+impl Media<'_> {
+    fn read(&mut self, text: &str, dialect: Dialect) -> Result<(), ListingError> {
+        let (mut range, mut is_whole) = (None, false);
+        for line in lines(text)? {
+            match line {
+                Line::Tag("EXT-X-STREAM-INF", _) => {
+                    return Err(ListingError::Unsupported("it is a multivariant playlist"));
+                }
+                Line::Tag("EXT-X-KEY", value) => self.key_line(value, dialect)?,
+                Line::Tag("EXT-X-MAP", value) => self.map_line(value)?,
+                Line::Tag("EXT-X-BYTERANGE", value) => range = Some(value),
+                Line::Tag("EXT-X-ENDLIST", _) => is_whole = true,
+                Line::Uri(uri) => {
+                    if self.parts.len() == MAX_SEGMENTS {
+                        return Err(ListingError::TooLarge);
+                    }
+                    let path = joined(self.playlist, uri)?;
+                    let span = range.take().map(|range| self.span(range, &path)).transpose()?;
+                    self.parts.push(Part { path, span });
+                }
+                Line::Tag(..) => {}
+            }
+        }
+        if is_whole { Ok(()) } else { Err(ListingError::Unsupported("it is live")) }
+    }
+
+    /// The line of the client's own system. A rendition has one key: one that changes it is none
+    /// of ours.
+    fn key_line(&mut self, value: &str, dialect: Dialect) -> Result<(), ListingError> {
+        let list = attributes(value)?;
+        let format = list.value("KEYFORMAT").unwrap_or("identity");
+        if super::super::hls::dialect_of(format) != Some(dialect) {
+            return Ok(());
+        }
+        let scheme = match list.value("METHOD") {
+            Some("SAMPLE-AES") => Scheme::Cbcs,
+            Some("SAMPLE-AES-CTR") => Scheme::Cenc,
+            _ => return Err(ListingError::Unsupported("a method of encryption")),
+        };
+        let uri = list.value("URI").ok_or(ListingError::Unsupported("a key"))?;
+        let named = list.value("KEYID").and_then(|kid| kid.strip_prefix("0x"));
+        let kid = named.map_or_else(|| kid_of_skd(uri), |kid| KeyId::parse(kid).ok());
+        let kid = kid.ok_or(ListingError::Unsupported("a key"))?;
+        match &self.key {
+            Some((known, _)) if *known != (scheme, kid) => {
+                Err(ListingError::Unsupported("a rendition with several keys"))
+            }
+            _ => {
+                self.key = Some(((scheme, kid), uri.to_owned()));
+                Ok(())
+            }
+        }
+    }
+
+    fn map_line(&mut self, value: &str) -> Result<(), ListingError> {
+        let list = attributes(value)?;
+        let path = joined(self.playlist, list.value("URI").unwrap_or_default())?;
+        let span = list.value("BYTERANGE").map(|range| self.span(range, &path)).transpose()?;
+        let init = Part { path, span };
+        match self.init.replace(init.clone()) {
+            Some(known) if known != init => {
+                Err(ListingError::Unsupported("a rendition with several initializations"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `LENGTH@START`; without a start it goes on where the last part of the file ended.
+    fn span(&self, range: &str, path: &str) -> Result<ByteSpan, ListingError> {
+        let (len, start) = match range.split_once('@') {
+            Some((len, start)) => (len, Some(start)),
+            None => (range, None),
+        };
+        let last = self.parts.last().filter(|last| last.path == path);
+        let behind = last.and_then(|last| last.span).map(|span| span.end());
+        let start = start.map(|start| number(Some(start), 0)).transpose()?.or(behind);
+        let start = start.ok_or(ListingError::Unsupported("a range"))?;
+        Ok(ByteSpan { start, len: number(Some(len), 0)? })
+    }
+}
+
+/// The key of `skd://CONTENT?kid=KID`.
+pub fn kid_of_skd(uri: &str) -> Option<KeyId> {
+    let (content, kid) = uri.strip_prefix("skd://")?.split_once("?kid=")?;
+    ContentId::parse(content).ok()?;
+    KeyId::parse(kid).ok()
+}
+
+#[cfg(test)]
+mod tests;
