@@ -2,7 +2,8 @@
 //! session, as commands to the module: refused or decrypted, never a panic, never a byte outside
 //! the segment, never a key out of an unsigned license.
 
-use cdm::{Device, Module, Profile, Sessions, System, Track, protocol};
+use cdm::widevine::{Device, Profile};
+use cdm::{Module, Sessions, System, Track, protocol};
 use dialect::widevine::RootFile;
 use model::{Entropy, KeyId, Scheme, SecurityLevel, Timestamp};
 

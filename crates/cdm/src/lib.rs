@@ -2,16 +2,18 @@
 //! hand bytes to.
 //!
 //! It models the trusted environment (R160): licenses go in, keys stay in, samples are decrypted
-//! inside. It takes initialization segments ([`Track`]), speaks Clear Key and Widevine, the
-//! latter as a [`Device`], keeps the keys of licenses in sessions ([`Sessions`]) and decrypts media
+//! inside. It takes initialization segments ([`Track`]), speaks Clear Key, and as a device Widevine,
+//! PlayReady and FairPlay ([`System`]), keeps the keys of licenses in sessions ([`Sessions`]) and decrypts media
 //! segments where they lie, for as long as the licenses allow.
 //!
 //! An app does not call it: it sends [`protocol::Command`]s to a process of their own, which a
 //! [`Module`] answers. No I/O, no clock: the process around it has those.
 
-mod device;
+mod clearkey;
 mod exchange;
+pub mod fairplay;
 mod module;
+pub mod playready;
 pub mod protocol;
 mod segment;
 mod sessions;
@@ -19,8 +21,8 @@ mod system;
 mod track;
 mod usage;
 mod walk;
+pub mod widevine;
 
-pub use device::{Device, Profile};
 pub use module::Module;
 pub use segment::{MAX_SEGMENT_BYTES, SegmentError};
 pub use sessions::{

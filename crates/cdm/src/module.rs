@@ -72,7 +72,7 @@ impl Module {
             }
             Command::Status { session } => keys(sessions.statuses(session, now)?, None),
             Command::Renew { session } => {
-                let message = sessions.renew(session, now)?;
+                let message = sessions.renew(session, now, entropy)?;
                 keys(sessions.statuses(session, now)?, message)
             }
             Command::Release { session } => keys(vec![], sessions.release(session, now)?),

@@ -3,14 +3,13 @@
 //!
 //! Sessions are `temporary`: they live in memory and end with the process.
 
-use crate::device::Device;
-use crate::exchange::{self, Exchange, Licensed};
+use crate::exchange::{Exchange, Licensed, Step};
 use crate::segment::{self, SegmentError};
 use crate::system::{Boxes, System};
 use crate::track::Track;
 use crate::usage::{Reach, Usage};
+use crate::{clearkey, widevine};
 use dialect::terms::LicensedKey;
-use dialect::widevine::client::ServiceCertificate;
 use model::{Entropy, KeyId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,7 +36,7 @@ pub enum KeyStatus {
     InternalError,
 }
 
-/// What a message is about (EME, 6.4), and the service's certificate.
+/// What a message is about (EME, 6.4), the service's certificate, and PlayReady's acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MessageKind {
@@ -49,6 +48,8 @@ pub enum MessageKind {
     LicenseRenewal,
     /// The license is given back.
     LicenseRelease,
+    /// The license arrived: its server wants to know. Its answer says nothing.
+    LicenseAcknowledgement,
 }
 
 /// A message to the license server. To the app, its body is opaque.
@@ -82,7 +83,7 @@ pub enum CdmError {
     #[error("too many sessions")]
     TooManySessions,
     /// Not the certificate of a service that the device's maker vouches for.
-    #[error("the service certificate is not signed by this device's root")]
+    #[error("the service certificate is not one that this device trusts")]
     Certificate,
     /// Not a license of this session.
     #[error("the license is not an answer to this session's request")]
@@ -102,8 +103,6 @@ pub enum CdmError {
 #[derive(Debug)]
 pub struct Sessions {
     system: System,
-    /// Verified once for all sessions.
-    service: Option<ServiceCertificate>,
     next: u64,
     open: BTreeMap<SessionId, Session>,
     /// The latest time that was told: a clock that is set back wins nothing.
@@ -129,13 +128,13 @@ impl Sessions {
     #[must_use]
     pub const fn new(system: System) -> Self {
         let latest = Timestamp(0);
-        Self { system, service: None, next: 0, open: BTreeMap::new(), latest }
+        Self { system, next: 0, open: BTreeMap::new(), latest }
     }
 
     /// Opens a session for the keys that initialization data names, and writes its first message.
     ///
     /// Of several boxes of the system, as of several tracks, all are asked for; boxes of other
-    /// systems are passed over.
+    /// systems are passed over. FairPlay's initialization data is the `skd` URI of one key.
     ///
     /// Errors: [`CdmError::InitData`], [`CdmError::TooManySessions`].
     pub fn request(
@@ -149,12 +148,11 @@ impl Sessions {
             return Err(CdmError::TooManySessions);
         }
         let boxes = Boxes::of(&self.system, init_data).ok_or(CdmError::InitData)?;
-        let (exchange, message) = match (&self.system, &self.service) {
-            (System::ClearKey, _) => exchange::ask_clearkey(&boxes.kids),
-            (System::Widevine(_), None) => exchange::ask_certificate(),
-            (System::Widevine(device), Some(service)) => {
-                exchange::ask_widevine(device, service, &boxes.bytes, now, entropy)
-            }
+        let (exchange, message) = match &self.system {
+            System::ClearKey => clearkey::ask(&boxes.kids),
+            System::Widevine(device) => device.ask(&boxes.bytes, now, entropy),
+            System::PlayReady(device) => device.ask(&boxes, now, entropy)?,
+            System::FairPlay(device) => device.ask(&boxes.bytes, now, entropy),
         };
         let id = SessionId(self.next);
         self.next = self.next.saturating_add(1);
@@ -176,17 +174,21 @@ impl Sessions {
     ) -> Result<Updated, CdmError> {
         let now = self.clock(now);
         let session = self.open.get_mut(&id).ok_or(CdmError::NoSession)?;
-        let message = match &self.system {
-            System::ClearKey => {
-                session.hold(exchange::read_clearkey(answer, now)?)?;
-                None
+        let (message, is_over) = match session.read(&mut self.system, answer, now, entropy)? {
+            Step::Asks(exchange, message) => {
+                session.exchange = exchange;
+                (Some(message), false)
             }
-            System::Widevine(device) => {
-                session.update_widevine(device, &mut self.service, answer, now, entropy)?
+            Step::Licensed(licensed, exchange, message) => {
+                session.hold(licensed)?;
+                session.exchange = exchange;
+                (message, false)
             }
+            Step::Done => (None, false),
+            Step::Over => (None, true),
         };
         let keys = session.statuses(self.system.reach(), now);
-        if matches!(session.exchange, Exchange::Released(_)) {
+        if is_over {
             self.open.remove(&id);
         }
         Ok(Updated { message, keys })
@@ -208,29 +210,47 @@ impl Sessions {
     /// The request for more time, where the license's policy says that it is due.
     ///
     /// Errors: [`CdmError::NoSession`].
-    pub fn renew(&mut self, id: SessionId, now: Timestamp) -> Result<Option<Message>, CdmError> {
+    pub fn renew(
+        &mut self,
+        id: SessionId,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Option<Message>, CdmError> {
         let now = self.clock(now);
-        let session = self.open.get_mut(&id).ok_or(CdmError::NoSession)?;
-        let Session { exchange: Exchange::Held(client), license: Some(held), .. } = session else {
+        let Session { boxes, exchange, license } =
+            self.open.get_mut(&id).ok_or(CdmError::NoSession)?;
+        let Some(held) = license.as_mut().filter(|held| held.usage.is_renewal_due(now)) else {
             return Ok(None);
         };
-        let is_due = held.usage.is_renewal_due(now);
-        Ok(is_due.then(|| exchange::ask_renewal(client, &mut held.usage, now)))
+        let usage = &mut held.usage;
+        Ok(match (&self.system, exchange) {
+            (System::Widevine(_), Exchange::Widevine(widevine::Stage::Held(client))) => {
+                Some(widevine::ask_renewal(client, usage, now))
+            }
+            (System::FairPlay(device), Exchange::FairPlay(stage)) => {
+                device.ask_renewal(stage, (&boxes.bytes, usage), now, entropy)
+            }
+            _ => None,
+        })
     }
 
     /// Gives a license back: its keys are wiped at once. The message tells the server; its
-    /// answer ends the session. Clear Key has no such message, and the session ends here.
+    /// answer ends the session. Only Widevine has such a message; the others' session ends here.
     ///
     /// Errors: [`CdmError::NoSession`].
     pub fn release(&mut self, id: SessionId, now: Timestamp) -> Result<Option<Message>, CdmError> {
         let now = self.clock(now);
         let session = self.open.remove(&id).ok_or(CdmError::NoSession)?;
-        let Session { boxes, exchange: Exchange::Held(client), license: Some(held) } = session
+        let Session {
+            boxes,
+            exchange: Exchange::Widevine(widevine::Stage::Held(client)),
+            license: Some(held),
+        } = session
         else {
             return Ok(None);
         };
-        let message = exchange::ask_release(&client, &held.usage, now);
-        let exchange = Exchange::Released(client);
+        let message = widevine::ask_release(&client, &held.usage, now);
+        let exchange = Exchange::Widevine(widevine::Stage::Released(client));
         self.open.insert(id, Session { boxes, exchange, license: None });
         Ok(Some(message))
     }
@@ -286,40 +306,33 @@ impl Session {
         Ok(())
     }
 
-    fn update_widevine(
+    /// Reads the answer to the latest message, by the rules of its system.
+    fn read(
         &mut self,
-        device: &Device,
-        service: &mut Option<ServiceCertificate>,
+        system: &mut System,
         answer: &[u8],
         now: Timestamp,
         entropy: &mut dyn Entropy,
-    ) -> Result<Option<Message>, CdmError> {
-        match &mut self.exchange {
-            Exchange::ClearKey => return Err(CdmError::License),
-            Exchange::Certificate => {
-                let found = device.service(answer, now).map_err(|_| CdmError::Certificate)?;
-                let service = service.insert(found);
-                let (exchange, message) =
-                    exchange::ask_widevine(device, service, &self.boxes.bytes, now, entropy);
-                self.exchange = exchange;
-                return Ok(Some(message));
+    ) -> Result<Step, CdmError> {
+        let Self { boxes, exchange, license } = self;
+        match (system, exchange) {
+            (System::ClearKey, Exchange::ClearKey) => {
+                let licensed = clearkey::read(answer, now)?;
+                Ok(Step::Licensed(licensed, Exchange::ClearKey, None))
             }
-            Exchange::License(asked) => {
-                let (client, licensed) = exchange::read_widevine(device, asked, answer)?;
-                self.hold(licensed)?;
-                self.exchange = Exchange::Held(client);
+            (System::Widevine(device), Exchange::Widevine(stage)) => {
+                let usage = license.as_mut().map(|held| &mut held.usage);
+                device.read(stage, (&boxes.bytes, usage), answer, now, entropy)
             }
-            Exchange::Held(client) => {
-                let held = self.license.as_mut().filter(|held| held.usage.is_asking());
-                let held = held.ok_or(CdmError::License)?;
-                let renewed = client.open(answer).map_err(|_| CdmError::License)?;
-                held.usage.renew(renewed.terms);
+            (System::PlayReady(device), Exchange::PlayReady(stage)) => {
+                device.read(stage, answer, now)
             }
-            Exchange::Released(client) => {
-                client.open(answer).map_err(|_| CdmError::License)?;
+            (System::FairPlay(device), Exchange::FairPlay(stage)) => {
+                device.read(stage, &boxes.bytes, answer, now, entropy)
             }
+            // A session is of the one system that opened it.
+            _ => Err(CdmError::License),
         }
-        Ok(None)
     }
 
     fn statuses(&self, reach: Reach, now: Timestamp) -> Vec<(KeyId, KeyStatus)> {

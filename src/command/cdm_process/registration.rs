@@ -5,7 +5,7 @@
 //! Killed at any moment, it asks again with the key that it has, and is given the same certificate.
 
 use anyhow::{Context as _, anyhow};
-use cdm::{Device, Profile};
+use cdm::widevine::{Device, Profile};
 use dialect::widevine::{RootFile, provisioning};
 use keys::RsaPrivateKey;
 use model::{SecurityLevel, Timestamp};

@@ -1,7 +1,7 @@
 //! Sessions against the servers' side of both dialects.
 
 use super::*;
-use crate::device::Profile;
+use crate::widevine::{Device, Profile, Stage};
 use dialect::clearkey::{Challenge, Offline};
 use dialect::terms::{
     AnalogOutput, Hdcp, KeyTerms, LicenseTerms, LicensedKey, RenewalTerms, Robustness,
@@ -175,8 +175,10 @@ fn a_license_captured_for_one_device_fails_in_another() {
     assert_eq!(second.statuses(other, NOW), Ok(vec![]));
     // Not even with the very request that it answers.
     let stolen = second.open.get_mut(&other).unwrap();
-    let Exchange::License(captured) = &first.open[&id].exchange else { panic!("it was asked") };
-    stolen.exchange = Exchange::License(captured.clone());
+    let Exchange::Widevine(Stage::License(captured)) = &first.open[&id].exchange else {
+        panic!("it was asked")
+    };
+    stolen.exchange = Exchange::Widevine(Stage::License(captured.clone()));
     assert_eq!(update(&mut second, other, &license), Err(CdmError::License));
     update(&mut first, id, &license).unwrap();
 }
@@ -246,8 +248,8 @@ fn a_license_is_renewed_and_given_back() {
     let (id, message) = asked(&mut sessions, &[1]);
     let license = SERVER.answer(&message, &terms, &[1]);
     update(&mut sessions, id, &license).unwrap();
-    assert_eq!(sessions.renew(id, NOW.plus_s(39)), Ok(None));
-    let due = sessions.renew(id, NOW.plus_s(40)).unwrap().unwrap();
+    assert_eq!(sessions.renew(id, NOW.plus_s(39), &mut SystemEntropy), Ok(None));
+    let due = sessions.renew(id, NOW.plus_s(40), &mut SystemEntropy).unwrap().unwrap();
     assert_eq!(due.kind, MessageKind::LicenseRenewal);
     let renewed = SERVER.answer(&due, &terms, &[]);
     for at in 0..renewed.len() {
@@ -309,7 +311,7 @@ fn a_clear_key_session_asks_for_every_key_of_its_system_once() {
     let license = clear_license(&message.body, &[1]);
     let usable = update(&mut sessions, id, &license).unwrap().keys;
     assert_eq!(usable, [(kid(1), KeyStatus::Usable)], "one key was withheld");
-    assert_eq!(sessions.renew(id, NOW), Ok(None));
+    assert_eq!(sessions.renew(id, NOW, &mut SystemEntropy), Ok(None));
     assert_eq!(sessions.release(id, NOW), Ok(None));
     assert_eq!(sessions.close(id), Err(CdmError::NoSession));
 }
