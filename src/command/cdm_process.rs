@@ -5,14 +5,17 @@
 //! frames are decoded here too, and only their checksums leave; at L2 and L3 decrypted segments
 //! leave, as DESIGN's levels have it. It ends with its parent.
 
+mod profile;
 mod registration;
 
 use super::Failure;
+use super::play::Dialect;
 use super::play::decoder::Decoder;
 use crate::core_dumps;
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use cdm::protocol::{self, Command, Reply};
-use cdm::{Device, Module, System};
+use cdm::widevine::Device;
+use cdm::{Module, System};
 use clap::{Args, ValueEnum};
 use keys::SystemEntropy;
 use model::SecurityLevel;
@@ -31,10 +34,13 @@ pub struct Arguments {
     /// The level that this CDM was built as.
     #[arg(long, value_enum)]
     pub level: Level,
-    /// The device's folder: `certificate.bin` and `private.pem`. Absent: Clear Key.
-    #[arg(long, requires = "root")]
+    /// The DRM system.
+    #[arg(long, value_enum)]
+    pub dialect: Dialect,
+    /// The device's folder; Clear Key has none.
+    #[arg(long)]
     pub profile: Option<PathBuf>,
-    /// Whom service certificates must come from.
+    /// Whom the service must come from.
     #[arg(long)]
     pub root: Option<PathBuf>,
     /// Ask for a certificate where the folder holds none that is good.
@@ -104,10 +110,22 @@ enum Environment {
 
 impl Environment {
     fn open(arguments: &Arguments) -> anyhow::Result<Self> {
-        let (Some(profile), Some(root)) = (&arguments.profile, &arguments.root) else {
-            return Ok(Self::Registered(Box::new(Module::new(System::ClearKey))));
+        let level = arguments.level.into();
+        let profile = || arguments.profile.as_ref().context("--profile is missing");
+        let root = || arguments.root.as_ref().context("--root is missing");
+        let of = |system| Self::Registered(Box::new(Module::new(system)));
+        let registration = match arguments.dialect {
+            Dialect::Clearkey => return Ok(of(System::ClearKey)),
+            Dialect::Playready => {
+                let device = profile::playready(profile()?, root()?, level)?;
+                return Ok(of(System::PlayReady(Box::new(device))));
+            }
+            Dialect::Fairplay => {
+                let device = profile::fairplay(profile()?)?;
+                return Ok(of(System::FairPlay(Box::new(device))));
+            }
+            Dialect::Widevine => Registration::open(profile()?, root()?, level)?,
         };
-        let registration = Registration::open(profile, root, arguments.level.into())?;
         if !arguments.register {
             return Ok(Self::of(registration.device()?));
         }

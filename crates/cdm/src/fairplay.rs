@@ -3,9 +3,9 @@
 //!
 //! A session has one key: the one that the `skd` URI of a playlist names. More time is the
 //! player's own matter: before a lease ends it asks again, with the same playback, and gets the
-//! key anew. A license (CKC) of version 1 has no seal over all of it. That it answers this very
-//! request is proved; who changes the rest on its way changes the key, or what he could as well
-//! keep from the device.
+//! key anew. A license (CKC) of version 1 has no seal over all of it: that it answers this very
+//! request is proved, and a change of the rest on its way may pass, as a key that opens nothing or
+//! as another span.
 
 use crate::exchange::{Exchange, Licensed, Step};
 use crate::sessions::{CdmError, Message, MessageKind};

@@ -121,7 +121,7 @@ impl Device {
     /// Reads the response to a request: the signer's chain, its signature, the nonce, each
     /// license and what binds it to this device.
     fn read_license(&self, asked: Asked, answer: &[u8], now: Timestamp) -> Result<Step, CdmError> {
-        let pending = self.client.await_answer(&self.service, asked.nonce, now);
+        let pending = self.client.await_answer(self.service, asked.nonce, now);
         let (opened, acknowledgement) = pending.open(answer).map_err(|_| CdmError::License)?;
         if now.as_s().saturating_add(HEAD_START_S) < opened.started_s {
             return Err(CdmError::License);

@@ -4,6 +4,7 @@
 //!
 //! Killed at any moment, it asks again with the key that it has, and is given the same certificate.
 
+use super::profile::read;
 use anyhow::{Context as _, anyhow};
 use cdm::widevine::{Device, Profile};
 use dialect::widevine::{RootFile, provisioning};
@@ -15,8 +16,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Longest file of a profile, bytes.
-const MAX_FILE_BYTES: u64 = 64 << 10;
 const CERTIFICATE: &str = "certificate.bin";
 const PRIVATE: &str = "private.pem";
 
@@ -115,11 +114,4 @@ impl Registration {
         });
         written.with_context(|| path.display().to_string())
     }
-}
-
-fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let about = || path.display().to_string();
-    let size = fs::metadata(path).with_context(about)?.len();
-    anyhow::ensure!(size <= MAX_FILE_BYTES, "{}: too large", path.display());
-    Ok(Zeroizing::new(fs::read(path).with_context(about)?))
 }

@@ -1,6 +1,7 @@
 //! The app's side of the CDM: starts its process, sends commands, receives replies. The bodies of
 //! messages and licenses pass through unread (R104).
 
+use super::Dialect;
 use crate::command::bound;
 use crate::command::cdm_process::{self, Level};
 use anyhow::{Context as _, anyhow, bail};
@@ -18,10 +19,10 @@ pub struct CdmProcess {
 
 /// Which device the CDM is.
 pub struct DeviceFiles {
-    /// Certificate and private key; the CDM reads them, not we.
+    /// Certificates and private keys; the CDM reads them, not we.
     pub profile: PathBuf,
-    /// The root's public file.
-    pub root: PathBuf,
+    /// The root's public file, for systems whose devices know one.
+    pub root: Option<PathBuf>,
     /// Whether a certificate may be asked for.
     pub registers: bool,
 }
@@ -36,11 +37,18 @@ pub struct Outgoing {
 
 impl CdmProcess {
     /// Starts the process. The thread that calls this must outlive it.
-    pub fn start(level: Level, device: Option<&DeviceFiles>) -> anyhow::Result<Self> {
+    pub fn start(
+        dialect: Dialect,
+        level: Level,
+        device: Option<&DeviceFiles>,
+    ) -> anyhow::Result<Self> {
         let mut command = bound::command(&std::env::current_exe()?)?;
-        command.args([cdm_process::NAME, "--level", level.name()]);
+        command.args([cdm_process::NAME, "--dialect", dialect.name(), "--level", level.name()]);
         if let Some(DeviceFiles { profile, root, registers }) = device {
-            command.arg("--profile").arg(profile).arg("--root").arg(root);
+            command.arg("--profile").arg(profile);
+            for root in root {
+                command.arg("--root").arg(root);
+            }
             command.args(registers.then_some("--register"));
         }
         let mut child =

@@ -1,4 +1,7 @@
-//! Sessions against the servers' side of both dialects.
+//! Sessions against the servers' side of every dialect; here Widevine and Clear Key.
+
+mod fairplay;
+mod playready;
 
 use super::*;
 use crate::widevine::{Device, Profile, Stage};
