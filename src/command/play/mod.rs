@@ -5,6 +5,7 @@
 mod cdm_client;
 mod choice;
 pub mod decoder;
+mod device;
 mod place;
 mod summary;
 mod web;
@@ -14,16 +15,16 @@ use super::{Failure, Place as Settings, runtime};
 use crate::screen::{Answer, count_bar};
 use anyhow::{Context as _, anyhow};
 use cdm::protocol::KeyState;
-use cdm::{MAX_INIT_BYTES, MAX_SEGMENT_BYTES, SessionId, Track};
-use cdm_client::{CdmProcess, DeviceFiles, Outgoing};
+use cdm::{MAX_INIT_BYTES, MAX_SEGMENT_BYTES, MessageKind, SessionId, Track};
+use cdm_client::{CdmProcess, Outgoing};
 use clap::{Args, ValueEnum};
 use decoder::Decoder;
 use indicatif::ProgressBar;
-use media::manifest::listing::{Listed, MediaParts, Part, parse_mpd, subsegments};
+use media::manifest::listing::{Listed, MediaParts, Part, subsegments};
 use model::{ContentId, Scheme};
 use place::Place;
 use std::path::{Path, PathBuf};
-use store::remote::{UNAVAILABLE, ViewerSettings};
+use store::remote::{UNAVAILABLE, ViewerError, ViewerSettings};
 use summary::{Played, Summary};
 use web::{LicenseServer, Viewer, Web};
 
@@ -55,18 +56,18 @@ pub struct Arguments {
     /// The title.
     #[arg(long, value_name = "ID", requires = "server", value_parser = ContentId::parse)]
     content: Option<ContentId>,
-    /// The DRM system; Widevine needs --device.
+    /// The DRM system; all but Clear Key need --device. FairPlay plays HLS in cbcs.
     #[arg(long, value_enum)]
     dialect: Option<Dialect>,
-    /// A test root's folder with `devices/LEVEL`, or one device's folder in it.
+    /// A test root's folder of the system with `devices/LEVEL`, or one device's folder in it.
     #[arg(long, value_name = "DIR")]
     device: Option<PathBuf>,
     /// Where a device without a certificate asks for one, once; it is kept in the folder.
     #[arg(long, value_name = "URL", requires = "device")]
     provisioning_url: Option<String>,
-    /// The device's security level.
-    #[arg(long, value_enum, default_value = "L3")]
-    level: Level,
+    /// The device's security level; L3 where nothing is said, and for FairPlay L2.
+    #[arg(long, value_enum)]
+    level: Option<Level>,
     /// The protection scheme, where a package has both.
     #[arg(long, value_parser = parse_scheme)]
     scheme: Option<Scheme>,
@@ -86,16 +87,28 @@ pub struct Arguments {
 pub enum Dialect {
     /// Widevine.
     Widevine,
+    /// PlayReady.
+    Playready,
+    /// FairPlay.
+    Fairplay,
     /// W3C Clear Key.
     Clearkey,
 }
 
 impl Dialect {
-    const fn name(self) -> &'static str {
+    /// As everything else calls it.
+    pub const fn system(self) -> model::Dialect {
         match self {
-            Self::Widevine => "widevine",
-            Self::Clearkey => "clearkey",
+            Self::Widevine => model::Dialect::Widevine,
+            Self::Playready => model::Dialect::PlayReady,
+            Self::Fairplay => model::Dialect::FairPlay,
+            Self::Clearkey => model::Dialect::ClearKey,
         }
+    }
+
+    /// As the command line and the token call have it.
+    pub const fn name(self) -> &'static str {
+        self.system().name()
     }
 }
 
@@ -105,28 +118,30 @@ fn parse_scheme(text: &str) -> Result<Scheme, &'static str> {
 
 /// Plays to the end.
 pub fn run(arguments: &Arguments, _: &Settings, answer: Answer) -> Result<(), Failure> {
-    let (dialect, device) = device(arguments).map_err(Failure::Environment)?;
+    let chosen = device::choose(arguments).map_err(Failure::Environment)?;
     let authority = arguments.authority.as_deref().map(authority).transpose();
     let settings = ViewerSettings {
         authority: authority.map_err(Failure::Environment)?,
         allow_http: arguments.allow_http,
     };
     let web = Web::new(settings, runtime()?)?;
-    let player = Player { arguments, dialect, device, web };
+    let dialect = chosen.dialect;
+    let player = Player { arguments, chosen, web };
     let played = match (&arguments.server, &arguments.account, &arguments.content) {
         (Some(server), Some(account), Some(content)) => {
             let server = server.trim_end_matches('/');
             let viewer = Viewer { server, account, content };
-            let playback = player.web.start(&viewer, dialect, arguments.level, arguments.scheme)?;
+            let playback =
+                player.web.start(&viewer, dialect, player.chosen.level, arguments.scheme)?;
             let place = Place::url(playback.manifest.clone());
             let played = player.play(&place, &playback.license);
             player.web.end(server, &playback);
             played
         }
         _ => {
-            let place = Place::parse(arguments.package.as_deref().unwrap_or_default());
+            let place = Place::parse(arguments.package.as_deref().unwrap_or_default(), dialect);
             let url = arguments.license_url.clone().unwrap_or_default();
-            player.play(&place, &LicenseServer { url, later: None })
+            player.play(&place, &LicenseServer { url, later: None, dialect })
         }
     }?;
     if let Some(file) = &arguments.frames {
@@ -135,36 +150,6 @@ pub fn run(arguments: &Arguments, _: &Settings, answer: Answer) -> Result<(), Fa
     }
     answer.print(&played, Summary::to_string);
     Ok(())
-}
-
-/// The DRM system, and for Widevine the device's files.
-fn device(arguments: &Arguments) -> anyhow::Result<(Dialect, Option<DeviceFiles>)> {
-    let absent = if arguments.device.is_some() { Dialect::Widevine } else { Dialect::Clearkey };
-    let dialect = arguments.dialect.unwrap_or(absent);
-    let Some(folder) = arguments.device.as_ref().filter(|_| dialect == Dialect::Widevine) else {
-        anyhow::ensure!(dialect == Dialect::Clearkey, "Widevine needs a device: --device DIR");
-        anyhow::ensure!(
-            arguments.level == Level::L3,
-            "Clear Key attests no device: it has level L3 and no other"
-        );
-        return Ok((dialect, None));
-    };
-    let registers = arguments.provisioning_url.is_some();
-    let own = folder.join("devices").join(arguments.level.name());
-    let profile = [own.clone(), folder.clone()]
-        .into_iter()
-        .find(|profile| profile.join("certificate.bin").is_file())
-        .or_else(|| registers.then_some(own))
-        .with_context(|| format!("{}: no device of this level", folder.display()))?;
-    let root = profile
-        .ancestors()
-        .take(3)
-        .flat_map(|folder| ["root_public.der", "root_cert.bin"].map(|name| folder.join(name)))
-        .find(|file| file.is_file())
-        .with_context(|| {
-            format!("{}: neither root_public.der nor root_cert.bin", folder.display())
-        })?;
-    Ok((dialect, Some(DeviceFiles { profile, root, registers })))
 }
 
 fn authority(file: &Path) -> anyhow::Result<Vec<u8>> {
@@ -176,14 +161,14 @@ fn authority(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 struct Player<'a> {
     arguments: &'a Arguments,
-    dialect: Dialect,
-    device: Option<DeviceFiles>,
+    chosen: device::Chosen,
     web: Web,
 }
 
-/// A license that is held.
-struct License {
-    session: SessionId,
+/// The licenses that are held: one, or one for each key where the system has it so.
+#[derive(Default)]
+struct Licenses {
+    sessions: Vec<SessionId>,
     keys: Vec<KeyState>,
 }
 
@@ -191,16 +176,16 @@ impl Player<'_> {
     /// 1 read the manifest, 2 fetch each rendition's initialization segment, 3 get the license,
     /// 4 choose by its keys, 5 fetch, decrypt, decode.
     fn play(&self, place: &Place, server: &LicenseServer) -> Result<Summary, Failure> {
-        let manifest = place.manifest(&self.web)?;
-        let listed = parse_mpd(&manifest).context("the manifest").map_err(Failure::Refused)?;
+        let dialect = self.chosen.dialect;
+        let listed = place.renditions(&self.web, dialect.system())?;
         let (scheme, listed) =
             choice::of_scheme(listed, self.arguments.scheme).map_err(Failure::Refused)?;
         let init_data = self.init_data(place, &listed)?;
-        let mut cdm = CdmProcess::start(self.arguments.level, self.device.as_ref())
-            .map_err(Failure::Environment)?;
+        let (level, files) = (self.chosen.level, self.chosen.files.as_ref());
+        let mut cdm = CdmProcess::start(dialect, level, files).map_err(Failure::Environment)?;
         self.register(&mut cdm)?;
-        let license = self.license(&mut cdm, server, &init_data)?;
-        let chosen = choice::best(&listed, &license.keys);
+        let licenses = self.licenses(&mut cdm, server, &init_data)?;
+        let chosen = choice::best(&listed, &licenses.keys);
         if chosen.is_empty() {
             return Err(Failure::Refused(anyhow!(
                 "This device may not play this title: its license opens none of the renditions"
@@ -208,12 +193,12 @@ impl Player<'_> {
         }
         let mut tracks = vec![];
         for (number, one) in (0_u32..).zip(chosen) {
-            let mut stage =
-                Stage { player: self, place, cdm: &mut cdm, server, session: license.session };
+            let sessions = &licenses.sessions;
+            let mut stage = Stage { player: self, place, cdm: &mut cdm, server, sessions };
             tracks.push(stage.play(number, one)?);
         }
-        let (level, kids) = (self.arguments.level, choice::kids(&listed));
-        Ok(Summary::new(self.dialect, level, scheme, &kids, &license.keys, tracks))
+        let kids = choice::kids(&listed);
+        Ok(Summary::new((dialect, level, scheme), &kids, &licenses.keys, tracks))
     }
 
     /// Fetches the certificate that a CDM asks for; one that has its own asks for none.
@@ -224,18 +209,48 @@ impl Player<'_> {
         cdm.provisioned(&answer).context(UNAVAILABLE).map_err(Failure::Refused)
     }
 
-    /// The initialization data of all renditions: what starts a DRM system, each box once.
-    fn init_data(&self, place: &Place, listed: &[Listed]) -> Result<Vec<u8>, Failure> {
+    /// The initialization data of each session: that of all renditions, each box once; for
+    /// FairPlay the URI of each key.
+    fn init_data(&self, place: &Place, listed: &[Listed]) -> Result<Vec<Vec<u8>>, Failure> {
         let mut found: Vec<Vec<u8>> = vec![];
         for one in listed {
-            let init = place.read(&self.web, &one.init, MAX_INIT_BYTES)?;
-            let track = Track::parse(&init).with_context(|| one.id.clone());
-            let data = track.map_err(Failure::Refused)?.init_data;
+            let data = if self.chosen.dialect == Dialect::Fairplay {
+                one.key_uri.clone().unwrap_or_default().into_bytes()
+            } else {
+                let init = place.read(&self.web, &one.init, MAX_INIT_BYTES)?;
+                let track = Track::parse(&init).with_context(|| one.id.clone());
+                track.map_err(Failure::Refused)?.init_data
+            };
             if !found.contains(&data) {
                 found.push(data);
             }
         }
-        Ok(found.concat())
+        Ok(if self.chosen.dialect == Dialect::Fairplay { found } else { vec![found.concat()] })
+    }
+
+    /// Gets every license. One of several that the server refuses is a key that is withheld; of
+    /// all of them, the first refusal is the answer.
+    fn licenses(
+        &self,
+        cdm: &mut CdmProcess,
+        server: &LicenseServer,
+        init_data: &[Vec<u8>],
+    ) -> Result<Licenses, Failure> {
+        let (mut held, mut no) = (Licenses::default(), None);
+        for data in init_data {
+            match self.license(cdm, server, data) {
+                Ok((session, keys)) => {
+                    held.sessions.push(session);
+                    held.keys.extend(keys);
+                }
+                Err(failure) if is_no(&failure) => no = no.or(Some(failure)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        match no {
+            Some(no) if held.sessions.is_empty() => Err(no),
+            _ => Ok(held),
+        }
     }
 
     /// Opens a session and carries its messages until it has its license.
@@ -244,13 +259,21 @@ impl Player<'_> {
         cdm: &mut CdmProcess,
         server: &LicenseServer,
         init_data: &[u8],
-    ) -> Result<License, Failure> {
+    ) -> Result<(SessionId, Vec<KeyState>), Failure> {
         let (session, mut message) = cdm.request(init_data).map_err(Failure::Refused)?;
         for _ in 0..MAX_MESSAGES {
             let (keys, next) = self.carry(cdm, session, server, &message)?;
             match next {
+                // The license is held, whether its server hears of it or not.
+                Some(told) if told.kind == MessageKind::LicenseAcknowledgement => {
+                    if let Err(failure) = self.carry(cdm, session, server, &told) {
+                        let error = failure.into_error();
+                        tracing::warn!(%error, "the license was not acknowledged");
+                    }
+                    return Ok((session, keys));
+                }
                 Some(next) => message = next,
-                None => return Ok(License { session, keys }),
+                None => return Ok((session, keys)),
             }
         }
         Err(Failure::Refused(anyhow!("the CDM asks without an end").context(UNAVAILABLE)))
@@ -270,13 +293,19 @@ impl Player<'_> {
     }
 }
 
+/// Whether a server said no, in its own words.
+fn is_no(failure: &Failure) -> bool {
+    let Failure::Refused(error) = failure else { return false };
+    matches!(error.downcast_ref(), Some(ViewerError::Refused { .. }))
+}
+
 /// A track on its way.
 struct Stage<'a> {
     player: &'a Player<'a>,
     place: &'a Place,
     cdm: &'a mut CdmProcess,
     server: &'a LicenseServer,
-    session: SessionId,
+    sessions: &'a [SessionId],
 }
 
 impl Stage<'_> {
@@ -289,7 +318,7 @@ impl Stage<'_> {
             return Err(Failure::Refused(error));
         }
         let parts = self.parts(one)?;
-        let mut decoder = match self.player.arguments.level {
+        let mut decoder = match self.player.chosen.level {
             Level::L1 => None,
             Level::L2 | Level::L3 => Some(Decoder::start().map_err(Failure::Environment)?),
         };
@@ -320,11 +349,12 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Asks for more time when the license says so. A no is not the end: that is the license's.
+    /// Asks for more time when a license says so. A no is not the end: that is the license's.
     fn renew(&mut self) -> Result<(), Failure> {
-        let due = self.cdm.renewal(self.session).map_err(Failure::Refused)?;
-        if let Some(message) = due {
-            let carried = self.player.carry(self.cdm, self.session, self.server, &message);
+        for session in self.sessions {
+            let due = self.cdm.renewal(*session).map_err(Failure::Refused)?;
+            let Some(message) = due else { continue };
+            let carried = self.player.carry(self.cdm, *session, self.server, &message);
             if let Err(failure) = carried {
                 tracing::warn!(error = %failure.into_error(), "the license was not renewed");
             }

@@ -1,10 +1,12 @@
 //! Where a package lies: a folder, or behind a URL.
 
+use super::Dialect;
 use super::web::Web;
 use crate::command::Failure;
 use anyhow::{Context as _, anyhow};
-use media::manifest::listing::Part;
-use media::manifest::{ByteSpan, DASH_PATH};
+use media::manifest::listing::{Listed, ListingError, Part, parse_mpd, parse_multivariant};
+use media::manifest::{ByteSpan, DASH_PATH, hls_path};
+use model::Scheme;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -32,22 +34,28 @@ pub enum Place {
 }
 
 impl Place {
-    /// What the command line names: a manifest, or what holds `manifest.mpd`.
-    pub fn parse(text: &str) -> Self {
+    /// What the command line names: a manifest, or what holds `manifest.mpd`; for FairPlay, the
+    /// multivariant playlist of its scheme.
+    pub fn parse(text: &str, dialect: Dialect) -> Self {
+        let usual = match dialect {
+            Dialect::Fairplay => hls_path(Scheme::Cbcs),
+            Dialect::Widevine | Dialect::Playready | Dialect::Clearkey => DASH_PATH,
+        };
+        let is_manifest = |name: &str| [".mpd", ".m3u8"].iter().any(|end| name.ends_with(end));
         if text.starts_with("http://") || text.starts_with("https://") {
             let plain = text.split(['?', '#']).next().unwrap_or_default();
-            if plain.ends_with(".mpd") {
+            if is_manifest(plain) {
                 return Self::url(text.to_owned());
             }
-            return Self::url(format!("{}/{DASH_PATH}", plain.trim_end_matches('/')));
+            return Self::url(format!("{}/{usual}", plain.trim_end_matches('/')));
         }
         let path = Path::new(text);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         match path.parent() {
-            Some(folder) if name.ends_with(".mpd") => {
+            Some(folder) if is_manifest(name) => {
                 Self::Folder { folder: folder.to_owned(), manifest: name.to_owned() }
             }
-            _ => Self::Folder { folder: path.to_owned(), manifest: DASH_PATH.to_owned() },
+            _ => Self::Folder { folder: path.to_owned(), manifest: usual.to_owned() },
         }
     }
 
@@ -58,8 +66,32 @@ impl Place {
         Self::Web { base: folder.to_owned(), manifest }
     }
 
+    /// The renditions that the manifest lists, for a client of a system: of an MPD, or of a
+    /// multivariant playlist and all that it names.
+    pub fn renditions(&self, web: &Web, dialect: model::Dialect) -> Result<Vec<Listed>, Failure> {
+        let refused = |error: ListingError| {
+            Failure::Refused(anyhow::Error::new(error).context("the manifest"))
+        };
+        let text = self.manifest(web)?;
+        if !text.starts_with("#EXTM3U") {
+            if dialect == model::Dialect::FairPlay {
+                return Err(Failure::Refused(anyhow!(
+                    "FairPlay plays HLS: an MPD does not say where its keys are"
+                )));
+            }
+            return parse_mpd(&text).map_err(refused);
+        }
+        let mut found = vec![];
+        for named in parse_multivariant(&text).map_err(refused)? {
+            let part = Part { path: named.playlist.clone(), span: None };
+            let text = text_of(self.read(web, &part, MAX_MANIFEST)?)?;
+            found.push(named.list(&text, dialect).map_err(refused)?);
+        }
+        Ok(found)
+    }
+
     /// The manifest's text.
-    pub fn manifest(&self, web: &Web) -> Result<String, Failure> {
+    fn manifest(&self, web: &Web) -> Result<String, Failure> {
         let bytes = match self {
             Self::Folder { folder, manifest } => {
                 let part = Part { path: manifest.clone(), span: None };
@@ -69,7 +101,7 @@ impl Place {
                 web.ask(Asked::Get(None), manifest, None, MAX_MANIFEST)?
             }
         };
-        String::from_utf8(bytes).map_err(|_| Failure::Refused(anyhow!("the manifest is no text")))
+        text_of(bytes)
     }
 
     /// A file of the package, or a part of one.
@@ -82,6 +114,10 @@ impl Place {
             }
         }
     }
+}
+
+fn text_of(bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|_| Failure::Refused(anyhow!("the manifest is no text")))
 }
 
 fn read_file(folder: &Path, part: &Part, max_bytes: usize) -> Result<Vec<u8>, Failure> {
@@ -111,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_package_is_named_by_its_folder_or_its_manifest() {
-        let web = |text: &str| match Place::parse(text) {
+        let web = |text: &str| match Place::parse(text, Dialect::Widevine) {
             Place::Web { manifest, base } => (manifest, base),
             Place::Folder { .. } => panic!("{text} is a URL"),
         };
@@ -122,10 +158,16 @@ mod tests {
         for (text, known, name) in
             [("out", "out", "manifest.mpd"), ("out/x.mpd", "out", "x.mpd"), ("x.mpd", "", "x.mpd")]
         {
-            let Place::Folder { folder, manifest } = Place::parse(text) else {
+            let Place::Folder { folder, manifest } = Place::parse(text, Dialect::Clearkey) else {
                 panic!("{text} is a folder")
             };
             assert_eq!((folder.to_str(), manifest.as_str()), (Some(known), name));
+        }
+        for (text, name) in [("out", "master.m3u8"), ("out/x.m3u8", "x.m3u8")] {
+            let Place::Folder { manifest, .. } = Place::parse(text, Dialect::Fairplay) else {
+                panic!("{text} is a folder")
+            };
+            assert_eq!(manifest, name);
         }
     }
 }

@@ -69,9 +69,7 @@ impl Played {
 impl Summary {
     /// What was played, by which keys of those that were asked for.
     pub fn new(
-        dialect: Dialect,
-        level: Level,
-        scheme: Scheme,
+        (dialect, level, scheme): (Dialect, Level, Scheme),
         asked: &[KeyId],
         keys: &[KeyState],
         tracks: Vec<Played>,

@@ -51,6 +51,8 @@ pub struct LicenseServer {
     /// Where messages about a license go that is held, with the viewer's session; absent: to the
     /// license URL, which is of no use where it lives for seconds.
     pub later: Option<(String, Zeroizing<String>)>,
+    /// What it speaks.
+    pub dialect: Dialect,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +70,7 @@ struct Token {
 #[derive(Deserialize)]
 struct Manifests {
     dash: String,
+    hls: String,
 }
 
 impl Web {
@@ -95,14 +98,19 @@ impl Web {
         server: &LicenseServer,
         message: &Outgoing,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let LicenseServer { url, later } = server;
+        let LicenseServer { url, later, dialect } = server;
         let (url, bearer) = match (message.kind, later) {
             (MessageKind::LicenseRenewal | MessageKind::LicenseRelease, Some((url, bearer))) => {
                 (url, Some(bearer.as_str()))
             }
             _ => (url, None),
         };
-        let what = Asked::Post("application/octet-stream", &message.body);
+        let what = match (dialect, message.kind) {
+            // The application's certificate is there for anyone.
+            (Dialect::Fairplay, MessageKind::CertificateRequest) => Asked::Get(None),
+            (Dialect::Playready, _) => Asked::Post("text/xml; charset=utf-8", &message.body),
+            _ => Asked::Post("application/octet-stream", &message.body),
+        };
         self.ask(what, url, bearer, MAX_ANSWER).map(Zeroizing::new)
     }
 
@@ -119,7 +127,8 @@ impl Web {
         level: Level,
         scheme: Option<Scheme>,
     ) -> Result<Playback, Failure> {
-        let (Viewer { server, account, content }, dialect) = (viewer, dialect.name());
+        let (Viewer { server, account, content }, spoken) = (viewer, dialect);
+        let dialect = spoken.name();
         let password = read_password().map_err(Failure::Environment)?;
         let body = serde_json::json!({ "name": account, "password": password.as_str() });
         let body = Zeroizing::new(body.to_string());
@@ -135,11 +144,15 @@ impl Web {
             .remove(dialect)
             .ok_or_else(|| Failure::Refused(anyhow!("the service issues no {dialect} licenses")))?;
         let later = format!("{server}/license/{dialect}?session={session_id}");
+        let manifest = match spoken {
+            Dialect::Fairplay => manifest.hls,
+            Dialect::Widevine | Dialect::Playready | Dialect::Clearkey => manifest.dash,
+        };
         // Without a word the service chooses.
         let query = scheme.map_or_else(String::new, |scheme| format!("?scheme={scheme}"));
         Ok(Playback {
-            license: LicenseServer { url, later: Some((later, bearer.clone())) },
-            manifest: format!("{}{query}", manifest.dash),
+            license: LicenseServer { url, later: Some((later, bearer.clone())), dialect: spoken },
+            manifest: format!("{manifest}{query}"),
             bearer,
             session: session_id,
         })

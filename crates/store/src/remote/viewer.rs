@@ -251,7 +251,10 @@ async fn refusal(answer: Response) -> Outcome {
         Outcome::Done(Ok(body)) => body,
         _ => vec![],
     };
-    let (code, sentence) = problem(&body);
+    let (code, sentence) = match problem(&body) {
+        (None, None) => fault(&body),
+        problem => problem,
+    };
     if is_passing {
         let words = sentence.map_or_else(String::new, |sentence| format!(": {sentence}"));
         let why = Fault::Status { status: status.as_u16(), words };
@@ -269,6 +272,22 @@ fn problem(body: &[u8]) -> (Option<String>, Option<String>) {
         (!text.is_empty()).then_some(text)
     };
     (text("code"), text("detail"))
+}
+
+/// Code and sentence of a SOAP fault (SOAP 1.1, 4.4), which PlayReady has for its refusals:
+/// `CODE: SENTENCE` in its one `faultstring`.
+fn fault(body: &[u8]) -> (Option<String>, Option<String>) {
+    const ESCAPED: [(&str, &str); 5] =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    let read = || {
+        let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<faultstring>")?;
+        let (said, _) = rest.split_once("</faultstring>")?;
+        let said = ESCAPED.iter().fold(said.to_owned(), |said, (from, to)| said.replace(from, to));
+        let (code, sentence) = said.split_once(": ")?;
+        let (code, sentence) = (clean(code), clean(sentence));
+        (!code.is_empty() && !sentence.is_empty()).then_some((code, sentence))
+    };
+    read().unzip()
 }
 
 fn no_answer(error: &reqwest::Error) -> Outcome {
@@ -363,6 +382,12 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(problem(document), (text("token_invalid"), text("Please sign in.")));
         assert_eq!(problem(b"<html>"), (None, None));
+        let document = b"<s:Fault><faultcode>s:Client</faultcode><faultstring>token_invalid: \
+            Don&apos;t &amp;lt; sign.</faultstring></s:Fault>";
+        assert_eq!(fault(document), (text("token_invalid"), text("Don't &lt; sign.")));
+        for other in [&b"<html>"[..], b"<faultstring>no end", b"<faultstring>: </faultstring>"] {
+            assert_eq!(fault(other), (None, None));
+        }
         let why = Fault::Network("refused".to_owned());
         assert_eq!(ViewerError::Unavailable { why }.to_string(), UNAVAILABLE);
     }
