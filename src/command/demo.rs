@@ -46,7 +46,7 @@ struct Said {
     url: String,
     accounts: Vec<SignIn>,
     titles: Vec<Shown>,
-    /// Devices of the demo's own root, for `play --device`.
+    /// Devices of the demo's own roots, a folder for each DRM system, for `play --device`.
     devices: PathBuf,
 }
 
@@ -126,15 +126,19 @@ fn sentences(said: &Said) -> String {
         (said.accounts.iter().find(|a| a.entitled), &said.titles[..])
     {
         text += &format!(
-            "Or without a browser, as a Widevine device of level L1, L2 or L3:\n  \
+            "Or without a browser, as a device of another DRM system:\n  \
              echo {} | strongroom play --server {} --account {} --password-stdin \\\n    \
-             --content {} --device {} --level L1\n",
-            account.password,
-            said.url,
-            account.name,
-            title.content_id,
-            said.devices.display(),
+             --content {} DEVICE\nwhere DEVICE is one of\n",
+            account.password, said.url, account.name, title.content_id,
         );
+        for (name, levels) in [
+            ("widevine", " --level L1 (or L2, L3)"),
+            ("playready", " --level L1 (or L2, L3)"),
+            ("fairplay", ""),
+        ] {
+            let devices = said.devices.join(name);
+            text += &format!("  --dialect {name} --device {}{levels}\n", devices.display());
+        }
     }
     text + "Ctrl-C ends it.\n"
 }

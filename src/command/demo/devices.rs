@@ -1,28 +1,47 @@
-//! Widevine in the demo: a root of its own with a device of each level, made on the first run, so
-//! that the reference player plays its titles by that protocol too.
+//! Widevine, PlayReady and FairPlay in the demo: roots of its own with their devices, made on the
+//! first run, so that the reference player plays its titles by those protocols too.
 
 use crate::command::Failure;
 use crate::command::credentials::test_root;
 use anyhow::Context as _;
+use model::Dialect;
 use server::Home;
-use server::vault::WidevineFiles;
+use server::vault::{FairPlayFiles, PlayReadyFiles, WidevineFiles};
 use std::path::{Path, PathBuf};
 
 /// The folder in the demo's data.
 const FOLDER: &str = "test-root";
 
-/// The devices' folder, for `play --device`. A second run changes nothing.
+/// The folder of the roots; of each system below it, one for `play --device`. A second run changes
+/// nothing; a system that an older demo did not know has no folder there, and stays away.
 pub async fn bring(home: &Home) -> Result<PathBuf, Failure> {
     let folder = home.config.data.join(FOLDER);
     make(&folder).map_err(Failure::Environment)?;
-    let widevine = folder.join("widevine");
-    let known = home.vault.credentials().await.map_err(Failure::environment)?;
-    if known.is_empty() {
-        let files = WidevineFiles::read(&widevine).map_err(Failure::environment)?;
-        let import = home.vault.import_widevine(files, home.clock.now());
-        import.await.map_err(Failure::environment)?;
+    let (vault, now) = (&home.vault, home.clock.now());
+    let known = vault.credentials().await.map_err(Failure::environment)?;
+    for dialect in [Dialect::Widevine, Dialect::PlayReady, Dialect::FairPlay] {
+        let own = folder.join(dialect.name());
+        if known.iter().any(|row| row.dialect == dialect) || !own.is_dir() {
+            continue;
+        }
+        let imported = match dialect {
+            Dialect::ClearKey => continue,
+            Dialect::Widevine => {
+                let files = WidevineFiles::read(&own).map_err(Failure::environment)?;
+                vault.import_widevine(files, now).await
+            }
+            Dialect::PlayReady => {
+                let files = PlayReadyFiles::read(&own).map_err(Failure::environment)?;
+                vault.import_playready(files, now).await
+            }
+            Dialect::FairPlay => {
+                let files = FairPlayFiles::read(&own).map_err(Failure::environment)?;
+                vault.import_fairplay(files, now).await
+            }
+        };
+        imported.map_err(Failure::environment)?;
     }
-    Ok(widevine)
+    Ok(folder)
 }
 
 /// Written aside, so that a demo that ended meanwhile leaves no half of it.
