@@ -6,12 +6,15 @@ use clap::ValueEnum;
 use dialect::widevine::client::{Ask, AskedContent, ClientDevice, ServiceCertificate};
 use dialect::widevine::test_root::TestRoot;
 use dialect::widevine::{Credentials, LicenseType, RootFile};
+use dialect::{fairplay, playready};
 use hyper::body::Bytes;
 use keys::SystemEntropy;
-use model::{Dialect, Entropy as _, KeyId, SecurityLevel, Timestamp};
+use keys::fairplay::ApplicationCertificate;
+use media::pssh::playready_object;
+use model::{Dialect, Entropy as _, KeyId, Scheme, SecurityLevel, Timestamp};
 use serde::Serialize;
 use server::Home;
-use server::vault::WidevineFiles;
+use server::vault::{FairPlayFiles, PlayReadyFiles, WidevineFiles};
 use std::num::NonZero;
 use std::path::Path;
 use std::thread;
@@ -26,6 +29,10 @@ pub enum Spoken {
     Widevine,
     /// Widevine, the device's certificate encrypted for the service.
     WidevinePrivacy,
+    /// PlayReady.
+    Playready,
+    /// FairPlay.
+    Fairplay,
 }
 
 impl Spoken {
@@ -35,6 +42,8 @@ impl Spoken {
             Self::Clearkey => "Clear Key",
             Self::Widevine => "Widevine",
             Self::WidevinePrivacy => "Widevine in privacy mode",
+            Self::Playready => "PlayReady",
+            Self::Fairplay => "FairPlay",
         }
     }
 
@@ -45,6 +54,7 @@ impl Spoken {
             Self::Clearkey => 40_000,
             Self::Widevine => 8_000,
             Self::WidevinePrivacy => 3_000,
+            Self::Playready | Self::Fairplay => 6_000,
         }
     }
 }
@@ -58,6 +68,8 @@ pub struct Players {
 enum Speaks {
     ClearKey,
     Widevine { device: Box<ClientDevice>, privacy: Option<Box<ServiceCertificate>> },
+    PlayReady { device: Box<playready::client::ClientDevice>, service: playready::client::Service },
+    FairPlay { device: Box<fairplay::client::ClientDevice>, certificate: ApplicationCertificate },
 }
 
 impl Players {
@@ -65,22 +77,45 @@ impl Players {
     ///
     /// Errors: the home does not take them.
     pub async fn of(spoken: Spoken, kid: KeyId, home: &Home, work: &Path) -> anyhow::Result<Self> {
-        if spoken == Spoken::Clearkey {
-            return Ok(Self { kid, speaks: Speaks::ClearKey });
-        }
-        let root = TestRoot::make("bench", &mut SystemEntropy);
-        let folder = work.join("widevine");
+        let folder = work.join("root");
         std::fs::create_dir_all(&folder)?;
-        for (name, contents) in root.files() {
-            std::fs::write(folder.join(name), contents)?;
-        }
-        let now = home.clock.now();
-        home.vault.import_widevine(WidevineFiles::read(&folder)?, now).await?;
-        let device = root.model(SecurityLevel::L1).make_device(&mut SystemEntropy).client()?;
-        let wants_privacy = spoken == Spoken::WidevinePrivacy;
-        let privacy = wants_privacy.then(|| service_certificate(&root, now)).transpose()?;
-        let privacy = privacy.map(Box::new);
-        Ok(Self { kid, speaks: Speaks::Widevine { device: Box::new(device), privacy } })
+        let (vault, now) = (&home.vault, home.clock.now());
+        let speaks = match spoken {
+            Spoken::Clearkey => Speaks::ClearKey,
+            Spoken::Widevine | Spoken::WidevinePrivacy => {
+                let root = TestRoot::make("bench", &mut SystemEntropy);
+                write(&folder, &root.files())?;
+                vault.import_widevine(WidevineFiles::read(&folder)?, now).await?;
+                let device = root.model(SecurityLevel::L1).make_device(&mut SystemEntropy);
+                let wants_privacy = spoken == Spoken::WidevinePrivacy;
+                let privacy = wants_privacy.then(|| service_certificate(&root, now)).transpose()?;
+                let privacy = privacy.map(Box::new);
+                Speaks::Widevine { device: Box::new(device.client()?), privacy }
+            }
+            Spoken::Playready => {
+                let root = playready::test_root::TestRoot::make(&mut SystemEntropy);
+                write(&folder, &root.files())?;
+                vault.import_playready(PlayReadyFiles::read(&folder)?, now).await?;
+                let made = root.device(SecurityLevel::L1, &mut SystemEntropy);
+                let (signing, encryption) =
+                    (&made.signing_private_pem, &made.encryption_private_pem);
+                let device =
+                    playready::client::ClientDevice::read(&made.chain, signing, encryption)?;
+                let service =
+                    playready::client::Service::read(&root.root_public, &root.wmrm_public);
+                let service = service.context("the service's keys")?;
+                Speaks::PlayReady { device: Box::new(device), service }
+            }
+            Spoken::Fairplay => {
+                let root = fairplay::test_root::TestRoot::make(&mut SystemEntropy);
+                write(&folder, &root.files())?;
+                vault.import_fairplay(FairPlayFiles::read(&folder)?, now).await?;
+                let device = root.make_device(&mut SystemEntropy).client()?;
+                let certificate = ApplicationCertificate::parse(&root.certificate)?;
+                Speaks::FairPlay { device: Box::new(device), certificate }
+            }
+        };
+        Ok(Self { kid, speaks })
     }
 
     /// The dialect of the license URL.
@@ -88,6 +123,8 @@ impl Players {
         match self.speaks {
             Speaks::ClearKey => Dialect::ClearKey,
             Speaks::Widevine { .. } => Dialect::Widevine,
+            Speaks::PlayReady { .. } => Dialect::PlayReady,
+            Speaks::FairPlay { .. } => Dialect::FairPlay,
         }
     }
 
@@ -95,38 +132,78 @@ impl Players {
     pub const fn media_type(&self) -> &'static str {
         match self.speaks {
             Speaks::ClearKey => "application/json",
-            Speaks::Widevine { .. } => "application/octet-stream",
+            Speaks::PlayReady { .. } => "text/xml; charset=utf-8",
+            Speaks::Widevine { .. } | Speaks::FairPlay { .. } => "application/octet-stream",
         }
     }
 
-    /// So many challenges, no two the same where the dialect knows them apart.
-    pub fn challenges(&self, count: usize, now: Timestamp) -> Vec<Bytes> {
-        let Speaks::Widevine { device, privacy } = &self.speaks else {
-            let kid = self.kid.to_base64url();
-            let body = Bytes::from(format!(r#"{{"kids":["{kid}"],"type":"temporary"}}"#));
-            return vec![body; count];
-        };
-        let one = || {
-            let mut request_id = [0; 16];
-            SystemEntropy.fill(&mut request_id);
-            let ask = Ask {
-                content: AskedContent::WebmKeyId(self.kid),
-                license_type: LicenseType::Streaming,
-                request_id: &request_id,
-                privacy: privacy.as_deref(),
-            };
-            Bytes::from(device.ask(&ask, now, &mut SystemEntropy).1)
-        };
+    /// One challenge; no two are the same where the dialect knows them apart.
+    fn challenge(&self, now: Timestamp) -> anyhow::Result<Vec<u8>> {
+        let entropy = &mut SystemEntropy;
+        Ok(match &self.speaks {
+            Speaks::ClearKey => {
+                let kid = self.kid.to_base64url();
+                format!(r#"{{"kids":["{kid}"],"type":"temporary"}}"#).into_bytes()
+            }
+            Speaks::Widevine { device, privacy } => {
+                let mut request_id = [0; 16];
+                entropy.fill(&mut request_id);
+                let ask = Ask {
+                    content: AskedContent::WebmKeyId(self.kid),
+                    license_type: LicenseType::Streaming,
+                    request_id: &request_id,
+                    privacy: privacy.as_deref(),
+                };
+                device.ask(&ask, now, entropy).1
+            }
+            Speaks::PlayReady { device, service } => {
+                let header = playready_object(self.kid, Scheme::Cenc, None);
+                let headers = [&header[..]];
+                let ask = playready::client::Ask { headers: &headers, custom_data: None, service };
+                device.ask(&ask, now, entropy)?.1
+            }
+            Speaks::FairPlay { device, certificate } => {
+                let asset_id = format!("skd://bench?kid={}", self.kid);
+                let ask = fairplay::client::Ask {
+                    certificate,
+                    asset_id: asset_id.as_bytes(),
+                    framing: fairplay::Framing::Octets,
+                    persist: false,
+                    playback: Some(fairplay::Playback::start(now, entropy)),
+                    streaming: fairplay::Streaming::Device,
+                };
+                device.ask(&ask, entropy).1
+            }
+        })
+    }
+
+    /// So many challenges.
+    ///
+    /// Errors: the players cannot make one.
+    pub fn challenges(&self, count: usize, now: Timestamp) -> anyhow::Result<Vec<Bytes>> {
+        let first = Bytes::from(self.challenge(now)?);
+        if matches!(self.speaks, Speaks::ClearKey) {
+            return Ok(vec![first; count]);
+        }
+        let one = || self.challenge(now).map(Bytes::from);
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let share = count.div_ceil(threads);
-        thread::scope(|scope| {
+        let made = thread::scope(|scope| {
             let makers: Vec<_> = (0..threads)
-                .map(|_| scope.spawn(|| (0..share).map(|_| one()).collect::<Vec<_>>()))
+                .map(|_| scope.spawn(|| (0..share).filter_map(|_| one().ok()).collect::<Vec<_>>()))
                 .collect();
             let made = makers.into_iter().flat_map(|maker| maker.join().unwrap_or_default());
             made.take(count).collect()
-        })
+        });
+        Ok(made)
     }
+}
+
+fn write(folder: &Path, files: &[(&str, &[u8])]) -> anyhow::Result<()> {
+    for (name, contents) in files {
+        std::fs::write(folder.join(name), contents)?;
+    }
+    Ok(())
 }
 
 /// The service's certificate, as a player reads it before it encrypts its own for it.

@@ -170,7 +170,7 @@ impl Bench<'_> {
 
     /// Challenges, each with a fresh single-use license URL.
     async fn mint(&self, count: usize) -> anyhow::Result<Magazine> {
-        let challenges = self.players.challenges(count, self.home.clock.now());
+        let challenges = self.players.challenges(count, self.home.clock.now())?;
         let headers = Arc::from([("content-type", self.players.media_type().to_owned())]);
         let tokens = self.tokens().await?;
         let shots = challenges.into_iter().zip(tokens.iter().cycle()).map(|(body, token)| {
