@@ -175,3 +175,31 @@ fn nothing_that_is_clear_or_damaged_is_played() {
     std::fs::write(video.join("1.m4s"), &segment).unwrap();
     assert!(play(package, &url).status.success());
 }
+
+#[test]
+fn fairplay_is_refused_an_mpd_and_playready_tells_a_faults_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(title) = title(folder.path()) else { return };
+    let lab = folder.path().join("lab");
+    done(strongroom(folder.path()).args(["credentials", "make-test-root"]).arg(&lab));
+    let url = serve(|_, _| Reply {
+        status: 403,
+        headers: vec![],
+        body: b"<soap:Fault><faultcode>soap:Client</faultcode><faultstring>title_not_in_plan: \
+            Not in your plan.</faultstring></soap:Fault>"
+            .to_vec(),
+    });
+    let play = |package: &Path, system: &str| {
+        let mut command = strongroom(folder.path());
+        command.args(["play", "--license-url", &url, "--dialect", system, "--device"]);
+        command.arg(lab.join(system)).arg(package).output().unwrap()
+    };
+    let playready = play(&title, "playready");
+    assert_refused(&playready, "strongroom: Not in your plan.");
+    let mpd = play(&title.join("manifest.mpd"), "fairplay");
+    assert_refused(&mpd, "strongroom: FairPlay plays HLS: an MPD does not say where its keys are");
+    // Its own playlists, and a server that is not one.
+    let fairplay = play(&title, "fairplay");
+    assert_eq!(fairplay.status.code(), Some(1), "{}", said(&fairplay));
+    assert!(fairplay.stdout.is_empty(), "{}", said(&fairplay));
+}

@@ -1,5 +1,5 @@
 //! The reference player signs in at the running service and plays its title in both schemes, under
-//! Widevine at every level and under Clear Key: the frames are the clear source's, and no player
+//! Widevine and PlayReady at every level, under FairPlay and under Clear Key: the frames are the clear source's, and no player
 //! gets a better picture than its level may have (R110, R160, R163).
 
 #![expect(
@@ -49,7 +49,9 @@ impl House {
         let run = |arguments: &[&str]| done(strongroom(&data).args(arguments));
         let lab = folder.path().join("lab");
         run(&["credentials", "make-test-root", lab.to_str().unwrap()]);
-        run(&["credentials", "import", "widevine", lab.join("widevine").to_str().unwrap()]);
+        for system in ["widevine", "playready", "fairplay"] {
+            run(&["credentials", "import", system, lab.join(system).to_str().unwrap()]);
+        }
         let package = ["package", "--content", "film", "--scheme", "dual"];
         done(strongroom(&data).args(package).args(["--segment-seconds", "1"]).args(&sources));
         let account: serde_json::Value =
@@ -60,7 +62,11 @@ impl House {
     }
 
     fn devices(&self) -> PathBuf {
-        self.folder.path().join("lab/widevine")
+        self.devices_of("widevine")
+    }
+
+    fn devices_of(&self, system: &str) -> PathBuf {
+        self.folder.path().join("lab").join(system)
     }
 
     /// The decoded frames of the clear sources: one's picture, and the sound.
@@ -99,22 +105,52 @@ fn play(data: &Path, url: &str, password: &str, options: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-#[test]
-fn the_title_plays_under_widevine_at_every_level_and_in_both_schemes() {
+fn assert_plays_at_every_level(system: &str) {
     let Some(house) = House::open() else { return };
-    let devices = house.devices();
+    let devices = house.devices_of(system);
     for (level, picture, size, keys) in
         [("L1", 2, "1936x1096", 4), ("L2", 1, "1280x720", 3), ("L3", 0, "320x180", 2)]
     {
         for scheme in ["cbcs", "cenc"] {
             let device = ["--device", devices.to_str().unwrap(), "--level", level];
-            let (played, frames) = house.played(&[&device[..], &["--scheme", scheme]].concat());
+            let how = ["--dialect", system, "--scheme", scheme];
+            let (played, frames) = house.played(&[device, how].concat());
             assert_eq!(played["tracks"][0]["resolution"], size, "{played}");
             assert_eq!((&played["scheme"], &played["level"]), (&scheme.into(), &level.into()));
             let usable = played["keys"]["usable"].as_array().unwrap().len();
-            assert_eq!((usable, &played["dialect"]), (keys, &"widevine".into()), "{played}");
+            assert_eq!((usable, &played["dialect"]), (keys, &system.into()), "{played}");
             assert!(frames == house.frames(picture), "{level} {scheme}: other frames");
         }
+    }
+}
+
+#[test]
+fn the_title_plays_under_widevine_at_every_level_and_in_both_schemes() {
+    assert_plays_at_every_level("widevine");
+}
+
+#[test]
+fn the_title_plays_under_playready_at_every_level_and_in_both_schemes() {
+    assert_plays_at_every_level("playready");
+}
+
+#[test]
+fn the_title_plays_under_fairplay_from_its_playlists() {
+    let Some(house) = House::open() else { return };
+    let devices = house.devices_of("fairplay");
+    let device = ["--dialect", "fairplay", "--device", devices.to_str().unwrap()];
+    let (played, frames) = house.played(&device);
+    assert_eq!(played["tracks"][0]["resolution"], "1280x720", "{played}");
+    assert_eq!((&played["scheme"], &played["level"]), (&"cbcs".into(), &"L2".into()));
+    assert_eq!(played["keys"]["usable"].as_array().unwrap().len(), 3, "{played}");
+    assert!(frames == house.frames(1), "other frames");
+    for (option, words) in [
+        (["--scheme", "cenc"], "FairPlay plays cbcs and no other scheme"),
+        (["--level", "L1"], "FairPlay proves no level"),
+    ] {
+        let wrong = house.play(&[&device[..], &option].concat());
+        assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
+        assert!(said(&wrong).contains(words), "{}", said(&wrong));
     }
 }
 
@@ -198,6 +234,8 @@ fn the_title_plays_under_clear_key_in_both_schemes() {
     for (options, words) in [
         (&["--level", "L1"][..], "Clear Key attests no device"),
         (&["--dialect", "widevine"], "Widevine needs a device"),
+        (&["--dialect", "playready"], "PlayReady needs a device"),
+        (&["--dialect", "fairplay"], "FairPlay needs a device"),
         (&["--device", "nowhere"], "no device of this level"),
     ] {
         let wrong = house.play(options);
