@@ -46,7 +46,7 @@ impl CdmProcess {
         command.args([cdm_process::NAME, "--dialect", dialect.name(), "--level", level.name()]);
         if let Some(DeviceFiles { profile, root, registers }) = device {
             command.arg("--profile").arg(profile);
-            for root in root {
+            if let Some(root) = root {
                 command.arg("--root").arg(root);
             }
             command.args(registers.then_some("--register"));
