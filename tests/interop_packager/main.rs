@@ -24,5 +24,6 @@ mod keys;
 mod ladder_codecs;
 mod open_clips;
 mod packaged;
+mod playready;
 mod storing;
 mod trick_play;
