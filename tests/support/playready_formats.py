@@ -70,16 +70,21 @@ def read_pem(path):
 
 # ElGamal: two points, kG and M + kP; what is said is X of M.
 
+def point_of_bytes(point):
+    """Refuses what is not on the curve."""
+    return ECC.EccPoint(*numbers(point), "P-256")
+
+
 def elgamal_encrypt(point, message):
     k = ECC.generate(curve="P-256")
-    c2 = ECC.EccPoint(*message, "P-256") + ECC.EccPoint(*numbers(point), "P-256") * int(k.d)
+    c2 = ECC.EccPoint(*message, "P-256") + point_of_bytes(point) * int(k.d)
     return b"".join(int(n).to_bytes(32, "big") for n in (*k.pointQ.xy, *c2.xy))
 
 
 def elgamal_decrypt(key, text):
     """X of the point that was encrypted; both points must be on the curve."""
     assert len(text) == 128
-    c1, c2 = (ECC.EccPoint(*numbers(half), "P-256") for half in (text[:64], text[64:]))
+    c1, c2 = point_of_bytes(text[:64]), point_of_bytes(text[64:])
     shared = c1 * key.private_numbers().private_value
     return int((c2 + -shared).x).to_bytes(32, "big")
 
@@ -239,7 +244,8 @@ OBJECTS = {
     0x0D: ("settings", Int16ub), 0x12: ("expiration", Array(2, Int32ub)), 0x13: ("issued", Int32ub),
     0x1A: ("grace", Int32ub), 0x2A: ("device-key", Struct(
         Const(1, Int16ub), Const(64, Int16ub), "point" / Bytes(64))),
-    0x30: ("first-play", Int32ub), 0x32: ("revocation", Int32ub), 0x34: ("level", Int16ub),
+    0x30: ("first-play", Int32ub), 0x32: ("revocation", Int32ub), 0x33: ("embedding", Int16ub),
+    0x34: ("level", Int16ub),
     0x36: ("enablers", None), 0x39: ("enabler", Bytes(16)), 0x50: ("removal", Int32ub),
     0x55: ("real-time", Bytes(0)), 0x58: ("digital-outputs", None),
     0x59: ("digital", Sequence(Bytes(16), GreedyBytes)), 0x5A: ("secure-stop", Bytes(16)),

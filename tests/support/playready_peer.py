@@ -8,6 +8,7 @@ make and read is in `playready_formats.py`; XML is `lxml`'s.
     read FOLDER    reads `challenge` as its server does, and prints what it says
     serve FOLDER   answers it: `answer`
     chains FOLDER  prints what each chain in FOLDER says
+    published FILE prints what a license in base64 says, as far as it can be read without a key
 """
 
 import base64
@@ -73,22 +74,24 @@ def aes_cbc(key, iv, data, encrypt):
     return unpadder.update(cipher.update(data) + cipher.finalize()) + unpadder.finalize()
 
 
-def signature(key, signed, identity):
-    """A `Signature` over the bytes `signed`, the element with this Id."""
+def signature(key, signed, names_key):
+    """A `Signature` over the bytes `signed`, the element with the Id `SignedData`."""
     info = (
         f'<SignedInfo xmlns="{DSIG}">'
         '<CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315">'
         '</CanonicalizationMethod>'
         f'<SignatureMethod Algorithm="{PROTOCOLS}#ecdsa-sha256"></SignatureMethod>'
-        f'<Reference URI="#{identity}"><DigestMethod Algorithm="{PROTOCOLS}#sha256"></DigestMethod>'
+        '<Reference URI="#SignedData">'
+        f'<DigestMethod Algorithm="{PROTOCOLS}#sha256"></DigestMethod>'
         f'<DigestValue>{b64(hashlib.sha256(signed.encode()).digest())}</DigestValue></Reference>'
         '</SignedInfo>')
+    named = (
+        f'<KeyInfo xmlns="{DSIG}"><KeyValue><ECCKeyValue>'
+        f'<PublicKey>{b64(pr.point_of(key))}</PublicKey></ECCKeyValue></KeyValue></KeyInfo>')
     return (
         f'<Signature xmlns="{DSIG}">{info}'
         f'<SignatureValue>{b64(pr.sign(key, info.encode()))}</SignatureValue>'
-        f'<KeyInfo xmlns="{DSIG}"><KeyValue><ECCKeyValue>'
-        f'<PublicKey>{b64(pr.point_of(key))}</PublicKey></ECCKeyValue></KeyValue></KeyInfo>'
-        '</Signature>')
+        f'{named if names_key else ""}</Signature>')
 
 
 def check_signature(message, around, signed_name, point):
@@ -102,7 +105,10 @@ def check_signature(message, around, signed_name, point):
     assert one(info, "d:SignatureMethod").get("Algorithm") == PROTOCOLS + "#ecdsa-sha256"
     assert one(info, "d:Reference/d:DigestMethod").get("Algorithm") == PROTOCOLS + "#sha256"
     assert data(info, "d:Reference/d:DigestValue") == hashlib.sha256(raw).digest()
-    assert data(holder, "d:KeyInfo/d:KeyValue/d:ECCKeyValue/d:PublicKey") == point
+    # Only challenges must name the key; whoever names one names the right one.
+    named = holder.xpath("d:KeyInfo/d:KeyValue/d:ECCKeyValue/d:PublicKey", namespaces=PREFIXES)
+    assert [base64.b64decode(key.text) for key in named] in ([[point]] if signed_name == "LA"
+                                                             else [[], [point]])
     pr.verify(point, data(holder, "d:SignatureValue"), cut(message, b"SignedInfo"))
     # Who does not keep the bytes and writes the element anew hashes the same.
     assert etree.tostring(signed, method="c14n", exclusive=True) == raw
@@ -112,7 +118,9 @@ def check_signature(message, around, signed_name, point):
 
 def envelope(body):
     return ('<?xml version="1.0" encoding="utf-8"?>'
-            f'<soap:Envelope xmlns:soap="{SOAP}"><soap:Body>{body}</soap:Body></soap:Envelope>')
+            '<soap:Envelope xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+            f'xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:soap="{SOAP}">'
+            f"<soap:Body>{body}</soap:Body></soap:Envelope>")
 
 
 # The client.
@@ -144,7 +152,8 @@ def challenge(device, wmrm, version, kids, nonce, algorithm, features):
         f'<LA xmlns="{PROTOCOLS}" Id="SignedData" xml:space="preserve"><Version>{la_version}</Version>'
         f"<ContentHeader>{header(version, kids, algorithm)}</ContentHeader>"
         "<CLIENTINFO><CLIENTVERSION>10.0.16384.10011</CLIENTVERSION></CLIENTINFO>"
-        "<RevocationLists></RevocationLists>"
+        "<RevocationLists><RevListInfo><ListID>ioydTlK2p0WXkWklprR5Hw==</ListID>"
+        "<Version>0</Version></RevListInfo></RevocationLists><CustomData>User=Peer</CustomData>"
         f"<LicenseNonce>{b64(nonce)}</LicenseNonce><ClientTime>{NOW}</ClientTime>"
         f'<EncryptedData xmlns="{XENC}" Type="{XENC}Element">'
         f'<EncryptionMethod Algorithm="{XENC}aes128-cbc"></EncryptionMethod>'
@@ -156,7 +165,7 @@ def challenge(device, wmrm, version, kids, nonce, algorithm, features):
         f"<CipherData><CipherValue>{b64(sealed)}</CipherValue></CipherData></EncryptedData></LA>")
     return envelope(
         f'<AcquireLicense xmlns="{PROTOCOLS}"><challenge><Challenge xmlns="{MESSAGES}">{la}'
-        f'{signature(signing, la, "SignedData")}</Challenge></challenge></AcquireLicense>')
+        f'{signature(signing, la, True)}</Challenge></challenge></AcquireLicense>')
 
 
 CHALLENGES = {
@@ -272,7 +281,7 @@ def serve(folder):
     answer = envelope(
         f'<AcquireLicenseResponse xmlns="{PROTOCOLS}"><AcquireLicenseResult>'
         f'<Response xmlns="{MESSAGES}">{said}'
-        f'{signature(pr.read_pem(signing), said, "SignedData")}</Response>'
+        f'{signature(pr.read_pem(signing), said, False)}</Response>'
         "</AcquireLicenseResult></AcquireLicenseResponse>")
     (folder / "answer").write_text(answer)
 
@@ -308,8 +317,22 @@ def chains(folder):
         print(path.relative_to(folder), *parts, sep=": ")
 
 
+def published(file):
+    license = base64.b64decode(file.read_text())
+    print("version", pr.LICENSE.parse(license).version)
+    for _, path, name, value in pr.objects(license[24:], 24):
+        if name == "content-key":
+            for half in (value.text[:64], value.text[64:]):
+                pr.point_of_bytes(half)
+            print("key", b64(value.kid), "type", value.type, "cipher", value.cipher)
+        elif name == "device-key":
+            pr.point_of_bytes(value.point)
+        elif value is not None and name != "signature":
+            print(".".join((*path[1:], name)), show(name, value))
+
+
 if __name__ == "__main__":
     command, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     commands = {"make": make, "ask": ask, "open": open_answers, "read": read, "serve": serve,
-                "chains": chains}
+                "chains": chains, "published": published}
     commands[command](folder)
