@@ -1,10 +1,10 @@
-"""The other side of tests/interop_fairplay.rs: a FairPlay client that makes SPCs and opens CKCs, and
-a key server that does the reverse. Declared with the package `construct`, encrypted by the package
-`cryptography`; it knows nothing of the code under test.
+"""The other side of tests/interop_fairplay.rs: a FairPlay client that makes SPCs and opens CKCs,
+and a key server that does the reverse. Declared with the package `construct`, encrypted by the
+package `cryptography`; it knows nothing of the code under test.
 
     make FOLDER    a certificate with its key and ASk, as an operator would have them
     ask FOLDER     SPCs of this side's making, `peer-*.spc`
-    open FOLDER    opens the answers to them, `peer-*.ckc`, and prints what they say
+    open FOLDER    opens the answers, `peer-*.N.ckc`, and prints what they say
     serve FOLDER   opens `challenge`, prints what it says, answers it: `answer`
 """
 
@@ -65,11 +65,13 @@ SPC = Struct(
 CKC = Struct(
     Const(1, Int32ub), Const(bytes(4)), "iv" / Bytes(16),
     "payload" / Prefixed(Int32ub, GreedyBytes), Terminated)
-BLOCK = Struct("tag" / Int64ub, "size" / Int32ub, "used" / Int32ub, "rest" / Bytes(lambda c: c.size))
+BLOCK = Struct(
+    "tag" / Int64ub, "size" / Int32ub, "used" / Int32ub, "rest" / Bytes(lambda own: own.size))
 BLOCKS = Struct("found" / GreedyRange(BLOCK), Terminated)
 SECRETS = Struct("sk" / Bytes(16), "hu" / Bytes(20), "r1" / Bytes(44), "integrity" / Bytes(16))
 STATE = Struct("created" / Int32ub, "state" / Int32ub, "session" / Bytes(8))
-DURATION = Struct("lease" / Int32ub, "rental" / Int32ub, "type" / Int32ub, Const(0x86D34A3A, Int32ub))
+DURATION = Struct(
+    "lease" / Int32ub, "rental" / Int32ub, "type" / Int32ub, Const(0x86D34A3A, Int32ub))
 
 
 def aes(key, mode, data, encrypt):
@@ -170,7 +172,7 @@ def make_spc(folder, name, asset, state, more):
 
 def open_answers(folder):
     for path in sorted(folder.glob("peer-*.ckc")):
-        kept = json.loads(path.with_suffix(".json").read_text())
+        kept = json.loads((folder / (path.name.split(".")[0] + ".json")).read_text())
         print(path.stem)
         open_ckc(path.read_bytes(), kept)
 

@@ -1,5 +1,5 @@
-"""PlayReady's binary layouts, as the other side of tests/interop_playready.rs: certificates (BCert),
-licenses (XMR), ElGamal on P-256 and the byte order of key ids.
+"""PlayReady's binary layouts, as the other side of tests/interop_playready.rs: certificates
+(BCert), licenses (XMR), ElGamal on P-256 and the byte order of key ids.
 
 Declared with the package `construct`; points are those of pycryptodome; signatures, CMAC and AES
 those of `cryptography`. Written from the layouts alone: it knows nothing of the code under test.
@@ -10,8 +10,8 @@ import hmac
 import uuid
 
 from construct import (
-    Aligned, Array, Bytes, Const, ExprAdapter, FocusedSeq, GreedyBytes, GreedyRange, Int16ub, Int32ub,
-    Prefixed, PrefixedArray, Rebuild, Sequence, Struct, Terminated, len_, obj_, this,
+    Aligned, Array, Bytes, Const, ExprAdapter, FocusedSeq, GreedyBytes, GreedyRange, Int16ub,
+    Int32ub, Prefixed, PrefixedArray, Rebuild, Sequence, Struct, Terminated, len_, obj_, this,
 )
 from Crypto.PublicKey import ECC
 from cryptography.exceptions import InvalidSignature
@@ -298,7 +298,8 @@ def item(name, value, flags=1):
     """An object; a container's value is the objects in it."""
     kind, layout = KINDS[name]
     body = b"".join(value) if layout is None else layout.build(value)
-    return ITEM.build(dict(flags=flags | (CONTAINER if layout is None else 0), kind=kind, body=body))
+    flags |= CONTAINER if layout is None else 0
+    return ITEM.build(dict(flags=flags, kind=kind, body=body))
 
 
 def new_license(rights_id, kid, key, key_type, device, globals_, plays):

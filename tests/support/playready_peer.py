@@ -4,7 +4,7 @@ make and read is in `playready_formats.py`; XML is `lxml`'s.
 
     make FOLDER    a root, a service's credentials, a device of each level
     ask FOLDER     challenges of this side's making, `peer-*`, by FOLDER/device
-    open FOLDER    opens the answers to them, `peer-*.license`, and prints what they say
+    open FOLDER    opens the answers, `peer-*.N.license`, and prints what they say
     read FOLDER    reads `challenge` as its server does, and prints what it says
     serve FOLDER   answers it: `answer`
     chains FOLDER  prints what each chain in FOLDER says
@@ -142,14 +142,16 @@ def header(version, kids, algorithm):
 def challenge(device, wmrm, version, kids, nonce, algorithm, features):
     point = pr.random_point()
     x = point[0].to_bytes(32, "big")
-    chain, signing = (device / "chain.bin").read_bytes(), pr.read_pem(device / "signing_private.pem")
+    chain = (device / "chain.bin").read_bytes()
+    signing = pr.read_pem(device / "signing_private.pem")
     features = "".join(f'<Feature Name="{name}"></Feature>' for name in features)
     identity = (f"<Data><CertificateChains><CertificateChain>{b64(chain)}</CertificateChain>"
                 f"</CertificateChains><Features>{features}</Features></Data>")
     sealed = x[:16] + aes_cbc(x[16:], x[:16], identity.encode(), True)
     la_version = {"4.0": 1, "4.1": 1, "4.2": 4, "4.3": 5}[version]
     la = (
-        f'<LA xmlns="{PROTOCOLS}" Id="SignedData" xml:space="preserve"><Version>{la_version}</Version>'
+        f'<LA xmlns="{PROTOCOLS}" Id="SignedData" xml:space="preserve">'
+        f"<Version>{la_version}</Version>"
         f"<ContentHeader>{header(version, kids, algorithm)}</ContentHeader>"
         "<CLIENTINFO><CLIENTVERSION>10.0.16384.10011</CLIENTVERSION></CLIENTINFO>"
         "<RevocationLists><RevListInfo><ListID>ioydTlK2p0WXkWklprR5Hw==</ListID>"
@@ -160,8 +162,8 @@ def challenge(device, wmrm, version, kids, nonce, algorithm, features):
         f'<KeyInfo xmlns="{DSIG}"><EncryptedKey xmlns="{XENC}">'
         f'<EncryptionMethod Algorithm="{PROTOCOLS}#ecc256"></EncryptionMethod>'
         f'<KeyInfo xmlns="{DSIG}"><KeyName>WMRMServer</KeyName></KeyInfo>'
-        f"<CipherData><CipherValue>{b64(pr.elgamal_encrypt(wmrm, point))}</CipherValue></CipherData>"
-        "</EncryptedKey></KeyInfo>"
+        f"<CipherData><CipherValue>{b64(pr.elgamal_encrypt(wmrm, point))}</CipherValue>"
+        "</CipherData></EncryptedKey></KeyInfo>"
         f"<CipherData><CipherValue>{b64(sealed)}</CipherValue></CipherData></EncryptedData></LA>")
     return envelope(
         f'<AcquireLicense xmlns="{PROTOCOLS}"><challenge><Challenge xmlns="{MESSAGES}">{la}'
@@ -169,10 +171,10 @@ def challenge(device, wmrm, version, kids, nonce, algorithm, features):
 
 
 CHALLENGES = {
-    "peer-4.0": ("4.0", KIDS[:1], "AESCTR", []),
-    "peer-4.1": ("4.1", KIDS[:1], "AESCTR", []),
-    "peer-4.2": ("4.2", KIDS, "AESCTR", ["AESCBC"]),
-    "peer-4.3": ("4.3", KIDS, "AESCBC", ["AESCBC"]),
+    "peer-v40": ("4.0", KIDS[:1], "AESCTR", []),
+    "peer-v41": ("4.1", KIDS[:1], "AESCTR", []),
+    "peer-v42": ("4.2", KIDS, "AESCTR", ["AESCBC"]),
+    "peer-v43": ("4.3", KIDS, "AESCBC", ["AESCBC"]),
 }
 
 
@@ -197,7 +199,8 @@ def show(name, value):
 def open_answer(answer, nonce, device, root):
     """Opens an answer as the device does, and prints it."""
     tree = parse(answer)
-    around = one(tree, "/s:Envelope/s:Body/p:AcquireLicenseResponse/p:AcquireLicenseResult/m:Response")
+    result = one(tree, "/s:Envelope/s:Body/p:AcquireLicenseResponse/p:AcquireLicenseResult")
+    around = one(result, "m:Response")
     said = one(around, "p:LicenseResponse")
     signers = pr.read_chain(data(said, "p:SigningCertificateChain"), root, NOW)
     check_signature(answer, around, "LicenseResponse", signers[0].key_for(pr.MAY_SIGN_RESPONSES))
@@ -218,7 +221,8 @@ def open_answer(answer, nonce, device, root):
 def open_answers(folder):
     root = (folder / "root_public.bin").read_bytes()
     for path in sorted(folder.glob("peer-*.license")):
-        nonce = path.with_suffix(".nonce").read_bytes()
+        print(path.stem)
+        nonce = (folder / (path.name.split(".")[0] + ".nonce")).read_bytes()
         open_answer(path.read_bytes(), nonce, folder / "device", root)
 
 

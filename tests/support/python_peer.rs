@@ -30,7 +30,8 @@ impl PythonPeer {
     /// Runs the script, which must succeed; each line that it prints.
     pub fn run(&self, arguments: &[&OsStr]) -> Vec<String> {
         let output = Command::new("python3")
-            .arg("-Wignore")
+            // -B: nothing is written beside the scripts, which import each other.
+            .args(["-Wignore", "-B"])
             .arg(&self.script)
             .args(arguments)
             .env("PYTHONPATH", &self.packages)
