@@ -19,6 +19,7 @@ import pathlib
 import re
 import sys
 import time
+import uuid
 
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -193,6 +194,8 @@ def show(name, value):
         return f"{pr.kid_of(value[0]).hex()} {value[1].hex()}"
     if name in ("enabler", "secure-stop"):
         return pr.kid_of(value).hex()
+    if name == "real-time":
+        return ""
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -205,17 +208,23 @@ def open_answer(answer, nonce, device, root):
     signers = pr.read_chain(data(said, "p:SigningCertificateChain"), root, NOW)
     check_signature(answer, around, "LicenseResponse", signers[0].key_for(pr.MAY_SIGN_RESPONSES))
     assert data(said, "p:LicenseNonce") == nonce
-    print("response", "version", text(said, "p:Version"), "acknowledge",
-          bool(said.xpath("p:Acknowledgement/p:TransactionID", namespaces=PREFIXES)))
+    wanted = said.xpath("p:Acknowledgement/p:TransactionID", namespaces=PREFIXES)
+    assert [str(uuid.UUID(one.text)) for one in wanted] == [one.text for one in wanted]
+    print("response", text(said, "p:Version"), *(["to acknowledge"] if wanted else []))
     key = pr.read_pem(device / "encryption_private.pem")
     for license in said.xpath("p:Licenses/p:License", namespaces=PREFIXES):
         rights_id, content_key, found = pr.open_license(base64.b64decode(license.text), key)
-        print("license", "nonce" if rights_id == nonce else "other")
-        for _, path, name, value in found:
-            if name == "content-key":
-                print("key", pr.kid_of(value.kid).hex(), content_key.hex(), "type", value.type)
-            elif value is not None and name not in ("device-key", "signature"):
-                print(".".join((*path[1:], name)), show(name, value))
+        (secret,) = [value for _, _, name, value in found if name == "content-key"]
+        print("license", pr.kid_of(secret.kid).hex(), content_key.hex(), "type", secret.type,
+              "nonce" if rights_id == nonce else "other")
+        print(*sorted(rules(found)), sep="\n")
+
+
+def rules(found):
+    """What a license says beside its key, each as `containers.name value`."""
+    for _, path, name, value in found:
+        if value is not None and name not in ("content-key", "device-key", "signature"):
+            yield f"{'.'.join((*path[1:], name))} {show(name, value)}".strip()
 
 
 def open_answers(folder):
@@ -324,15 +333,13 @@ def chains(folder):
 def published(file):
     license = base64.b64decode(file.read_text())
     print("version", pr.LICENSE.parse(license).version)
-    for _, path, name, value in pr.objects(license[24:], 24):
-        if name == "content-key":
-            for half in (value.text[:64], value.text[64:]):
-                pr.point_of_bytes(half)
-            print("key", b64(value.kid), "type", value.type, "cipher", value.cipher)
-        elif name == "device-key":
-            pr.point_of_bytes(value.point)
-        elif value is not None and name != "signature":
-            print(".".join((*path[1:], name)), show(name, value))
+    found = list(pr.objects(license[24:], 24))
+    (secret,) = [value for _, _, name, value in found if name == "content-key"]
+    (device,) = [value for _, _, name, value in found if name == "device-key"]
+    for point in (secret.text[:64], secret.text[64:], device.point):
+        pr.point_of_bytes(point)
+    print("key", b64(secret.kid), "type", secret.type, "cipher", secret.cipher)
+    print(*sorted(rules(found)), sep="\n")
 
 
 if __name__ == "__main__":
