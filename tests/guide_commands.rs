@@ -27,6 +27,7 @@ use bucket::Bucket;
 use service::Service;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use tempfile::TempDir;
 use web_server::{Manner, WebServer};
 
 /// The host of the guides' examples.
@@ -198,54 +199,120 @@ fn s3() {
     assert!(named.iter().all(|name| known.contains(name)), "{named:?} of {known:?}");
 }
 
+/// A guide to a DRM system whose commands ran, one after the other in one folder. Its service runs
+/// on.
+struct DrmRun {
+    folder: TempDir,
+    text: String,
+    /// What the commands said.
+    told: String,
+    /// Those that play.
+    plays: Vec<String>,
+    _service: Service,
+}
+
+impl DrmRun {
+    fn of(name: &str) -> Option<Self> {
+        let (folder, text) = (tempfile::tempdir().unwrap(), guide(name));
+        let films = Films { folder: folder.path().to_owned() };
+        let film = films.clip(("short.mp4", "640x360", 25, 4, "-c:a aac"))?;
+        std::fs::hard_link(film, folder.path().join("film.mp4")).unwrap();
+        let commands = commands(&text);
+        // A guide may show this line twice: what to do next, and where it is done.
+        let serve = commands.iter().rposition(|line| line == "strongroom serve").unwrap();
+        let (mut told, mut running, mut plays) = (String::new(), None, Vec::new());
+        for (number, command) in commands.iter().enumerate() {
+            if command == "strongroom serve" {
+                let data = folder.path().join("strongroom-data");
+                let start = || Service::start(&mut strongroom(&data), &folder.path().join("log"));
+                running = (number == serve).then(start);
+                continue;
+            }
+            let url = running.as_ref().map_or(OWN, |service: &Service| service.url.as_str());
+            let line = command.replace(OWN, url);
+            let output = run(&line, folder.path(), None);
+            assert!(output.status.success(), "{name}: {command}\n{}", said(&output));
+            told += &said(&output);
+            plays.extend(command.contains("| strongroom play ").then_some(line));
+        }
+        Some(Self { folder, text, told, plays, _service: running.unwrap() })
+    }
+
+    /// Each line that the guide shows as said was said.
+    fn said_what_is_shown(&self) {
+        let is_said =
+            |block: &&str| block.contains("; next:") || block.trim_start().starts_with("played ");
+        let shown = blocks(&self.text).into_iter().filter(is_said).flat_map(str::lines);
+        let shown: Vec<_> = shown.filter(|line| !line.is_empty()).collect();
+        assert!(shown.len() > 3, "{shown:?}");
+        assert!(shown.iter().all(|line| self.told.contains(line)), "{}", self.told);
+    }
+
+    /// Changes the service's credentials: one more command of the operator.
+    fn operate(&self, line: &str) {
+        let output = run(line, self.folder.path(), None);
+        assert!(output.status.success(), "{line}\n{}", said(&output));
+    }
+
+    fn plays(&self, line: &str) -> Output {
+        run(line, self.folder.path(), None)
+    }
+
+    /// The service looks every two seconds.
+    fn is_soon_refused(&self, line: &str) -> bool {
+        (0..5).any(|_| {
+            std::thread::sleep(std::time::Duration::from_secs(2));
+            self.plays(line).status.code() == Some(1)
+        })
+    }
+}
+
 #[test]
 fn widevine() {
-    let (folder, text) = (tempfile::tempdir().unwrap(), guide("widevine.md"));
-    let films = Films { folder: folder.path().to_owned() };
-    let Some(film) = films.clip(("short.mp4", "640x360", 25, 4, "-c:a aac")) else { return };
-    std::fs::hard_link(film, folder.path().join("film.mp4")).unwrap();
-    let commands = commands(&text);
-    // The guide shows this line twice: what to do next, and where it is done.
-    let serve = commands.iter().rposition(|line| line == "strongroom serve").unwrap();
-    let (mut told, mut running, mut play) = (String::new(), None, None);
-    // One after the other in one folder.
-    for (number, command) in commands.iter().enumerate() {
-        if command == "strongroom serve" {
-            let data = folder.path().join("strongroom-data");
-            let start = || Service::start(&mut strongroom(&data), &folder.path().join("log"));
-            running = (number == serve).then(start);
-            continue;
-        }
-        let url = running.as_ref().map_or(OWN, |service: &Service| service.url.as_str());
-        let line = command.replace(OWN, url);
-        let output = run(&line, folder.path(), None);
-        assert!(output.status.success(), "{command}\n{}", said(&output));
-        told += &said(&output);
-        play = if command.contains("| strongroom play ") { Some(line) } else { play };
-    }
-    let shown = blocks(&text)
-        .into_iter()
-        .filter(|block| block.contains("; next:") || block.trim_start().starts_with("played "));
-    let shown: Vec<_> = shown.flat_map(str::lines).filter(|line| !line.is_empty()).collect();
-    assert_eq!(shown.len(), 5, "{shown:?}");
-    assert!(shown.iter().all(|line| told.contains(line)), "{told}");
-
-    // What the guide says of a revoked system; the service looks every two seconds.
-    let list = folder.path().join("lab/widevine/device_list.json");
+    let Some(ran) = DrmRun::of("widevine.md") else { return };
+    ran.said_what_is_shown();
+    // What the guide says of a revoked system.
+    let list = ran.folder.path().join("lab/widevine/device_list.json");
     let json = std::fs::read_to_string(&list).unwrap();
     let revoked = json.replace("\"revoked_system_ids\": []", "\"revoked_system_ids\": [7001]");
     assert_ne!(revoked, json);
     std::fs::write(&list, revoked).unwrap();
-    let devices = "strongroom credentials devices lab/widevine/device_list.json";
-    assert!(run(devices, folder.path(), None).status.success());
-    let play = play.unwrap();
-    let refused = (0..5).any(|_| {
-        std::thread::sleep(std::time::Duration::from_secs(2));
-        run(&play, folder.path(), None).status.code() == Some(1)
-    });
-    assert!(refused, "a revoked device plays on");
-    let other = play.replace("--level L1", "--level L2");
-    assert!(run(&other, folder.path(), None).status.success(), "the others play");
+    ran.operate("strongroom credentials devices lab/widevine/device_list.json");
+    let [play] = &ran.plays[..] else { panic!("{:?}", ran.plays) };
+    assert!(ran.is_soon_refused(play), "a revoked device plays on");
+    let other = ran.plays(&play.replace("--level L1", "--level L2"));
+    assert!(other.status.success(), "the others play: {}", said(&other));
+}
+
+#[test]
+fn playready() {
+    let Some(ran) = DrmRun::of("playready.md") else { return };
+    ran.said_what_is_shown();
+    let [first, second, third] = &ran.plays[..] else { panic!("{:?}", ran.plays) };
+    // The guide's own line of the digest that revokes the L1 device.
+    let digest = blocks(&ran.text).into_iter().flat_map(str::lines);
+    let digest = digest.filter(|line| line.starts_with("openssl ")).next().unwrap();
+    let output = run(digest, ran.folder.path(), None);
+    let digest = said(&output).split_whitespace().next().unwrap().to_owned();
+    assert_eq!(digest.len(), 64, "{digest}");
+    let list = ran.folder.path().join("lab/playready/revocation.json");
+    let revoked = format!("{{\"revoked_public_key_digests\": [\"{digest}\"]}}");
+    std::fs::write(&list, revoked).unwrap();
+    ran.operate("strongroom credentials import playready lab/playready");
+    assert!(ran.is_soon_refused(first), "a revoked device plays on");
+    for other in [second, third] {
+        let other = ran.plays(other);
+        assert!(other.status.success(), "the others play: {}", said(&other));
+    }
+}
+
+#[test]
+fn fairplay() {
+    let Some(ran) = DrmRun::of("fairplay.md") else { return };
+    ran.said_what_is_shown();
+    let [play] = &ran.plays[..] else { panic!("{:?}", ran.plays) };
+    ran.operate("strongroom credentials remove fairplay");
+    assert!(ran.is_soon_refused(play), "without credentials it plays on");
 }
 
 #[test]
