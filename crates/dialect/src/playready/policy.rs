@@ -232,8 +232,9 @@ pub(super) fn write_play(terms: &KeyTerms) -> Vec<u8> {
     };
     let is_digital_only = terms.analog == AnalogOutput::Refused;
     let analog = if is_digital_only { ANALOG_MARKED } else { ANY };
-    // Sound alone may leave by any output.
-    let levels = [NO_COMPRESSED, uncompressed, analog, ANY, ANY].map(u16::to_be_bytes).concat();
+    // A key may be of sound: what leaves uncompressed needs the same link as pictures do.
+    let levels = [NO_COMPRESSED, uncompressed, analog, ANY, uncompressed];
+    let levels = levels.map(u16::to_be_bytes).concat();
     let mut objects = vec![write(kind::OUTPUT_LEVELS, 0, &[&levels])];
     let rule =
         |container, kind, parts: &[&[u8]]| write(container, CONTAINER, &[&write(kind, 0, parts)]);
@@ -367,6 +368,21 @@ mod tests {
         ];
         let play = write(kind::PLAY, CONTAINER, &[&objects.concat()]);
         assert_eq!(read_one(&play, read_play), Err(XmrError::Terms));
+    }
+
+    #[test]
+    fn sound_that_needs_a_protected_link_leaves_by_no_other() {
+        for (hdcp, level) in [
+            (Hdcp::Unneeded, ANY),
+            (Hdcp::V1, PROTECTED),
+            (Hdcp::V2_2, PROTECTED),
+            (Hdcp::V2_3, NONE),
+            (Hdcp::NoDigitalOutput, NONE),
+        ] {
+            let play = play_of(hdcp, AnalogOutput::Allowed);
+            // Head of the container, of the levels, and four levels before that of sound.
+            assert_eq!(play[8 + 8 + 8..][..2], level.to_be_bytes(), "{hdcp:?}");
+        }
     }
 
     #[test]
