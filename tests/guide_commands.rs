@@ -241,7 +241,7 @@ impl DrmRun {
     /// Each line that the guide shows as said was said.
     fn said_what_is_shown(&self) {
         let is_said =
-            |block: &&str| block.contains("; next:") || block.trim_start().starts_with("played ");
+            |block: &&str| block.contains("; next") || block.trim_start().starts_with("played ");
         let shown = blocks(&self.text).into_iter().filter(is_said).flat_map(str::lines);
         let shown: Vec<_> = shown.filter(|line| !line.is_empty()).collect();
         assert!(shown.len() > 3, "{shown:?}");
