@@ -290,8 +290,8 @@ fn playready() {
     ran.said_what_is_shown();
     let [first, second, third] = &ran.plays[..] else { panic!("{:?}", ran.plays) };
     // The guide's own line of the digest that revokes the L1 device.
-    let digest = blocks(&ran.text).into_iter().flat_map(str::lines);
-    let digest = digest.filter(|line| line.starts_with("openssl ")).next().unwrap();
+    let mut digest = blocks(&ran.text).into_iter().flat_map(str::lines);
+    let digest = digest.find(|line| line.starts_with("openssl ")).unwrap();
     let output = run(digest, ran.folder.path(), None);
     let digest = said(&output).split_whitespace().next().unwrap().to_owned();
     assert_eq!(digest.len(), 64, "{digest}");
