@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use model::Dialect;
+use serde::Serialize;
 use serde_json::{Value, json};
 use server::Home;
 use server::vault::{
@@ -126,6 +127,21 @@ fn in_folder(folder: &Path, refused: FileRefused) -> Failure {
     if is_read { Failure::Refused(error) } else { Failure::Environment(error) }
 }
 
+/// What an import did, for programs.
+#[derive(Serialize)]
+struct Said<'a> {
+    dialect: &'static str,
+    service_serial: &'a str,
+    older_service_certificates: usize,
+    new_root: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    systems: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provisioning: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<usize>,
+}
+
 async fn take_over(
     place: &Place,
     import: &Import,
@@ -136,20 +152,15 @@ async fn take_over(
     let done = files.import(&home).await;
     let done = done.map_err(|error| blame(error, &import.folder))?;
     let dialect = import.dialect;
-    let mut said = json!({
-        "dialect": dialect.name(),
-        "service_serial": done.serial,
-        "older_service_certificates": done.older,
-        "new_root": done.is_new_root,
-    });
-    match dialect {
-        Dialect::Widevine => {
-            said["systems"] = done.listed.into();
-            said["provisioning"] = done.is_provisioning.into();
-        }
-        Dialect::PlayReady => said["revoked"] = done.listed.into(),
-        Dialect::FairPlay | Dialect::ClearKey => {}
-    }
+    let said = Said {
+        dialect: dialect.name(),
+        service_serial: &done.serial,
+        older_service_certificates: done.older,
+        new_root: done.is_new_root,
+        systems: (dialect == Dialect::Widevine).then_some(done.listed),
+        provisioning: (dialect == Dialect::Widevine).then_some(done.is_provisioning),
+        revoked: (dialect == Dialect::PlayReady).then_some(done.listed),
+    };
     answer.print(&said, |_| imported(dialect, &done));
     Ok(())
 }
