@@ -4,9 +4,9 @@
 use super::{Ask, Body, Message, Running, Wanted, Wish};
 use crate::vault::credentials::FairPlay;
 use crate::vault_link::LicenseRefused;
-use dialect::fairplay::{Challenge, ChallengeError};
+use dialect::fairplay::{Challenge, ChallengeError, LEVEL};
 use dialect::terms::KeyTerms;
-use model::{Scheme, SecurityLevel, Timestamp};
+use model::{Scheme, Timestamp};
 use playback::grant::GrantTerms;
 use std::sync::Arc;
 
@@ -21,8 +21,7 @@ pub(super) fn read(
     if new.content_id().is_some_and(|content_id| content_id != terms.content_id.as_str()) {
         return Err(LicenseRefused::KidNotInContent);
     }
-    // Version 1 proves no tier: whoever has the application's secrets is taken for a device.
-    let level = SecurityLevel::L2;
+    let level = LEVEL;
     let playback = new.playback();
     let running = playback.is_renewal().then_some(Running {
         age_s: playback.age_s,
