@@ -292,13 +292,6 @@ pub fn cpu() -> Duration {
     Duration::from_nanos(ns)
 }
 
-/// The most memory that the process had so far.
-pub fn peak_kib() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
-}
-
 /// The KID of a title's key.
 pub fn kid(title: &str, label: &str) -> KeyId {
     let mut bytes = [0x55; 16];

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod alone;
 mod delivery;
 mod fairplay;
 mod faults;
