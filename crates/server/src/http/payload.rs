@@ -6,13 +6,18 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use http_body_util::LengthLimitError;
+use model::Dialect;
 use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Largest body of a route for viewers; a challenge takes a tenth of it.
+/// Largest body of a route for viewers; most challenges take a tenth of it.
 pub const MAX_BODY: usize = 64 * 1024;
+
+/// Largest challenge of a PlayReady client: some browsers wrap it in UTF-16 and base64, which makes
+/// 80 KiB of 30.
+pub const MAX_PLAYREADY_BODY: usize = 128 * 1024;
 
 /// Longest time for a body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -25,6 +30,22 @@ impl FromRequest<Arc<Service>> for Payload {
 
     async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Refusal> {
         read(request, MAX_BODY).await.map(Self)
+    }
+}
+
+/// The challenge of a license request, untouched, as long as its dialect's may be.
+pub struct Challenge(pub Bytes);
+
+impl FromRequest<Arc<Service>> for Challenge {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Refusal> {
+        let dialect = request.uri().path().strip_prefix("/license/").and_then(Dialect::parse);
+        let most = match dialect {
+            Some(Dialect::PlayReady) => MAX_PLAYREADY_BODY,
+            Some(Dialect::ClearKey | Dialect::Widevine | Dialect::FairPlay) | None => MAX_BODY,
+        };
+        read(request, most).await.map(Self)
     }
 }
 

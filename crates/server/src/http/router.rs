@@ -9,7 +9,7 @@ use crate::front::streams::{self, Heartbeat};
 use crate::front::watch::{self, Entry};
 use crate::health;
 use crate::http::caller::Caller;
-use crate::http::payload::{Json, Payload};
+use crate::http::payload::{Challenge, Json, Payload};
 use crate::http::problem::Refusal;
 use crate::http::{cookies, cors, envelope, fault, pages, remember};
 use crate::service::Service;
@@ -121,7 +121,7 @@ async fn license(
     caller: Caller,
     Path(dialect): Path<String>,
     Query(credential): Query<Credential>,
-    Payload(challenge): Payload,
+    Challenge(challenge): Challenge,
 ) -> Result<Response, Refusal> {
     let dialect = Dialect::parse(&dialect).ok_or(Refusal::NotFound)?;
     let reply = license_proxy::license(&service, &caller, dialect, &credential, &challenge).await?;

@@ -4,6 +4,7 @@
 use crate::house::*;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use dialect::playready::MAX_BYTES;
 
 const UNKNOWN: &str = "/license/playready?token=unknown";
 
@@ -30,7 +31,14 @@ async fn a_playready_client_reads_faults_and_nobody_else_does() {
 #[tokio::test]
 async fn what_is_refused_before_any_handler_is_a_fault_too() {
     let house = House::furnished().await;
-    post(&house, UNKNOWN, vec![b' '; 65_537]).await.assert_fault(413, "body_too_large");
+    post(&house, UNKNOWN, vec![b' '; MAX_BYTES + 1]).await.assert_fault(413, "body_too_large");
+    let longest = post(&house, UNKNOWN, vec![b' '; MAX_BYTES]).await;
+    longest.assert_fault(401, "token_invalid");
+    for other in ["clearkey", "widevine", "fairplay"] {
+        let path = UNKNOWN.replace("playready", other);
+        post(&house, &path, vec![b' '; 65_537]).await.assert_refused(413, "body_too_large");
+        post(&house, &path, vec![b' '; 65_536]).await.assert_refused(401, "token_invalid");
+    }
     let twice = format!("{UNKNOWN}&token=again");
     post(&house, &twice, vec![]).await.assert_fault(400, "malformed_request");
     // A GET asks for no license.
@@ -48,7 +56,7 @@ async fn an_operator_sets_one_status_for_all_faults() {
     };
     let house = House::with(set(500), |_| {}).await;
     post(&house, UNKNOWN, vec![]).await.assert_fault(500, "token_invalid");
-    post(&house, UNKNOWN, vec![b' '; 65_537]).await.assert_fault(500, "body_too_large");
+    post(&house, UNKNOWN, vec![b' '; MAX_BYTES + 1]).await.assert_fault(500, "body_too_large");
     let other = UNKNOWN.replace("playready", "widevine");
     post(&house, &other, vec![]).await.assert_refused(401, "token_invalid");
 }

@@ -6,11 +6,15 @@ use crate::house::*;
 use crate::outcomes::remembered;
 use axum::body::Body;
 use axum::http::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dialect::playready::client::{Ask, ClientDevice, Pending, Service};
 use dialect::playready::test_root::{
     CertificateDraft, TestDevice, TestRoot, chain_of, kind, usage,
 };
-use dialect::playready::{Header, OpenedResponse, PERSISTENT, carried_key_terms, carried_terms};
+use dialect::playready::{
+    Header, MAX_BYTES, OpenedResponse, PERSISTENT, carried_key_terms, carried_terms,
+};
 use dialect::terms::{Hdcp, KeyTerms, LicenseTerms, Robustness};
 use keys::{P256PrivateKey, SystemEntropy, sha256};
 use model::{
@@ -107,7 +111,7 @@ fn ask_for<'a>(
     device: &'a ClientDevice,
     service: &Service,
     header: &str,
-    custom_data: Option<&'static str>,
+    custom_data: Option<&str>,
 ) -> (Pending<'a>, Vec<u8>) {
     let headers = &[header.as_bytes()][..];
     let ask = Ask { headers, custom_data, service };
@@ -270,6 +274,27 @@ async fn a_kept_license_needs_the_right_and_is_acknowledged() {
     send(&house, &playing.url, &body).await.assert_granted();
 }
 
+/// A browser's key message in UTF-16, around SOAP in UTF-16, of a player that says much.
+#[tokio::test]
+async fn a_wrapped_challenge_of_eighty_kib_is_answered() {
+    let house = house().await;
+    let playing = playing(&house).await;
+    let custom_data = "x".repeat(12_000);
+    let header = header(&kids(&["SD"]));
+    let (pending, body) = ask_for(l1(), &SERVICE, &header, Some(&custom_data));
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let inner = utf16(&String::from_utf8(body).unwrap());
+    let wrapped = utf16(&format!(
+        "<PlayReadyKeyMessage type=\"LicenseAcquisition\"><LicenseAcquisition Version=\"1\">\
+         <Challenge encoding=\"base64encoded\">{}</Challenge></LicenseAcquisition>\
+         </PlayReadyKeyMessage>",
+        STANDARD.encode(inner)
+    ));
+    assert!((80 << 10..MAX_BYTES).contains(&wrapped.len()), "{}", wrapped.len());
+    let reply = send(&house, &playing.url, &wrapped).await;
+    assert_eq!(labels_of(&opened(pending, &reply).0), ["SD"]);
+}
+
 #[tokio::test]
 async fn cbcs_goes_only_to_who_decrypts_it() {
     let house = house().await;
@@ -375,7 +400,9 @@ async fn every_denial_has_one_outer_reason_and_uses_nothing_up() {
         reasons.insert(reason);
     }
     assert!(reasons.len() > 7, "{reasons:?}");
-    let too_long = vec![b' '; 64 * 1024 + 1];
+    let longest = vec![b' '; MAX_BYTES];
+    assert_denied(&house, &playing.url, "the longest", &longest).await;
+    let too_long = vec![b' '; MAX_BYTES + 1];
     assert_fault(&send(&house, &playing.url, &too_long).await, 413, "body_too_large");
     send(&house, &playing.url, &ask(l1(), &kids(&["SD"])).1).await.assert_granted();
 }
