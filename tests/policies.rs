@@ -167,6 +167,50 @@ fn the_dry_run_says_what_each_level_gets_under_which_terms() {
     assert!(text.contains("UHD    withheld  levels: "), "{text}");
 }
 
+/// FairPlay says no output rule beyond HDCP 2.2, and decrypts no `cenc`.
+#[test]
+fn the_dry_run_says_which_keys_fairplay_refuses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = home(folder.path());
+    let counter = "0000000000000000000000000000000e";
+    let key = json!([{"kid": counter, "key": counter.replace('0', "d"), "content_id": "film",
+        "label": "SD", "scheme": "cenc"}]);
+    let file = folder.path().join("counter.json");
+    std::fs::write(&file, key.to_string()).expect("ours");
+    done(strongroom(&data).args(["keys", "import"]).arg(&file));
+    let own = "license_s = 60\n[outputs.SD]\nhdcp = \"2.2\"\n[outputs.HD]\nhdcp = ";
+    for hdcp in ["2.3", "no-digital-output"] {
+        done(&mut set(&data, "own", &format!("{own}\"{hdcp}\"")));
+        done(strongroom(&data).args(["policy", "assign", "own", "--content", "film"]));
+        let line = ["policy", "test", "--content", "film", "--as-device", "L2", "--dialect"];
+        let test = |dialect| answer(&data, &[&line[..], &[dialect]].concat());
+        let fairplay = test("fairplay");
+        let [sound, sd, hd] = [0, 1, 2].map(|at| &fairplay["classes"][at]);
+        assert_eq!((&sound["given"], &sound["only_with"]), (&json!(true), &Value::Null));
+        assert_eq!((&sd["given"], &sd["only_with"]), (&json!(true), &json!("hdcp_type_1")));
+        let refused = json!({"class": "HD", "given": false, "withheld_by": "outputs_unsupported"});
+        assert_eq!(hd, &refused);
+        assert_eq!(fairplay["classes"][3]["withheld_by"], "levels");
+        let given = |answer: &Value| {
+            let keys = answer["keys"].as_array().expect("keys").clone();
+            let mut given: Vec<_> = keys.iter().filter(|key| key["given"] == true).collect();
+            given.sort_by_key(|key| key["kid"].to_string());
+            given.iter().map(|key| key["kid"].as_str().expect("a KID").to_owned()).collect()
+        };
+        let [sound, sd, hd, _] = KIDS.map(|(kid, _)| kid.to_owned());
+        let of_fairplay: Vec<String> = given(&fairplay);
+        assert_eq!(of_fairplay, [sound.clone(), sd.clone()]);
+        for dialect in ["widevine", "playready"] {
+            let other: Vec<String> = given(&test(dialect));
+            let all = [sound.clone(), sd.clone(), hd.clone(), counter.to_owned()];
+            assert_eq!(other, all, "{dialect}");
+        }
+        let text = done(strongroom(&data).args(line).arg("fairplay"));
+        let hd = "HD     refused   outputs_unsupported: fairplay cannot say these outputs";
+        assert!(text.contains(hd) && text.contains("devices that enforce hdcp_type_1"), "{text}");
+    }
+}
+
 #[test]
 fn policies_are_shown_as_they_can_be_set_and_refused_with_their_reason() {
     let folder = tempfile::tempdir().expect("a folder");

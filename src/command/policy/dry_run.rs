@@ -5,9 +5,9 @@ use crate::command::Failure;
 use crate::screen::Answer;
 use anyhow::Context as _;
 use clap::{ArgGroup, Args};
-use dialect::terms::{KeyTerms, LicenseTerms, Seconds};
+use dialect::terms::{Hdcp, KeyTerms, LicenseTerms, Seconds};
 use dialect::{fairplay, playready};
-use model::{Dialect, KeyState, SecurityLevel, TitlePolicy, TrackClass, WrappedKey};
+use model::{Dialect, KeyState, Scheme, SecurityLevel, TitlePolicy, TrackClass, WrappedKey};
 use serde::Serialize;
 use server::Home;
 use std::fmt::Write as _;
@@ -67,10 +67,26 @@ struct ClassRuling {
     class: TrackClass,
     given: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    withheld_by: Option<model::Withheld>,
+    withheld_by: Option<Withheld>,
     #[serde(skip_serializing_if = "Option::is_none")]
     terms: Option<KeyTerms>,
+    /// What a device must say that it enforces; another is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only_with: Option<&'static str>,
 }
+
+/// Why a key is not given.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Withheld {
+    /// By the policy.
+    Policy(model::Withheld),
+    /// By what the dialect cannot say; the request is refused whole, for this reason.
+    Dialect(&'static str),
+}
+
+/// As a refusal of the service names it.
+const OUTPUTS: Withheld = Withheld::Dialect("outputs_unsupported");
 
 /// What becomes of one key of the title.
 #[derive(Serialize)]
@@ -123,6 +139,19 @@ fn device(test: &Test) -> anyhow::Result<(Device, Dialect)> {
     Ok((device, asked))
 }
 
+/// Whether a license of the dialect says at least a key's terms: else no key is written.
+fn can_say(dialect: Dialect, terms: &KeyTerms) -> bool {
+    match dialect {
+        Dialect::FairPlay => fairplay::can_say(terms),
+        Dialect::PlayReady | Dialect::Widevine | Dialect::ClearKey => true,
+    }
+}
+
+/// Whether a client of the dialect decrypts the scheme, as far as that is known without asking it.
+fn can_decrypt(dialect: Dialect, scheme: Option<Scheme>) -> bool {
+    dialect != Dialect::FairPlay || scheme != Some(Scheme::Cenc)
+}
+
 /// What a license of the dialect says of a key's terms.
 fn carried_key(dialect: Dialect, terms: &KeyTerms) -> KeyTerms {
     match dialect {
@@ -153,16 +182,28 @@ async fn of_title(
     Ok((policy, Some(keys)))
 }
 
+/// Whether the device may have keys of the class, and can be told their terms.
+fn may_have(
+    policy: &TitlePolicy,
+    (device, spoken): (Device, Dialect),
+    class: TrackClass,
+) -> Result<(), Withheld> {
+    let allowed = match device {
+        Device::Attested(level) => policy.check(level, class),
+        Device::Unattested => policy.check_clearkey(class),
+    };
+    allowed.map_err(Withheld::Policy)?;
+    let is_said = can_say(spoken, &KeyTerms::of(policy, Some(class)));
+    if is_said { Ok(()) } else { Err(OUTPUTS) }
+}
+
 fn decide(
     policy: TitlePolicy,
     rows: Option<&[WrappedKey]>,
     (device, spoken): (Device, Dialect),
     offline: bool,
 ) -> Outcome {
-    let check = |class| match device {
-        Device::Attested(level) => policy.check(level, class),
-        Device::Unattested => policy.check_clearkey(class),
-    };
+    let check = |class| may_have(&policy, (device, spoken), class);
     let is_attested = matches!(device, Device::Attested(_));
     let name = match device {
         Device::Attested(level) => level.name(),
@@ -186,7 +227,9 @@ fn decide(
         let given = withheld_by.is_none();
         let terms = (given && is_attested)
             .then(|| carried_key(spoken, &KeyTerms::of(&policy, Some(class))));
-        ClassRuling { class, given, withheld_by, terms }
+        let is_type_1 = |terms: &KeyTerms| spoken == Dialect::FairPlay && terms.hdcp > Hdcp::V1;
+        let only_with = terms.as_ref().filter(|terms| is_type_1(terms)).map(|_| "hdcp_type_1");
+        ClassRuling { class, given, withheld_by, terms, only_with }
     });
     let classes: Vec<ClassRuling> = classes.collect();
     let has_key = classes.iter().any(|ruling| ruling.given);
@@ -199,7 +242,9 @@ fn decide(
         let ruling = |row: &WrappedKey| KeyRuling {
             kid: row.kid,
             class: row.track_class,
-            given: row.state == KeyState::Active && is_given(row),
+            given: row.state == KeyState::Active
+                && can_decrypt(spoken, row.scheme)
+                && is_given(row),
         };
         rows.iter().map(ruling).collect()
     });
@@ -216,8 +261,11 @@ fn sentences(outcome: &Outcome) -> String {
     );
     for ruling in &outcome.classes {
         let what = match (&ruling.withheld_by, &ruling.terms) {
-            (Some(rule), _) => format!("withheld  {rule}"),
-            (None, Some(terms)) => format!("given     {}", key_terms(terms)),
+            (Some(Withheld::Policy(rule)), _) => format!("withheld  {rule}"),
+            (Some(Withheld::Dialect(reason)), _) => {
+                format!("refused   {reason}: {} cannot say these outputs", outcome.dialect)
+            }
+            (None, Some(terms)) => format!("given     {}{}", key_terms(terms), condition(ruling)),
             (None, None) => "given     without terms, which ClearKey cannot carry".to_owned(),
         };
         let _infallible = writeln!(text, "  {:<6} {what}", ruling.class.name());
@@ -233,6 +281,10 @@ fn sentences(outcome: &Outcome) -> String {
         let _infallible = writeln!(text, "  license  {}", span("license_s", outcome.license_s));
     }
     text
+}
+
+fn condition(ruling: &ClassRuling) -> String {
+    ruling.only_with.map_or_else(String::new, |what| format!(", to devices that enforce {what}"))
 }
 
 fn key_terms(terms: &KeyTerms) -> String {
