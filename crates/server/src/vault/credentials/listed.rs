@@ -90,9 +90,16 @@ fn describe(dialect: Dialect, row: &StoredCredential, current: Option<&str>) -> 
 fn searched_part(kind: CredentialKind, secret: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
     match kind {
         CredentialKind::Root | CredentialKind::Devices => None,
-        CredentialKind::Sessions | CredentialKind::Derivation => Some(secret),
+        CredentialKind::Sessions => Some(secret),
+        CredentialKind::Derivation => bytes_of_hex(&secret).or(Some(secret)),
         CredentialKind::Service | CredentialKind::Provisioning => part_of_key(&secret),
     }
+}
+
+/// An application secret is kept as its 32 digits; the search finds its bytes in every writing.
+fn bytes_of_hex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let number = u128::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    Some(Zeroizing::new(number.to_be_bytes().to_vec()))
 }
 
 /// Of a PKCS#8 key a part that is secret, in its DER and within one line of its PEM: of an RSA
