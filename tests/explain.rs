@@ -17,6 +17,9 @@ mod rows;
 mod service;
 
 use binary::{done, said, strongroom};
+use dialect::fairplay::client as fairplay;
+use dialect::playready::client as playready;
+use keys::SystemEntropy;
 use serde_json::{Value, json};
 use service::{Answer, Service};
 use std::path::{Path, PathBuf};
@@ -36,6 +39,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With what is done to the data folder before the service starts.
+    fn with(prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let account = done(strongroom(&data).args(["--json", "account", "add", "ada"]));
@@ -49,6 +57,7 @@ impl World {
         let file = folder.path().join("keys.json");
         std::fs::write(&file, Value::from(keys.to_vec()).to_string()).unwrap();
         done(strongroom(&data).args(["keys", "import"]).arg(&file));
+        prepare(&data);
         // A window that no slow machine outlives.
         let mut serve = strongroom(&data);
         serve.env("STRONGROOM_LIMITS_SESSION_WINDOW_S", "300");
@@ -65,6 +74,10 @@ impl World {
         let answer = self.token_call();
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         answer.json()["license"]["clearkey"].as_str().unwrap().to_owned()
+    }
+
+    fn license_url_of(&self, system: &str) -> String {
+        self.token_call().json()["license"][system].as_str().unwrap().to_owned()
     }
 
     fn license(&self, url: &str, kids: &[&str]) -> Answer {
@@ -181,6 +194,147 @@ fn allowed_and_refused_requests_are_explained_as_they_were_decided() {
     assert!(text.contains("key_exchange.refused"), "{text}");
 }
 
+/// A device of a test root that `make-test-root` wrote asks the service of `own` for keys.
+fn playready_challenge(root: &Path, own: &Path, kids: &[&str]) -> Vec<u8> {
+    let read = |name: &str| std::fs::read(own.join(name)).unwrap();
+    let own = |name: &str| std::fs::read(root.join("devices/L3").join(name)).unwrap();
+    let text = |name: &str| String::from_utf8(own(name)).unwrap();
+    let [signing, encryption] = ["signing_private.pem", "encryption_private.pem"].map(text);
+    let device = playready::ClientDevice::read(&own("chain.bin"), &signing, &encryption).unwrap();
+    let service = &playready::Service::read(&read("root_public.bin"), &read("wmrm_public.bin"));
+    let kids: Vec<_> = kids.iter().map(|kid| model::KeyId::parse(kid).unwrap()).collect();
+    let header = dialect::playready::Header::of(&kids, model::Scheme::Cbcs);
+    let headers = &[header.as_bytes()][..];
+    let service = service.as_ref().unwrap();
+    let ask = playready::Ask { headers, custom_data: None, service };
+    device.ask(&ask, now(), &mut SystemEntropy).unwrap().1
+}
+
+fn fairplay_challenge(root: &Path, kid: &str) -> Vec<u8> {
+    let text = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let device = text("devices/L2/device.hex");
+    let device = fairplay::ClientDevice::read(&device, &text("ask.hex")).unwrap();
+    let certificate = std::fs::read(root.join("app_cert.der")).unwrap();
+    let ask = fairplay::Ask {
+        certificate: &keys::fairplay::ApplicationCertificate::parse(&certificate).unwrap(),
+        asset_id: kid.as_bytes(),
+        framing: dialect::fairplay::Framing::Octets,
+        persist: false,
+        playback: Some(dialect::fairplay::Playback::start(now(), &mut SystemEntropy)),
+        streaming: dialect::fairplay::Streaming::Device,
+    };
+    device.ask(&ask, &mut SystemEntropy).1
+}
+
+fn now() -> model::Timestamp {
+    server::clock::Clock::System.now()
+}
+
+#[test]
+fn licenses_and_refusals_of_playready_and_fairplay_are_explained() {
+    let made = tempfile::tempdir().unwrap();
+    let roots = ["own", "foreign"].map(|name| made.path().join(name));
+    let world = World::with(|data| {
+        for root in &roots {
+            done(strongroom(data).args(["credentials", "make-test-root"]).arg(root));
+        }
+        for system in ["playready", "fairplay"] {
+            let mut import = strongroom(data);
+            done(import.args(["credentials", "import", system]).arg(roots[0].join(system)));
+        }
+    });
+    let service = roots[0].join("playready");
+    let playready = |root: &Path| {
+        playready_challenge(&root.join("playready"), &service, &[SOUND, PICTURE, LARGE])
+    };
+    let fairplay = |root: &Path| fairplay_challenge(&root.join("fairplay"), PICTURE);
+    type Challenge<'a> = &'a dyn Fn(&Path) -> Vec<u8>;
+    let table: [(&str, Challenge<'_>, &str, &str, Value, Value, &str); 2] = [
+        (
+            "playready",
+            &playready,
+            "L3",
+            "L3, attested as SL150, which opens AUDIO, SD",
+            json!([SOUND, PICTURE]),
+            json!([LARGE]),
+            "unknown_root",
+        ),
+        (
+            "fairplay",
+            &fairplay,
+            "L2",
+            "L2, attested without a tier, which opens AUDIO, SD, HD",
+            json!([PICTURE]),
+            json!([]),
+            "unknown_certificate",
+        ),
+    ];
+    for (system, challenge, level, proved, given, withheld, reason) in table {
+        let url = world.license_url_of(system);
+        let foreign = world.service.ask("POST", &url, &[], &challenge(&roots[1]));
+        let license = world.service.ask("POST", &url, &[], &challenge(&roots[0]));
+        assert_eq!(license.status, 200, "{}", String::from_utf8_lossy(&license.body));
+        let (explained, text) = world.explain(&license);
+        let request = &explained["request"];
+        assert_eq!((&request["outcome"], &request["level"]), (&json!("allowed"), &json!(level)));
+        assert_eq!(request["dialect"], system);
+        assert_eq!((&request["keys_given"], &request["keys_withheld"]), (&given, &withheld));
+        assert_eq!(result(&explained, "security_level"), ("passed", proved));
+        assert_eq!(request["rules"].as_array().unwrap().len(), 13);
+        assert!(text.contains(proved), "{text}");
+
+        assert_eq!(foreign.status, 403, "{}", String::from_utf8_lossy(&foreign.body));
+        let said = String::from_utf8_lossy(&foreign.body).into_owned();
+        assert!(said.contains("challenge_refused") && !said.contains(reason), "{said}");
+        let (explained, _) = world.explain(&foreign);
+        let request = &explained["request"];
+        let told = [&request["code"], &request["reason"], &request["decided_by"]];
+        assert_eq!(
+            told.map(|of| of.as_str()),
+            [Some("challenge_refused"), Some(reason), Some("security_level")]
+        );
+        assert_eq!((&request["outcome"], &request["dialect"]), (&json!("refused"), &json!(system)));
+    }
+    nothing_secret_is_kept(&world, &roots[0]);
+}
+
+/// The credentials that answered are neither in rows nor in the log, and a search that finds
+/// nothing knows them: in the log where one is planted, however it is written.
+fn nothing_secret_is_kept(world: &World, root: &Path) {
+    let log = world.data.with_file_name("serve.log");
+    let search = |path: &Path| {
+        strongroom(&world.data).arg("audit-leaks").arg(&world.data).arg(path).output().unwrap()
+    };
+    let clean = search(&log);
+    assert_eq!(clean.status.code(), Some(0), "{}", said(&clean));
+    let text = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let secret = text("fairplay/ask.hex");
+    let digits: Vec<char> = secret.trim().chars().collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
+    let raw: Vec<u8> = digits.chunks(2).map(byte).collect();
+    let der = |name: &str| {
+        let pem = text(name);
+        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body).unwrap()
+    };
+    let planted = world.data.with_file_name("planted.log");
+    for (what, bytes) in [
+        ("ASk in hex", secret.into_bytes()),
+        ("ASk", raw),
+        ("the WMRM key", der("playready/wmrm_private.pem")),
+        ("the signing key", der("playready/signing_private.pem")),
+        ("the application's key", der("fairplay/app_private.pem")),
+        ("its PEM", text("fairplay/app_private.pem").into_bytes()),
+        ("the WMRM key's PEM", text("playready/wmrm_private.pem").into_bytes()),
+    ] {
+        let log = std::fs::read(&log).unwrap();
+        std::fs::write(&planted, [&*log, b" key=", &*bytes, b"\n"].concat()).unwrap();
+        let found = search(&planted);
+        assert_eq!(found.status.code(), Some(1), "{what}: {}", said(&found));
+        assert!(said(&found).contains("planted.log"), "{what}: {}", said(&found));
+    }
+}
+
 #[test]
 fn what_nobody_knows_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -241,6 +395,8 @@ fn a_storm_is_turned_away_without_a_database() {
     let second = world.license_url();
     let first_refused = world.license(&url, &sd);
     assert_eq!(first_refused.status, 429);
+    // Its row is written behind its answer.
+    world.explain(&first_refused);
     // Rows are out of reach from now on: whoever needs one is told so.
     let tables = ["accounts", "sign_ins", "titles", "playback_sessions", "outcomes"];
     for table in tables {
