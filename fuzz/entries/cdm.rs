@@ -3,8 +3,9 @@
 //! the segment, never a key out of an unsigned license.
 
 use cdm::widevine::{Device, Profile};
-use cdm::{Module, Sessions, System, Track, protocol};
+use cdm::{KeyStatus, MessageKind, Module, Sessions, System, Track, fairplay, playready, protocol};
 use dialect::widevine::RootFile;
+use media::pssh;
 use model::{Entropy, KeyId, Scheme, SecurityLevel, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_811_808_000_000);
@@ -15,6 +16,22 @@ const PROFILE: Profile<'_> = Profile {
     level: SecurityLevel::L3,
 };
 const SERVICE: &[u8] = include_bytes!("../../vectors/widevine/service_cert.bin");
+const PLAYREADY: playready::Profile<'_> = playready::Profile {
+    chain: include_bytes!("../../vectors/playready/device/chain.bin"),
+    signing_private_pem: include_str!("../../vectors/playready/device/signing_private.pem"),
+    encryption_private_pem: include_str!("../../vectors/playready/device/encryption_private.pem"),
+    root: include_bytes!("../../vectors/playready/root_public.bin"),
+    wmrm: include_bytes!("../../vectors/playready/wmrm_public.bin"),
+    level: SecurityLevel::L1,
+};
+const FAIRPLAY: fairplay::Profile<'_> = fairplay::Profile {
+    hardware_hex: include_str!("../../vectors/fairplay/device.hex"),
+    secret_hex: include_str!("../../vectors/fairplay/ask.hex"),
+};
+const APPLICATION: &[u8] = include_bytes!("../../vectors/fairplay/app_cert.der");
+const URI: &[u8] = b"skd://film?kid=01010101010101010101010101010101";
+const KID: KeyId = KeyId::from_bytes([1; 16]);
+const OTHER: KeyId = KeyId::from_bytes([2; 16]);
 
 struct Sevens;
 
@@ -24,9 +41,21 @@ impl Entropy for Sevens {
     }
 }
 
+/// A nonce of sevens, as the seeds answer it, and then other numbers: a point must be found.
+struct FromSeven(u8);
+
+impl Entropy for FromSeven {
+    fn fill(&mut self, out: &mut [u8]) {
+        out.fill(self.0);
+        self.0 = self.0.wrapping_add(1);
+    }
+}
+
 /// Shape: length of the initialization segment (16 bits), the segment, and all the rest.
 pub fn run(bytes: &[u8]) {
     widevine(bytes);
+    playready(bytes);
+    fairplay(bytes);
     commands(bytes);
     let Some((length, rest)) = bytes.split_first_chunk::<2>() else { return };
     let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
@@ -56,7 +85,7 @@ fn widevine(bytes: &[u8]) {
     let device = Device::parse(&PROFILE).expect("a device");
     let mut sessions = Sessions::new(System::Widevine(Box::new(device)));
     let _ = sessions.request(bytes, NOW, &mut Sevens);
-    let boxes = media::pssh::widevine(&[KeyId::from_bytes([1; 16])], Scheme::Cbcs);
+    let boxes = pssh::widevine(&[KID], Scheme::Cbcs);
     let opened = sessions.request(&boxes, NOW, &mut Sevens);
     let (session, _) = opened.expect("a box of its own");
     let _ = sessions.update(session, bytes, NOW, &mut Sevens);
@@ -68,6 +97,52 @@ fn widevine(bytes: &[u8]) {
     assert!(asked.is_ok_and(|updated| updated.message.is_some()), "the certificate is good");
     assert!(sessions.update(session, bytes, NOW, &mut Sevens).is_err(), "nobody signed it");
     assert_eq!(sessions.statuses(session, NOW), Ok(vec![]));
+}
+
+/// As initialization data, as a license, as the answer to an acknowledgement.
+fn playready(bytes: &[u8]) {
+    let device = playready::Device::parse(&PLAYREADY).expect("a device");
+    let mut sessions = Sessions::new(System::PlayReady(Box::new(device)));
+    let _ = sessions.request(bytes, NOW, &mut FromSeven(7));
+    let boxes = [KID, OTHER].map(|kid| pssh::playready(kid, Scheme::Cbcs, None)).concat();
+    let opened = sessions.request(&boxes, NOW, &mut FromSeven(7));
+    let (session, _) = opened.expect("a box of its own");
+    let Ok(updated) = sessions.update(session, bytes, NOW, &mut Sevens) else {
+        assert_eq!(sessions.statuses(session, NOW), Ok(vec![]));
+        return;
+    };
+    assert_asked_for(&updated.keys);
+    let is_acknowledged = sessions.update(session, bytes, NOW, &mut Sevens).is_ok();
+    let kind = updated.message.map(|message| message.kind);
+    assert_eq!(is_acknowledged, kind == Some(MessageKind::LicenseAcknowledgement));
+}
+
+/// As a URI, as the application's certificate, as a license, as the license of a renewal.
+fn fairplay(bytes: &[u8]) {
+    let device = fairplay::Device::parse(&FAIRPLAY).expect("a device");
+    let mut sessions = Sessions::new(System::FairPlay(Box::new(device)));
+    let _ = sessions.request(bytes, NOW, &mut Sevens);
+    let (session, _) = sessions.request(URI, NOW, &mut Sevens).expect("a URI of its own");
+    let _ = sessions.update(session, bytes, NOW, &mut Sevens);
+    let (session, _) = sessions.request(URI, NOW, &mut Sevens).expect("a URI of its own");
+    let asked = sessions.update(session, APPLICATION, NOW, &mut Sevens);
+    assert!(asked.is_ok_and(|updated| updated.message.is_some()), "the certificate is good");
+    let Ok(updated) = sessions.update(session, bytes, NOW, &mut Sevens) else {
+        assert_eq!(sessions.statuses(session, NOW), Ok(vec![]));
+        return;
+    };
+    assert_asked_for(&updated.keys);
+    let late = NOW.plus_s(u64::from(u32::MAX));
+    if let Ok(Some(_)) = sessions.renew(session, late, &mut Sevens) {
+        let _ = sessions.update(session, bytes, late, &mut Sevens);
+    }
+}
+
+fn assert_asked_for(keys: &[(KeyId, KeyStatus)]) {
+    assert!(
+        keys.iter().all(|(kid, _)| [KID, OTHER].contains(kid)),
+        "a key that was not asked for: {keys:?}"
+    );
 }
 
 fn commands(mut bytes: &[u8]) {
