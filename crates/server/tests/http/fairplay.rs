@@ -1,9 +1,9 @@
 //! FairPlay over HTTP: a license for one key in the framing of its request, one outer reason for
 //! every refusal, and nothing that a client sends makes the service slow, large or wrong.
 
-use crate::alone::{Memory, is_alone};
+use crate::alone::is_alone;
 use crate::house::*;
-use crate::outcomes::remembered;
+use crate::playing::*;
 use axum::body::Body;
 use axum::http::Request;
 use dialect::fairplay::carried_terms;
@@ -13,11 +13,10 @@ use dialect::fairplay::{Framing, OpenedLicense, Playback, Streaming, carried_key
 use dialect::terms::{Hdcp, KeyTerms, LicenseTerms};
 use keys::SystemEntropy;
 use keys::fairplay::ApplicationCertificate;
-use model::{ContentId, Entropy as _, PolicyName, Scheme, TitlePolicy, TrackClass};
+use model::{Dialect, Scheme, TitlePolicy, TrackClass};
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 static ROOT: LazyLock<TestRoot> = LazyLock::new(|| TestRoot::make(&mut SystemEntropy));
 static CERTIFICATE: LazyLock<ApplicationCertificate> = LazyLock::new(|| certificate_of(&ROOT));
@@ -39,31 +38,13 @@ async fn house() -> House {
     house
 }
 
-struct Playing {
-    url: String,
-    session: String,
-    signed_in: String,
-}
-
 async fn playing(house: &House) -> Playing {
-    let signed_in = house.sign_in("ada").await;
-    let reply = house.playback(&signed_in, "film").await;
-    reply.assert_granted();
-    let playback = reply.json();
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let url = text(&playback["license"]["fairplay"]);
-    Playing { url, session: text(&playback["session_id"]), signed_in }
+    Playing::begin(house, Dialect::FairPlay).await
 }
 
 async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
     let request = Request::post(path_of(url)).body(Body::from(body.to_vec()));
     house.send(request.unwrap()).await
-}
-
-async fn send_in_session(house: &House, playing: &Playing, body: &[u8]) -> Reply {
-    let path = format!("/license/fairplay?session={}", playing.session);
-    let request = with_bearer(Request::post(path), &playing.signed_in);
-    house.send(request.body(Body::from(body.to_vec())).unwrap()).await
 }
 
 fn asset(title: &str, label: &str) -> String {
@@ -98,20 +79,6 @@ fn opened(pending: &Pending, reply: &Reply) -> OpenedLicense {
     reply.assert_granted();
     assert_eq!(reply.header("cache-control"), "no-store");
     pending.open(&reply.body, NOW).unwrap()
-}
-
-async fn reason_of(house: &House, reply: &Reply) -> String {
-    let row = remembered(house, reply).await.expect("every refusal is remembered");
-    let store::Ended::Refused { reason, .. } = row.ended else { return String::new() };
-    reason
-}
-
-async fn put_policy(house: &House, document: &str) -> TitlePolicy {
-    let name = PolicyName::parse("own").unwrap();
-    let policy = TitlePolicy::parse(name.clone(), document).unwrap();
-    house.store.put_policy(&policy, NOW).await.unwrap();
-    house.store.assign_policy(&ContentId::parse("film").unwrap(), &name).await.unwrap();
-    policy
 }
 
 #[tokio::test]
@@ -160,7 +127,7 @@ async fn the_certificate_is_public_and_older_ones_are_understood() {
         opened(&pending, &send_in_session(&house, &playing, &body).await);
     }
     let serial: String = CERTIFICATE.digest().iter().map(|byte| format!("{byte:02x}")).collect();
-    let dialect = model::Dialect::FairPlay;
+    let dialect = Dialect::FairPlay;
     house.vault.remove_credentials(dialect, Some(&serial), NOW).await.unwrap();
     house.vault.look_at_credentials(NOW).await;
     let reply = send(&house, &playing.url, &ask(&asset_id).1).await;
@@ -357,24 +324,7 @@ async fn ten_thousand_mutations_bring_no_other_key() {
     let house = house().await;
     let playing = playing(&house).await;
     let (pending, good) = ask(&asset("film", "SD"));
-    let (memory, mut random) = (Memory::measured(), [0; 8]);
-    for number in 0..10_000 {
-        let mut body = good.clone();
-        SystemEntropy.fill(&mut random);
-        let [what, from @ .., value] = random;
-        let from = usize::from(u16::from_be_bytes([from[0], from[1]])) % good.len();
-        let to = (from + 1 + usize::from(value) % 64).min(body.len());
-        match what % 4 {
-            0 => body[from] ^= value.max(1),
-            1 => drop(body.drain(from..to)),
-            2 => body.iter_mut().take(to).skip(from).for_each(|byte| *byte ^= value.max(1)),
-            _ => body.insert(from, value),
-        }
-        let what = format!("{number}: {random:?}");
-        let began = cpu();
-        let reply = send_in_session(&house, &playing, &body).await;
-        let taken = cpu().saturating_sub(began);
-        assert!(taken < Duration::from_secs(1), "{what}: {taken:?}");
+    ten_thousand_mutations(&house, &playing, &good, |reply, what| {
         if reply.status.is_success() {
             // A block that nobody needs, or padding, may have changed: the key is the same one, or
             // what opens it is not.
@@ -386,7 +336,7 @@ async fn ten_thousand_mutations_bring_no_other_key() {
             let codes = ["challenge_refused", "kid_not_in_content", "offline_not_allowed"];
             assert!(reply.status.as_u16() == 403 && codes.contains(&&*code), "{what}: {code}");
         }
-    }
-    memory.assert_bounded();
+    })
+    .await;
     opened(&pending, &send_in_session(&house, &playing, &good).await);
 }

@@ -15,6 +15,7 @@ mod listener;
 mod mmdb;
 mod outcomes;
 mod playback_token;
+mod playing;
 mod playready;
 mod provisioning;
 mod sign_in;

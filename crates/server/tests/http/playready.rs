@@ -1,9 +1,9 @@
 //! PlayReady over HTTP: right licenses by level, one outer reason in a SOAP fault for every
 //! refusal, and nothing that a client sends makes the service slow, large or wrong.
 
-use crate::alone::{Memory, is_alone};
+use crate::alone::is_alone;
 use crate::house::*;
-use crate::outcomes::remembered;
+use crate::playing::*;
 use axum::body::Body;
 use axum::http::Request;
 use base64::Engine as _;
@@ -17,9 +17,7 @@ use dialect::playready::{
 };
 use dialect::terms::{Hdcp, KeyTerms, LicenseTerms, Robustness};
 use keys::{P256PrivateKey, SystemEntropy, sha256};
-use model::{
-    ContentId, Entropy as _, KeyId, PolicyName, Scheme, SecurityLevel, TitlePolicy, TrackClass,
-};
+use model::{Dialect, KeyId, Scheme, SecurityLevel, TitlePolicy, TrackClass};
 use server::config::Mode;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -71,31 +69,13 @@ async fn house_with(edit: impl FnOnce(&mut server::Config)) -> House {
     house
 }
 
-struct Playing {
-    url: String,
-    session: String,
-    signed_in: String,
-}
-
 async fn playing(house: &House) -> Playing {
-    let signed_in = house.sign_in("ada").await;
-    let reply = house.playback(&signed_in, "film").await;
-    reply.assert_granted();
-    let playback = reply.json();
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let url = text(&playback["license"]["playready"]);
-    Playing { url, session: text(&playback["session_id"]), signed_in }
+    Playing::begin(house, Dialect::PlayReady).await
 }
 
 async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
     // A media type that is wrong, as players send it.
     let request = Request::post(path_of(url)).header("content-type", "text/html; charset=utf-16");
-    house.send(request.body(Body::from(body.to_vec())).unwrap()).await
-}
-
-async fn send_in_session(house: &House, playing: &Playing, body: &[u8]) -> Reply {
-    let path = format!("/license/playready?session={}", playing.session);
-    let request = with_bearer(Request::post(path), &playing.signed_in);
     house.send(request.body(Body::from(body.to_vec())).unwrap()).await
 }
 
@@ -135,36 +115,6 @@ fn labels_of(license: &OpenedResponse) -> Vec<&'static str> {
     ALL.into_iter().filter(is_in).collect()
 }
 
-/// Asserts a fault with everything that a problem document has.
-#[track_caller]
-fn assert_fault(reply: &Reply, status: u16, code: &str) {
-    let text = reply.text();
-    assert_eq!(reply.status.as_u16(), status, "{text}");
-    assert_eq!(reply.header("content-type"), "text/xml; charset=utf-8", "{text}");
-    assert_eq!(reply.header("cache-control"), "no-store");
-    assert_eq!(reply.header("x-strongroom-code"), code, "{text}");
-    for part in ["<faultcode>", "<faultstring>", "<detail>", code] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    assert_eq!(reply.header("x-correlation-id").len(), 32);
-    assert!(text.contains(reply.header("x-correlation-id")), "{text}");
-}
-
-/// The inner reason that the operator reads, and no caller.
-async fn reason_of(house: &House, reply: &Reply) -> String {
-    let row = remembered(house, reply).await.expect("every refusal is remembered");
-    let store::Ended::Refused { reason, .. } = row.ended else { return String::new() };
-    reason
-}
-
-async fn put_policy(house: &House, document: &str) -> TitlePolicy {
-    let name = PolicyName::parse("own").unwrap();
-    let policy = TitlePolicy::parse(name.clone(), document).unwrap();
-    house.store.put_policy(&policy, NOW).await.unwrap();
-    house.store.assign_policy(&ContentId::parse("film").unwrap(), &name).await.unwrap();
-    policy
-}
-
 #[tokio::test]
 async fn each_level_gets_its_keys_and_each_key_its_license() {
     let house = house().await;
@@ -198,7 +148,7 @@ async fn without_credentials_the_dialect_is_not_answered() {
     assert!(playback["license"]["playready"].is_null());
     let url = playback["license"]["clearkey"].as_str().unwrap().replace("/clearkey", "/playready");
     let reply = send(&house, &url, &ask(l1(), &kids(&["SD"])).1).await;
-    assert_fault(&reply, 404, "dialect_not_answered");
+    reply.assert_fault(404, "dialect_not_answered");
 }
 
 #[tokio::test]
@@ -210,12 +160,12 @@ async fn a_challenge_serves_one_credential() {
         send(&house, &first.url, &body).await.assert_granted();
     }
     let second = playing(&house).await;
-    assert_fault(&send(&house, &second.url, &body).await, 401, "token_replayed");
-    assert_fault(&send_in_session(&house, &first, &body).await, 401, "token_replayed");
+    send(&house, &second.url, &body).await.assert_fault(401, "token_replayed");
+    send_in_session(&house, &first, &body).await.assert_fault(401, "token_replayed");
     house.clock.advance_ms(31_000);
-    assert_fault(&send(&house, &first.url, &body).await, 401, "token_expired");
+    send(&house, &first.url, &body).await.assert_fault(401, "token_expired");
     let third = playing(&house).await;
-    assert_fault(&send(&house, &third.url, &body).await, 401, "token_replayed");
+    send(&house, &third.url, &body).await.assert_fault(401, "token_replayed");
     send(&house, &third.url, &ask(l1(), &kids(&["SD"])).1).await.assert_granted();
 }
 
@@ -240,14 +190,14 @@ async fn a_key_of_another_title_or_byte_order_refuses_the_whole_request() {
     let playing = playing(&house).await;
     let foreign = [kid("film", "SD"), kid("other", "SD")];
     let reply = send(&house, &playing.url, &ask(l1(), &foreign).1).await;
-    assert_fault(&reply, 403, "kid_not_in_content");
+    reply.assert_fault(403, "kid_not_in_content");
     // The GUID as it stands, where its first three fields are to be turned round.
     let mut turned = *kid("film", "SD").as_bytes();
     turned[..4].reverse();
     turned[4..6].reverse();
     turned[6..8].reverse();
     let reply = send(&house, &playing.url, &ask(l1(), &[KeyId::from_bytes(turned)]).1).await;
-    assert_fault(&reply, 403, "kid_not_in_content");
+    reply.assert_fault(403, "kid_not_in_content");
     send(&house, &playing.url, &ask(l1(), &kids(&["SD"])).1).await.assert_granted();
 }
 
@@ -257,7 +207,7 @@ async fn a_kept_license_needs_the_right_and_is_acknowledged() {
     let keep = |kids: &[KeyId]| ask_for(l1(), &SERVICE, &header(kids), Some(PERSISTENT));
     let first = playing(&house).await;
     let reply = send(&house, &first.url, &keep(&kids(&["SD"])).1).await;
-    assert_fault(&reply, 403, "offline_not_allowed");
+    reply.assert_fault(403, "offline_not_allowed");
     let document = "license_s = 1000\n[offline]\nallowed = true\nlicense_s = 500\n";
     let policy = put_policy(&house, document).await;
     let playing = playing(&house).await;
@@ -302,7 +252,7 @@ async fn cbcs_goes_only_to_who_decrypts_it() {
     let mut old = device(&ROOT, SecurityLevel::L1);
     old.plays_cbcs = false;
     let reply = send(&house, &playing.url, &ask(&old, &kids(&["SD"])).1).await;
-    assert_fault(&reply, 403, "challenge_refused");
+    reply.assert_fault(403, "challenge_refused");
     assert_eq!(reason_of(&house, &reply).await, "cbcs_unsupported");
 }
 
@@ -324,7 +274,7 @@ async fn a_capture_protected_title_says_so_in_its_licenses() {
     }
     let body = ask(of(SecurityLevel::L3), &kids(&["SD"])).1;
     let reply = send_in_session(&house, &playing, &body).await;
-    assert_fault(&reply, 403, "challenge_refused");
+    reply.assert_fault(403, "challenge_refused");
     assert_eq!(reason_of(&house, &reply).await, "no_key_for_the_level");
 }
 
@@ -384,7 +334,7 @@ async fn assert_denied(house: &House, url: &str, what: &str, body: &[u8]) -> Rep
     let taken = cpu().saturating_sub(began);
     assert!(taken < Duration::from_secs(1), "{what}: {taken:?}");
     assert_eq!(reply.status.as_u16(), 403, "{what}: {}", reply.text());
-    assert_fault(&reply, 403, "challenge_refused");
+    reply.assert_fault(403, "challenge_refused");
     reply
 }
 
@@ -403,7 +353,7 @@ async fn every_denial_has_one_outer_reason_and_uses_nothing_up() {
     let longest = vec![b' '; MAX_BYTES];
     assert_denied(&house, &playing.url, "the longest", &longest).await;
     let too_long = vec![b' '; MAX_BYTES + 1];
-    assert_fault(&send(&house, &playing.url, &too_long).await, 413, "body_too_large");
+    send(&house, &playing.url, &too_long).await.assert_fault(413, "body_too_large");
     send(&house, &playing.url, &ask(l1(), &kids(&["SD"])).1).await.assert_granted();
 }
 
@@ -453,9 +403,9 @@ async fn the_status_of_faults_may_be_what_clients_expect() {
     let house = house_with(|config| config.licenses.playready_fault_status = Some(500)).await;
     let playing = playing(&house).await;
     let reply = send(&house, &playing.url, b"").await;
-    assert_fault(&reply, 500, "challenge_refused");
+    reply.assert_fault(500, "challenge_refused");
     let reply = send(&house, "/license/playready?token=none", &ask(l1(), &kids(&["SD"])).1).await;
-    assert_fault(&reply, 500, "token_invalid");
+    reply.assert_fault(500, "token_invalid");
     let clearkey = playing.url.replace("/playready", "/clearkey");
     send(&house, &clearkey, b"").await.assert_refused(400, "malformed_request");
     send(&house, &playing.url, &ask(l1(), &kids(&["SD"])).1).await.assert_granted();
@@ -470,38 +420,18 @@ async fn ten_thousand_mutations_bring_nothing_that_was_not_signed() {
     let playing = playing(&house).await;
     let (pending, good) = ask(l1(), &kids(&["SD"]));
     let nonce = pending.nonce();
-    let (memory, mut random, mut answered) = (Memory::measured(), [0; 8], 0);
-    for number in 0..10_000 {
-        let mut body = good.clone();
-        SystemEntropy.fill(&mut random);
-        let [what, from @ .., value] = random;
-        let from = usize::from(u16::from_be_bytes([from[0], from[1]])) % good.len();
-        let to = (from + 1 + usize::from(value) % 64).min(body.len());
-        match what % 5 {
-            0 => body[from] ^= value.max(1),
-            1 => drop(body.drain(from..to)),
-            2 => {
-                let copied = body[from..to].to_vec();
-                body.splice(from..from, copied);
-            }
-            3 => body.iter_mut().take(to).skip(from).for_each(|byte| *byte ^= value.max(1)),
-            _ => body.insert(from, value),
-        }
-        let what = format!("{number}: {random:?}");
-        let began = cpu();
-        let reply = send_in_session(&house, &playing, &body).await;
-        let taken = cpu().saturating_sub(began);
-        assert!(taken < Duration::from_secs(1), "{what}: {taken:?}");
+    let mut answered = 0;
+    ten_thousand_mutations(&house, &playing, &good, |reply, what| {
         if reply.status.is_success() {
             answered += 1;
             // Around what is signed a message may change and say the same.
             let pending = l1().await_answer(*SERVICE, nonce, NOW);
-            assert_eq!(labels_of(&opened(pending, &reply).0), ["SD"], "{what}");
+            assert_eq!(labels_of(&opened(pending, reply).0), ["SD"], "{what}");
         } else {
-            assert_fault(&reply, 403, "challenge_refused");
+            reply.assert_fault(403, "challenge_refused");
         }
-    }
+    })
+    .await;
     assert!(answered < 500, "{answered}");
-    memory.assert_bounded();
     send(&house, &playing.url, &good).await.assert_granted();
 }
