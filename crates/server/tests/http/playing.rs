@@ -7,8 +7,16 @@ use crate::outcomes::remembered;
 use axum::body::Body;
 use axum::http::Request;
 use keys::SystemEntropy;
-use model::{ContentId, Dialect, Entropy as _, PolicyName, TitlePolicy};
+use model::{ContentId, Dialect, Entropy as _, KeyId, PolicyName, TitlePolicy};
 use std::time::Duration;
+
+/// The labels of its keys.
+pub const ALL: [&str; 3] = ["AUDIO", "SD", "HD"];
+
+/// The KIDs of those of its keys.
+pub fn kids(labels: &[&str]) -> Vec<KeyId> {
+    labels.iter().map(|label| kid("film", label)).collect()
+}
 
 /// A playback of `film`: the license URL and the session.
 pub struct Playing {

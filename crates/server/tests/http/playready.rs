@@ -29,8 +29,6 @@ static SERVICE: LazyLock<Service> = LazyLock::new(|| service_of(&ROOT));
 static DEVICES: LazyLock<[ClientDevice; 3]> =
     LazyLock::new(|| SecurityLevel::ALL.map(|level| device(&ROOT, level)));
 
-const ALL: [&str; 3] = ["AUDIO", "SD", "HD"];
-
 fn service_of(root: &TestRoot) -> Service {
     Service::read(&root.root_public, &root.wmrm_public).unwrap()
 }
@@ -77,10 +75,6 @@ async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
     // A media type that is wrong, as players send it.
     let request = Request::post(path_of(url)).header("content-type", "text/html; charset=utf-16");
     house.send(request.body(Body::from(body.to_vec())).unwrap()).await
-}
-
-fn kids(labels: &[&str]) -> Vec<KeyId> {
-    labels.iter().map(|label| kid("film", label)).collect()
 }
 
 fn header(kids: &[KeyId]) -> String {

@@ -64,12 +64,6 @@ fn payload(kids: &[KeyId]) -> Vec<u8> {
     kids.iter().flat_map(field).collect()
 }
 
-fn kids(labels: &[&str]) -> Vec<KeyId> {
-    labels.iter().map(|label| kid("film", label)).collect()
-}
-
-const ALL: [&str; 3] = ["AUDIO", "SD", "HD"];
-
 fn asked<'a>(content: AskedContent<'a>, privacy: Option<&'a ServiceCertificate>) -> Ask<'a> {
     Ask { content, license_type: LicenseType::Streaming, request_id: b"request", privacy }
 }
