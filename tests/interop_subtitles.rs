@@ -28,6 +28,7 @@ fn keys() -> PackagingKeys {
         iv: None,
         track_class: Some(track_class),
         scheme: Some(Scheme::Cbcs),
+        period: None,
     };
     PackagingKeys::new(TrackClass::ALL.into_iter().map(key).collect())
 }

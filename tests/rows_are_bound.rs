@@ -56,6 +56,10 @@ const CONTENT_KEYS: &[(&str, Fate)] = &[
         ),
     ),
     ("created_at", Fate::Integrity("created_at + 1")),
+    ("period", Fate::Integrity("1")),
+    // Of no account without a period.
+    ("period_begins", Fate::Integrity("1, period = 1, period_ends = 2")),
+    ("period_ends", Fate::Integrity("2, period = 1, period_begins = 1")),
 ];
 
 /// Each column of `keks`: the new value of version 1 of `default`.

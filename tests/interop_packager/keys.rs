@@ -29,6 +29,7 @@ pub fn keys(with_cenc_iv: bool) -> PackagingKeys {
             iv,
             track_class: Some(class),
             scheme: Some(scheme),
+            period: None,
         }
     };
     PackagingKeys::new(both.map(key).collect())

@@ -6,7 +6,8 @@
 //! whoever can write the state back can put back the whole old row, which no seal prevents.
 
 use model::{
-    CategoryName, ContentId, KekVersion, KeyId, Scheme, Timestamp, TrackClass, WrappedKey,
+    CategoryName, ContentId, KekVersion, KeyId, KeyPeriod, Scheme, Timestamp, TrackClass,
+    WrappedKey,
 };
 
 /// The facts a wrapped CEK is bound to.
@@ -24,8 +25,8 @@ pub struct KeyContext<'a> {
     pub scheme: Option<Scheme>,
     /// The track class; absent: all.
     pub track_class: Option<TrackClass>,
-    /// Number of the key period; absent: the key does not rotate.
-    pub period: Option<u32>,
+    /// The key period; absent: the key does not rotate.
+    pub period: Option<KeyPeriod>,
     /// Version of the KEK.
     pub kek_version: KekVersion,
     /// Version of the KEK that wrapped it first.
@@ -47,7 +48,7 @@ impl<'a> KeyContext<'a> {
             kid: row.kid,
             scheme: row.scheme,
             track_class: row.track_class,
-            period: None,
+            period: row.period,
             kek_version: row.kek_version,
             first_kek_version: row.first_kek_version,
             iv: row.iv.as_ref(),
@@ -56,10 +57,11 @@ impl<'a> KeyContext<'a> {
     }
 
     /// Shape: a label, then each field in the order above as presence byte, length (4 bytes,
-    /// big-endian) and bytes; so no two contexts have the same bytes.
+    /// big-endian) and bytes, of a period its number; last, where a period has a time, its begin
+    /// and its end in the same form. So no two contexts have the same bytes.
     pub(crate) fn aad(&self) -> Vec<u8> {
         let mut aad = b"strongroom cek 2".to_vec();
-        let period = self.period.map(u32::to_be_bytes);
+        let period = self.period.map(|period| period.index.to_be_bytes());
         put(&mut aad, Some(self.tenant.as_bytes()));
         put(&mut aad, Some(self.category.as_str().as_bytes()));
         put(&mut aad, Some(self.content_id.as_str().as_bytes()));
@@ -71,6 +73,10 @@ impl<'a> KeyContext<'a> {
         put(&mut aad, Some(&self.first_kek_version.0.to_be_bytes()));
         put(&mut aad, self.iv.map(|iv| iv.as_slice()));
         put(&mut aad, Some(&self.created.0.to_be_bytes()));
+        if let Some(span) = self.period.and_then(|period| period.span) {
+            put(&mut aad, Some(&span.begins.0.to_be_bytes()));
+            put(&mut aad, Some(&span.ends.0.to_be_bytes()));
+        }
         aad
     }
 }

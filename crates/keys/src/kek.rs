@@ -120,7 +120,10 @@ pub struct UnwrapError;
 mod tests {
     use super::*;
     use crate::SystemEntropy;
-    use model::{CategoryName, ContentId, KekVersion, KeyId, Scheme, Timestamp, TrackClass};
+    use model::{
+        CategoryName, ContentId, KekVersion, KeyId, KeyPeriod, PeriodSpan, Scheme, Timestamp,
+        TrackClass,
+    };
 
     struct Names {
         category: CategoryName,
@@ -169,6 +172,8 @@ mod tests {
         let kek = Kek::generate(&mut SystemEntropy);
         let key = ContentKey::generate(&mut SystemEntropy);
         let wrapped = kek.wrap(&key, &context(&own), &mut SystemEntropy);
+        let span = PeriodSpan { begins: Timestamp(1), ends: Timestamp(2) };
+        let period = KeyPeriod { index: 0, span: Some(span) };
         let others = [
             KeyContext { tenant: "other", ..context(&own) },
             context(&other_category),
@@ -178,7 +183,8 @@ mod tests {
             KeyContext { scheme: None, ..context(&own) },
             KeyContext { track_class: Some(TrackClass::Sd), ..context(&own) },
             KeyContext { track_class: None, ..context(&own) },
-            KeyContext { period: Some(0), ..context(&own) },
+            KeyContext { period: Some(period), ..context(&own) },
+            KeyContext { period: Some(KeyPeriod { span: None, ..period }), ..context(&own) },
             KeyContext { kek_version: KekVersion(2), ..context(&own) },
             KeyContext { first_kek_version: KekVersion(2), ..context(&own) },
             KeyContext { iv: Some(&[4; 16]), ..context(&own) },

@@ -84,6 +84,8 @@ struct Entry<'a> {
     iv: Option<String>,
     label: Option<String>,
     scheme: Option<String>,
+    /// The period that the key serves, where a title's keys rotate.
+    period: Option<u32>,
 }
 
 /// Reads a key file.
@@ -129,7 +131,8 @@ fn read(entry: &Entry<'_>) -> Result<ImportedKey, EntryProblem> {
     let mut is_hex = None;
     let key = ContentKey::build(|bytes| is_hex = read_hex(entry.key, bytes));
     is_hex.ok_or(EntryProblem::Key)?;
-    Ok(ImportedKey { content_id, key: PackagingKey { kid, key, iv, track_class, scheme } })
+    let key = PackagingKey { kid, key, iv, track_class, scheme, period: entry.period };
+    Ok(ImportedKey { content_id, key })
 }
 
 /// An IV of 8 bytes stands for the counter block that it begins (ISO/IEC 23001-7, 9.2).

@@ -17,6 +17,8 @@ pub struct PackagingKey {
     pub track_class: Option<TrackClass>,
     /// The scheme it is used under; absent: both.
     pub scheme: Option<Scheme>,
+    /// The period it serves; absent: it does not rotate.
+    pub period: Option<u32>,
 }
 
 impl PackagingKey {
@@ -45,12 +47,29 @@ impl PackagingKeys {
     /// that names the class, that before the one that names the scheme, last the one for all.
     #[must_use]
     pub fn find(&self, class: TrackClass, scheme: Scheme) -> Option<&PackagingKey> {
+        self.find_in(None, class, scheme)
+    }
+
+    /// The same among the keys of one period.
+    #[must_use]
+    pub fn find_in(
+        &self,
+        period: Option<u32>,
+        class: TrackClass,
+        scheme: Scheme,
+    ) -> Option<&PackagingKey> {
         let fits = |key: &&PackagingKey| {
-            key.track_class.is_none_or(|own| own == class)
+            key.period == period
+                && key.track_class.is_none_or(|own| own == class)
                 && key.scheme.is_none_or(|own| own == scheme)
         };
         let rank = |key: &&PackagingKey| (key.track_class.is_some(), key.scheme.is_some());
         self.0.iter().filter(fits).max_by_key(rank)
+    }
+
+    /// More keys beside these: those of later periods.
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
     }
 
     /// Every key.
@@ -65,7 +84,8 @@ mod tests {
 
     fn key(id: u8, track_class: Option<TrackClass>, scheme: Option<Scheme>) -> PackagingKey {
         let key = ContentKey::generate(&mut crate::SystemEntropy);
-        PackagingKey { kid: KeyId::from_bytes([id; 16]), key, iv: None, track_class, scheme }
+        let kid = KeyId::from_bytes([id; 16]);
+        PackagingKey { kid, key, iv: None, track_class, scheme, period: None }
     }
 
     #[test]
@@ -91,6 +111,19 @@ mod tests {
         assert!(found(TrackClass::Sd).is_some());
         assert_eq!(found(TrackClass::Sd), found(TrackClass::Hd));
         assert_eq!((found(TrackClass::Uhd), found(TrackClass::Audio)), (None, None));
+    }
+
+    #[test]
+    fn a_key_of_a_period_serves_that_one_and_no_other() {
+        let of = |id, period| PackagingKey { period, ..key(id, Some(TrackClass::Sd), None) };
+        let mut keys = PackagingKeys::new(vec![of(1, Some(1)), of(9, None)]);
+        keys.extend(PackagingKeys::new(vec![of(2, Some(2))]));
+        let found = |period| {
+            let found = keys.find_in(period, TrackClass::Sd, Scheme::Cbcs);
+            found.map(|key| key.kid.as_bytes()[0])
+        };
+        assert_eq!([None, Some(1), Some(2), Some(3)].map(found), [Some(9), Some(1), Some(2), None]);
+        assert_eq!(found(None), keys.find(TrackClass::Sd, Scheme::Cbcs).map(|_| 9));
     }
 
     #[test]

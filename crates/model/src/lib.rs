@@ -14,6 +14,7 @@ mod output;
 mod package;
 mod policy;
 mod role;
+mod rotation;
 mod scheme;
 mod time;
 mod title;
@@ -34,9 +35,10 @@ pub use output::{AnalogOutput, Hdcp, Robustness};
 pub use package::{PackagedEvent, PackagedImages, PackagedText, PackagedVariant};
 pub use policy::{
     LevelTable, MAX_POLICY_BYTES, OfflineRight, OutputRule, OutputTable, PolicyError, RenewalRight,
-    TitlePolicy, Withheld,
+    RotationRight, TitlePolicy, Withheld,
 };
 pub use role::TrackRole;
+pub use rotation::{KeyPeriod, PeriodSpan, Rotation};
 pub use scheme::Scheme;
 pub use time::{Seconds, SpanEnd, Timestamp};
 pub use title::{Country, PlanAccess, RegionRule, Title, TitleState};

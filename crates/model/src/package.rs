@@ -3,7 +3,7 @@
 //! The same JSON document is the package's `package.json` and the event. It names keys by
 //! their KID and never carries one.
 
-use crate::{ContentId, KeyId, PackageId, Scheme, Timestamp, TrackClass, TrackRole};
+use crate::{ContentId, KeyId, PackageId, Rotation, Scheme, Timestamp, TrackClass, TrackRole};
 use serde::{Deserialize, Serialize};
 
 /// One packaged title.
@@ -31,6 +31,13 @@ pub struct PackagedEvent {
     pub dash: String,
     /// The HLS multivariant playlists, relative to the package, one per scheme.
     pub hls: Vec<String>,
+    /// Whether it grows: a live event, whose length and sizes nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub live: bool,
+    /// How its keys change, where they do. The KIDs of its variants are then those that name the
+    /// tracks; the keys of the periods stand in the media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
     /// Length, milliseconds.
     pub duration_ms: u64,
     /// All bytes of the package but this document.

@@ -57,6 +57,9 @@ pub struct TitlePolicy {
     /// Whether and how long a license may be kept on the device.
     #[serde(default, skip_serializing_if = "is_default")]
     pub offline: OfflineRight,
+    /// How far ahead licenses carry keys that change.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rotation: RotationRight,
 }
 
 /// The highest track class of each level; `None` is no key at all, not even audio.
@@ -184,6 +187,30 @@ pub struct OfflineRight {
     /// How long playback of it may go on; the policy's own playback span when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub playback_s: Seconds,
+}
+
+/// How far ahead of the moment a license carries the keys of a live event whose keys change
+/// (R125): a viewer who may not watch any more has lost the picture by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RotationRight {
+    /// The horizon.
+    pub horizon_s: NonZeroU32,
+    /// Whether there is none, so that the first license carries every key that is there: fewest
+    /// requests, and nobody is shut out before the license ends.
+    #[serde(skip_serializing_if = "is_default")]
+    pub whole_event: bool,
+}
+
+impl RotationRight {
+    /// The horizon where a policy names none: 10 minutes.
+    pub const HORIZON_S: NonZeroU32 = NonZeroU32::new(600).expect("600 is not 0");
+}
+
+impl Default for RotationRight {
+    fn default() -> Self {
+        Self { horizon_s: Self::HORIZON_S, whole_event: false }
+    }
 }
 
 impl Default for TitlePolicy {

@@ -1,6 +1,6 @@
 //! A content key as it may be stored: wrapped, with its public facts beside it.
 
-use crate::{CategoryName, ContentId, KeyId, Scheme, Timestamp, TrackClass};
+use crate::{CategoryName, ContentId, KeyId, KeyPeriod, Scheme, Timestamp, TrackClass};
 use serde::{Deserialize, Serialize};
 
 /// Version of a category's KEK, from 1.
@@ -77,6 +77,9 @@ pub struct WrappedKey {
     pub track_class: Option<TrackClass>,
     /// The scheme it is used under; absent: both (imported keys).
     pub scheme: Option<Scheme>,
+    /// The period it serves; absent: it does not rotate. A title whose keys rotate has one such
+    /// key for each class and scheme too: it names the tracks and encrypts nothing.
+    pub period: Option<KeyPeriod>,
     /// Content category, which names the KEK.
     pub category: CategoryName,
     /// Version of the KEK that wraps it.

@@ -4,7 +4,8 @@
 
 use model::{
     AnalogOutput, Hdcp, LevelTable, OfflineRight, OutputRule, OutputTable, PolicyName,
-    RenewalRight, Robustness, SecurityLevel, SpanEnd, TitlePolicy, TrackClass, TrackClasses,
+    RenewalRight, Robustness, RotationRight, SecurityLevel, SpanEnd, TitlePolicy, TrackClass,
+    TrackClasses,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -74,6 +75,7 @@ prop_compose! {
         [rental_s, playback_s, grace_s] in any::<[u32; 3]>(),
         (rental_end, playback_end) in (end(), end()),
         (renewal, offline) in (of(renewal()), of(offline())),
+        (horizon_s, whole_event) in (1_u32.., any::<bool>()),
     ) -> TitlePolicy {
         TitlePolicy {
             name: PolicyName::parse("any").unwrap(),
@@ -90,6 +92,7 @@ prop_compose! {
             playback_end,
             renewal: renewal.unwrap_or_default(),
             offline: offline.unwrap_or_default(),
+            rotation: RotationRight { horizon_s: horizon_s.try_into().unwrap(), whole_event },
         }
     }
 }

@@ -63,6 +63,7 @@ fn longest_policy() -> TitlePolicy {
     text += "delay_s = 4294967294\nretry_s = 4294967295\nrecovery_s = 4294967295\n";
     text += "[offline]\nallowed = true\nlicense_s = 4294967295\n";
     text += "rental_s = 4294967295\nplayback_s = 4294967295\n";
+    text += "[rotation]\nhorizon_s = 4294967295\nwhole_event = true\n";
     let name = PolicyName::parse(&"p".repeat(64)).unwrap();
     TitlePolicy::parse(name, &text).unwrap().with_clearkey_max(TrackClass::Audio)
 }

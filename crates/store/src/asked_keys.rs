@@ -36,8 +36,9 @@ impl Store {
                 must_be_active(&mut open, &row.category, row.kek_version).await?;
                 let insert = query(
                     "INSERT INTO content_keys (kid, content_id, track_class, scheme, category, \
-                     kek_version, first_kek_version, wrapped, iv, fingerprint, state, created_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+                     kek_version, first_kek_version, wrapped, iv, fingerprint, state, created_at, \
+                     period, period_begins, period_ends) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
                      ON CONFLICT (kid) DO NOTHING",
                 );
                 if open.run(bind_key(insert, row)).await? == 0 {

@@ -5,8 +5,8 @@ use crate::error::Failure;
 use crate::query::{Query, Row, query};
 use crate::{Store, StoreError};
 use model::{
-    CategoryName, ContentId, KekState, KekVersion, KeyId, KeyState, Scheme, Timestamp, TrackClass,
-    WrappedKey,
+    CategoryName, ContentId, KekState, KekVersion, KeyId, KeyPeriod, KeyState, PeriodSpan, Scheme,
+    Timestamp, TrackClass, WrappedKey,
 };
 
 /// One version of a category's KEK at rest.
@@ -51,8 +51,9 @@ impl Store {
             must_be_active(&mut open, &key.category, key.kek_version).await?;
             let insert = query(
                 "INSERT INTO content_keys (kid, content_id, track_class, scheme, category, \
-                 kek_version, first_kek_version, wrapped, iv, fingerprint, state, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                 kek_version, first_kek_version, wrapped, iv, fingerprint, state, created_at, \
+                 period, period_begins, period_ends) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
             );
             open.run(bind_key(insert, key)).await?;
             open.commit().await
@@ -154,6 +155,7 @@ pub(crate) async fn must_be_active(
 
 /// The columns of a key, in the order in which every statement that adds one names them.
 pub(crate) fn bind_key(insert: Query, key: &WrappedKey) -> Query {
+    let span = key.period.and_then(|period| period.span);
     insert
         .bind(key.kid.as_bytes())
         .bind(&key.content_id)
@@ -167,6 +169,9 @@ pub(crate) fn bind_key(insert: Query, key: &WrappedKey) -> Query {
         .bind(&key.fingerprint)
         .bind(key.state.name())
         .bind(key.created)
+        .bind(key.period.map(|period| period.index))
+        .bind(span.map(|span| span.begins))
+        .bind(span.map(|span| span.ends))
 }
 
 fn read_key(row: &Row) -> Result<WrappedKey, StoreError> {
@@ -176,6 +181,7 @@ fn read_key(row: &Row) -> Result<WrappedKey, StoreError> {
         content_id: row.content_id("content_id")?,
         track_class: row.optional_parsed("track_class", TrackClass::parse)?,
         scheme: row.optional_parsed("scheme", Scheme::parse)?,
+        period: read_period(row)?,
         category: row.parsed("category", |text| CategoryName::parse(text).ok())?,
         kek_version: KekVersion(row.u32("kek_version")?),
         first_kek_version: KekVersion(row.u32("first_kek_version")?),
@@ -185,6 +191,14 @@ fn read_key(row: &Row) -> Result<WrappedKey, StoreError> {
         state: if row.boolean("is_exposed")? { KeyState::Compromised } else { own },
         created: row.time("created_at")?,
     })
+}
+
+fn read_period(row: &Row) -> Result<Option<KeyPeriod>, StoreError> {
+    let Some(index) = row.optional_u32("period")? else { return Ok(None) };
+    let begins = row.optional_time("period_begins")?;
+    let span = begins.zip(row.optional_time("period_ends")?);
+    let span = span.map(|(begins, ends)| PeriodSpan { begins, ends });
+    Ok(Some(KeyPeriod { index, span }))
 }
 
 pub(crate) fn read_kek(row: &Row) -> Result<StoredKek, StoreError> {

@@ -79,6 +79,7 @@ value_from! {
     bool => |answer| Self::Integer(Some(answer.into())),
     // Times beyond the year 292 million are the end of time in a row too.
     Timestamp => |at| Self::Integer(Some(i64::try_from(at.0).unwrap_or(i64::MAX))),
+    Option<Timestamp> => |at| at.map_or(Self::Integer(None), Self::from),
     &str => |text| Self::Text(Some(text.to_owned())),
     String => |text| Self::Text(Some(text)),
     Option<&str> => |text| Self::Text(text.map(str::to_owned)),
@@ -171,6 +172,15 @@ impl Row {
     pub(crate) fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
         let at = u64::try_from(self.integer(name)?).map_err(|_| StoreError::corrupt(name))?;
         Ok(Timestamp(at))
+    }
+
+    pub(crate) fn optional_time(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<i64> = self.column(name)?;
+        let at = at.map(u64::try_from).transpose().map_err(|_| StoreError::corrupt(name))?;
+        Ok(at.map(Timestamp))
     }
 
     pub(crate) fn text(&self, name: &'static str) -> Result<String, StoreError> {

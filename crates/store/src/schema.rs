@@ -52,6 +52,12 @@ pub(crate) const ROWS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "rows/0007_key_periods",
+        common: include_str!("../../../migrations/rows/0007_key_periods.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The audit.

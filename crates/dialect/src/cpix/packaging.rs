@@ -87,7 +87,7 @@ fn packaging_key(entry: KeyEntry) -> Result<PackagingKey, PackagingError> {
     };
     let KeyValue::Clear(key) = entry.value else { return Err(PackagingError::NoKey(kid)) };
     let iv = entry.explicit_iv.filter(|_| scheme == Some(Scheme::Cbcs));
-    Ok(PackagingKey { kid, key, iv, track_class: None, scheme })
+    Ok(PackagingKey { kid, key, iv, track_class: None, scheme, period: None })
 }
 
 #[cfg(test)]

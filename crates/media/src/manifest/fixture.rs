@@ -205,6 +205,8 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         images: presentation.images.iter().map(images).collect(),
         dash: super::DASH_PATH.to_owned(),
         hls: Scheme::ALL.map(|scheme| super::hls_path(scheme).to_owned()).to_vec(),
+        live: false,
+        rotation: None,
         duration_ms: presentation.duration_ms(),
         size_bytes: 1,
         packager: "test".to_owned(),

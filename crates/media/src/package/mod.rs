@@ -319,6 +319,8 @@ fn event(plan: &Plan, schemes: &[Scheme], written: &[Written], size_bytes: u64) 
         images: plan.images.iter().map(image_files::describe).collect(),
         dash: manifest::DASH_PATH.to_owned(),
         hls: schemes.iter().map(|scheme| manifest::hls_path(*scheme).to_owned()).collect(),
+        live: false,
+        rotation: None,
         duration_ms,
         size_bytes,
         packager: plan.packager.clone(),

@@ -309,6 +309,7 @@ fn key(kid: u8, bytes: u8, iv: Option<[u8; 16]>, class: Option<model::TrackClass
         iv,
         track_class: class,
         scheme: None,
+        period: None,
     }
 }
 

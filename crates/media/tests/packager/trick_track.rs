@@ -55,6 +55,7 @@ fn an_iv_of_its_own_cannot_serve_it_too() {
         iv: Some(iv),
         track_class: None,
         scheme: None,
+        period: None,
     }]);
     let plan = with_trick_track(Layout::Segments, &[Scheme::Cenc]);
     let error = run(&[&source], &plan, &keys, &mut Memory::default()).unwrap_err();

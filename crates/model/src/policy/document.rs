@@ -2,7 +2,8 @@
 //! back. What it leaves out has the value that `docs/guide/policies.md` names.
 
 use super::{
-    LevelTable, OfflineRight, OutputTable, RenewalRight, TitlePolicy, class_or_none, is_default,
+    LevelTable, OfflineRight, OutputTable, RenewalRight, RotationRight, TitlePolicy, class_or_none,
+    is_default,
 };
 use crate::time::{Seconds, SpanEnd};
 use crate::{PolicyName, SecurityLevel, TrackClass};
@@ -68,6 +69,8 @@ struct Document {
     renewal: RenewalRight,
     #[serde(default, skip_serializing_if = "is_default")]
     offline: OfflineRight,
+    #[serde(default, skip_serializing_if = "is_default")]
+    rotation: RotationRight,
 }
 
 /// A class, or none; beside it a field can also be absent.
@@ -108,6 +111,7 @@ impl TitlePolicy {
             outputs: self.outputs,
             renewal: self.renewal,
             offline: self.offline,
+            rotation: self.rotation,
         };
         toml::to_string(&document).expect("plain fields, then tables of plain fields")
     }
@@ -178,6 +182,7 @@ impl Document {
             playback_end: self.playback_end,
             renewal: self.renewal,
             offline: self.offline,
+            rotation: self.rotation,
         }
     }
 }
@@ -237,6 +242,10 @@ allowed = true
 license_s = 604800
 rental_s = 86400
 playback_s = 7200
+
+[rotation]
+horizon_s = 300
+whole_event = true
 "#;
 
     #[test]
@@ -267,6 +276,8 @@ playback_s = 7200
             playback_s: seconds(7200),
         };
         assert_eq!((policy.renewal, policy.offline), (renewal, offline));
+        assert_eq!(Some(policy.rotation.horizon_s), seconds(300));
+        assert!(policy.rotation.whole_event);
         assert_eq!(TitlePolicy::parse(name(), &policy.to_toml()).unwrap(), policy);
     }
 

@@ -11,8 +11,8 @@ use keys::{
     CekCache, ContentKey, FingerprintKey, Kek, KekContext, KeyContext, PackagingKey, PackagingKeys,
 };
 use model::{
-    CategoryName, ContentId, KekState, KekVersion, KeyId, KeyState, Scheme, Timestamp, Title,
-    TrackClass, TrackClasses, WrappedKey,
+    CategoryName, ContentId, KekState, KekVersion, KeyId, KeyPeriod, KeyState, Scheme, Timestamp,
+    Title, TrackClass, TrackClasses, WrappedKey,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,7 +173,7 @@ impl KeyService {
             let key = self.open_key(row, now).await?;
             let (kid, iv) = (row.kid, row.iv);
             let (track_class, scheme) = (row.track_class, row.scheme);
-            keys.push(PackagingKey { kid, key, iv, track_class, scheme });
+            keys.push(PackagingKey { kid, key, iv, track_class, scheme, period: None });
         }
         let kids: Vec<String> = rows.iter().map(|row| row.kid.to_string()).collect();
         let given = entry("keys.given_to_packager", &title.content_id, None, kids.join(" "), now);
@@ -253,7 +253,7 @@ impl KeyService {
         content_id: &ContentId,
     ) -> Result<Vec<WrappedKey>, KeyServiceError> {
         let mut rows = self.store.keys_of(content_id).await?;
-        rows.retain(|row| row.state == KeyState::Active);
+        rows.retain(|row| row.state == KeyState::Active && row.period.is_none());
         rows.sort_by_key(|row| (row.created, row.kid));
         let mut kept: Vec<WrappedKey> = Vec::with_capacity(rows.len());
         for row in rows {
@@ -283,7 +283,8 @@ impl KeyService {
             // it is kept. Under cenc each track draws its own.
             let (kid, iv) = (KeyId::from_bytes(draw()), (scheme == Scheme::Cbcs).then(draw));
             let key = ContentKey::generate(entropy);
-            PackagingKey { kid, key, iv, track_class: Some(class), scheme: Some(scheme) }
+            let (track_class, scheme) = (Some(class), Some(scheme));
+            PackagingKey { kid, key, iv, track_class, scheme, period: None }
         });
         self.keep(&self.wrap(title, &key, version, kek, now), "key.generated", now).await
     }
@@ -301,6 +302,7 @@ impl KeyService {
             content_id: title.content_id.clone(),
             track_class: key.track_class,
             scheme: key.scheme,
+            period: key.period.map(|index| KeyPeriod { index, span: None }),
             category: title.category.clone(),
             kek_version,
             first_kek_version: kek_version,
@@ -455,7 +457,9 @@ fn serves(row: &WrappedKey, class: TrackClass, scheme: Scheme) -> bool {
 
 /// The same key for the same use.
 fn is_same(known: &WrappedKey, row: &WrappedKey) -> bool {
-    let public = |row: &WrappedKey| (row.content_id.clone(), row.track_class, row.scheme, row.iv);
+    let public = |row: &WrappedKey| {
+        (row.content_id.clone(), row.track_class, row.scheme, row.period, row.iv)
+    };
     public(known) == public(row) && known.fingerprint == row.fingerprint
 }
 

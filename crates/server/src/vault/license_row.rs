@@ -196,6 +196,7 @@ mod tests {
             content_id: ContentId::parse("film").unwrap(),
             track_class: Some(class),
             scheme: None,
+            period: None,
             category: model::CategoryName::parse("default").unwrap(),
             kek_version: KekVersion(1),
             first_kek_version: KekVersion(1),

@@ -255,7 +255,8 @@ impl Vault {
                     let key = self.keys.open_key(&row, now).await?;
                     let (kid, iv) = (row.kid, row.iv);
                     let (track_class, scheme) = (row.track_class, row.scheme);
-                    keys.push(PackagingKey { kid, key, iv, track_class, scheme });
+                    let period = row.period.map(|period| period.index);
+                    keys.push(PackagingKey { kid, key, iv, track_class, scheme, period });
                 }
             }
         }

@@ -148,6 +148,8 @@ fn event(presentation: &Presentation) -> PackagedEvent {
         images: presentation.images.iter().map(images).collect(),
         dash: DASH_PATH.to_owned(),
         hls: Scheme::ALL.map(|scheme| hls_path(scheme).to_owned()).to_vec(),
+        live: false,
+        rotation: None,
         duration_ms: 12_000,
         size_bytes: 1,
         packager: "test".to_owned(),

@@ -137,6 +137,7 @@ pub fn key(number: u8) -> WrappedKey {
         content_id: content("film-1"),
         track_class: Some(model::TrackClass::Hd),
         scheme: Some(model::Scheme::Cbcs),
+        period: None,
         category: category("film"),
         kek_version: KekVersion(1),
         first_kek_version: KekVersion(1),

@@ -2,9 +2,9 @@
 
 use crate::home::*;
 use model::{
-    Account, AccountId, ContentId, Country, KekVersion, KeyId, PackagedEvent, PlanAccess, PlanName,
-    PolicyName, RegionRule, Scheme, SignInId, Subscription, Timestamp, Title, TitlePolicy,
-    TitleState, TrackClass, WrappedKey,
+    Account, AccountId, ContentId, Country, KekVersion, KeyId, KeyPeriod, PackagedEvent,
+    PeriodSpan, PlanAccess, PlanName, PolicyName, RegionRule, Scheme, SignInId, Subscription,
+    Timestamp, Title, TitlePolicy, TitleState, TrackClass, WrappedKey,
 };
 use store::StoreError;
 
@@ -134,11 +134,15 @@ pub async fn a_key_reads_back_with_and_without_its_optional_parts(home: &Home) {
     let full = key(1);
     let bare = WrappedKey { track_class: None, scheme: None, iv: None, ..key(2) };
     let other = WrappedKey { content_id: content("film-2"), scheme: Some(Scheme::Cenc), ..key(3) };
-    for key in [&full, &bare, &other] {
+    let span = PeriodSpan { begins: Timestamp(60_000), ends: Timestamp(120_000) };
+    let of = |index, span| Some(KeyPeriod { index, span });
+    let live = WrappedKey { period: of(1, Some(span)), ..key(4) };
+    let at_will = WrappedKey { period: of(0, None), content_id: content("film-2"), ..key(5) };
+    for key in [&full, &bare, &other, &live, &at_will] {
         store.insert_key(key).await.unwrap();
         assert_eq!(store.key(key.kid).await.unwrap().as_ref(), Some(key));
     }
-    assert_eq!(store.keys_of(&full.content_id).await.unwrap(), [full, bare]);
+    assert_eq!(store.keys_of(&full.content_id).await.unwrap(), [full, bare, live]);
     assert_eq!(store.keys_of(&content("film-3")).await.unwrap(), []);
     assert_eq!(store.key(KeyId::from_bytes([9; 16])).await.unwrap(), None);
 }
@@ -203,6 +207,8 @@ pub fn event(number: u8, name: &str) -> PackagedEvent {
         images: Vec::new(),
         dash: "manifest.mpd".to_owned(),
         hls: vec!["master.m3u8".to_owned()],
+        live: false,
+        rotation: None,
         duration_ms: 30_000,
         size_bytes: 9,
         packager: "strongroom test".to_owned(),

@@ -85,6 +85,7 @@ pub fn keys() -> PackagingKeys {
         iv: None,
         track_class: Some(class),
         scheme: Some(scheme),
+        period: None,
     };
     PackagingKeys::new(both.map(key).collect())
 }

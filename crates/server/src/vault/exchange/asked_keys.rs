@@ -141,7 +141,8 @@ impl KeyService {
             });
             let key = ContentKey::generate(entropy);
             let (kid, scheme) = (asked.kid, asked.scheme);
-            PackagingKey { kid, key, iv, track_class: row_class(asked.classes), scheme }
+            let track_class = row_class(asked.classes);
+            PackagingKey { kid, key, iv, track_class, scheme, period: None }
         });
         let row = self.wrap(title, &key, version, kek, now);
         (row, AskedFor { classes: asked.classes, periods: periods(&asked.periods) })
