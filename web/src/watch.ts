@@ -2,6 +2,7 @@
 
 import { element, showRefusal } from "./dom";
 import { chooseScheme, playableSchemes } from "./player/capability";
+import { AskAhead } from "./player/ask-ahead";
 import { Controls } from "./player/controls";
 import { Heartbeat } from "./player/heartbeat";
 import { LicenseDesk } from "./player/license-desk";
@@ -36,7 +37,7 @@ export async function watchPage(): Promise<void> {
       await playableSchemes(),
     );
     let ticket = await newTicket(contentId);
-    const startS = await offerResume(ticket.resumeS);
+    const startS = ticket.isLive ? null : await offerResume(ticket.resumeS);
     // The viewer may have thought it over for longer than the slot was kept.
     if (isStale(ticket, Date.now())) ticket = await newTicket(contentId);
     const manifest = new URL(ticket.manifestUrl);
@@ -58,6 +59,7 @@ class Viewing {
   readonly #screen: Screen;
   readonly #heartbeat: Heartbeat;
   readonly #renewal: Renewal;
+  readonly #askAhead: AskAhead;
   #controls: Controls | undefined;
   #hasEnded = false;
 
@@ -69,13 +71,23 @@ class Viewing {
         post: (url, challenge) => request(url, licenseInit(challenge)),
         freshTicket: () => playbackTicket(contentId),
       },
-      { granted: (state) => this.#licenseGranted(state), waiting: showWaiting },
+      {
+        granted: (state) => this.#licenseGranted(state),
+        scheduled: (afterS) => {
+          // The next keys come with a license of their own: none is renewed beside it.
+          this.#renewal.stop();
+          void this.#askAhead.plan(afterS);
+        },
+        waiting: showWaiting,
+      },
     );
     this.#screen = new Screen(video, (challenge) => this.#desk.acquire(challenge), {
       tracksChanged: () => this.#controls?.showTracks(),
       buffering: (isBuffering) => (busy.hidden = !isBuffering),
       failed: (refusal) => void this.#end(refusal),
+      namedKeys: (initData) => this.#askAhead.saw(initData),
     });
+    this.#askAhead = new AskAhead(PAGE_PORTS, (initData) => this.#screen.askFor(initData));
     this.#heartbeat = new Heartbeat(
       {
         report,
@@ -91,7 +103,7 @@ class Viewing {
     );
   }
 
-  async play(manifestUrl: string, startS: number): Promise<void> {
+  async play(manifestUrl: string, startS: number | null): Promise<void> {
     busy.hidden = false;
     this.#farewellOnLeave();
     try {
@@ -155,6 +167,7 @@ class Viewing {
     this.#hasEnded = true;
     this.#heartbeat.stop();
     this.#renewal.stop();
+    this.#askAhead.stop();
     this.#freeSlot();
     element("controls", HTMLDivElement).hidden = true;
     refuse(reason);

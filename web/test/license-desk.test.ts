@@ -24,10 +24,12 @@ function refused(status: number, code: string, retryAfter: string | null = null)
 }
 
 /** A desk at time 0 with the ticket `t0`; `script` answers each request in order. */
-function desk(script: (Refusal | "ok")[]) {
+function desk(script: (Refusal | "ok")[], next: string | null = null) {
   const posted: string[] = [];
+  const at: number[] = [];
   let now = 0;
   let tickets = 0;
+  const scheduled: number[] = [];
   const made = new LicenseDesk(
     parseTicket(answer("t0", 30_000), 0),
     {
@@ -36,18 +38,25 @@ function desk(script: (Refusal | "ok")[]) {
       sleep: async (ms) => void (now += ms),
       post: async (url) => {
         posted.push(url.slice(HOST.length));
-        const next = script.shift() ?? "ok";
-        if (next !== "ok") throw next;
-        return new Response("{}", { headers: { "X-Strongroom-Security-Level": "L3" } });
+        at.push(now);
+        const step = script.shift() ?? "ok";
+        if (step !== "ok") throw step;
+        const headers = new Headers({ "X-Strongroom-Security-Level": "L3" });
+        if (next !== null) headers.set("Strongroom-Next-License", next);
+        return new Response("{}", { headers });
       },
       freshTicket: async () => {
         tickets += 1;
         return parseTicket(answer(`t${tickets}`, now + 30_000), now);
       },
     },
-    { granted: () => undefined, waiting: () => undefined },
+    {
+      granted: () => undefined,
+      scheduled: (afterS) => void scheduled.push(afterS),
+      waiting: () => undefined,
+    },
   );
-  return { desk: made, posted, wait: (ms: number) => void (now += ms) };
+  return { desk: made, posted, at, scheduled, wait: (ms: number) => void (now += ms) };
 }
 
 test("a ticket is read strictly", () => {
@@ -140,4 +149,41 @@ test("a heartbeat outlives faults of the service, not a withdrawn right", async 
   assert.equal(ended?.code, "device_inactive");
   await beat.beat();
   assert.equal(sent, 5, "nothing is sent after the end");
+});
+
+/** A ClearKey challenge for these keys. */
+function challenge(...kids: string[]): ArrayBuffer {
+  return new TextEncoder().encode(JSON.stringify({ kids, type: "temporary" })).buffer;
+}
+
+test("keys that follow those in use are asked for when the service says, others at once", async () => {
+  const { desk: d, at, scheduled, wait } = desk([], "400");
+  await d.acquire(challenge("t1", "t2"));
+  // The first batch: only the keys that name the tracks were asked for before.
+  await d.acquire(challenge("t1", "t2", "a1", "a2", "b1", "b2"));
+  wait(300_000);
+  await d.acquire(challenge("t1", "t2", "b1", "b2", "c1", "c2"));
+  // After a jump nothing of the batch is there.
+  await d.acquire(challenge("t1", "t2", "x1", "x2", "y1", "y2"));
+  assert.deepEqual(at, [0, 0, 400_000, 400_000]);
+  assert.deepEqual(scheduled, [400, 400, 400, 400]);
+});
+
+test("a renewal waits for nobody, and what is no number is not obeyed", async () => {
+  const { desk: d, at } = desk([], "400");
+  await d.acquire(challenge("t1", "a1"));
+  await d.renew();
+  assert.deepEqual(at, [0, 0]);
+  const { desk: other, at: times, scheduled } = desk([], "-7, soon");
+  await other.acquire(challenge("t1", "a1"));
+  await other.acquire(challenge("t1", "a1", "b1"));
+  assert.deepEqual([times, scheduled], [[0, 0], []]);
+});
+
+test("a challenge that does not read is no hurry's matter: it goes at once", async () => {
+  const { desk: d, at } = desk([], "400");
+  for (const text of ["", "{}", "[]", '{"kids":7}', '{"kids":[7]}', "\u0000"]) {
+    await d.acquire(new TextEncoder().encode(text).buffer);
+  }
+  assert.deepEqual(at, [0, 0, 0, 0, 0, 0]);
 });

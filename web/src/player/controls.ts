@@ -12,6 +12,8 @@ const STEP_S = 5;
 const VOLUME_STEP = 0.1;
 /** Without a sign of the viewer for so long, the controls of a playing video hide. */
 const IDLE_MS = 3_000;
+/** Nearer to the edge of a live event than this, the picture counts as live, seconds. */
+const LIVE_MARGIN_S = 15;
 /** Steps of the seek bar in one second of video. */
 const SEEK_STEPS = 10;
 
@@ -20,6 +22,7 @@ export class Controls {
   readonly #play = element("play", HTMLButtonElement);
   readonly #seek = element("seek", HTMLInputElement);
   readonly #time = element("time", HTMLSpanElement);
+  readonly #live = element("live", HTMLButtonElement);
   readonly #mute = element("mute", HTMLButtonElement);
   readonly #volume = element("volume", HTMLInputElement);
   readonly #quality = element("quality", HTMLSelectElement);
@@ -83,14 +86,15 @@ export class Controls {
       label(this.#fullScreen, isFull ? "Leave full screen (f)" : "Full screen (f)");
       this.#fullScreen.classList.toggle("is-on", isFull);
     });
+    this.#live.addEventListener("click", () => this.screen.goToLive());
     this.#seek.addEventListener("input", () => {
       this.#isSeeking = true;
-      this.#showTime(Number(this.#seek.value) / SEEK_STEPS);
-      this.#preview.showBriefly(Number(this.#seek.value) / SEEK_STEPS, this.#duration());
+      this.#showTime(this.#sought());
+      this.#preview.showBriefly(this.#sought(), this.#duration());
     });
     this.#seek.addEventListener("change", () => {
       this.#isSeeking = false;
-      this.video.currentTime = Number(this.#seek.value) / SEEK_STEPS;
+      this.video.currentTime = this.#sought();
     });
     this.#volume.addEventListener("input", () => {
       this.video.volume = Number(this.#volume.value) / 100;
@@ -152,13 +156,20 @@ export class Controls {
   }
 
   #moveTo(seconds: number): void {
-    const to = Math.min(Math.max(0, seconds), this.#duration());
+    const { startS, endS } = this.screen.range();
+    const to = Math.min(Math.max(startS, seconds), endS);
     this.video.currentTime = to;
     this.#preview.showBriefly(to, this.#duration());
   }
 
+  /** Length of what can be played; a live event's previews are none. */
   #duration(): number {
-    return Number.isFinite(this.video.duration) ? this.video.duration : 0;
+    return this.screen.isLive ? 0 : this.screen.range().endS;
+  }
+
+  /** Where the seek bar stands, seconds. */
+  #sought(): number {
+    return this.screen.range().startS + Number(this.#seek.value) / SEEK_STEPS;
   }
 
   #setVolume(volume: number): void {
@@ -191,15 +202,20 @@ export class Controls {
 
   #showTime(atS?: number): void {
     if (this.#isSeeking && atS === undefined) return;
-    const duration = this.#duration();
-    const position = atS ?? this.video.currentTime;
-    const spoken = `${clockTime(position)} of ${clockTime(duration)}`;
+    const { startS, endS } = this.screen.range();
+    const duration = endS - startS;
+    const position = Math.max(0, (atS ?? this.video.currentTime) - startS);
+    const { shown, spoken } = this.screen.isLive
+      ? liveTime(duration - position)
+      : vodTime(position, duration);
     this.#seek.max = String(Math.floor(duration * SEEK_STEPS));
     if (atS === undefined) this.#seek.value = String(Math.round(position * SEEK_STEPS));
     this.#seek.setAttribute("aria-valuetext", spoken);
-    this.#time.textContent = `${clockTime(position)} / ${clockTime(duration)}`;
+    this.#time.textContent = shown;
+    this.#live.hidden = !this.screen.isLive;
+    this.#live.classList.toggle("is-on", duration - position <= LIVE_MARGIN_S);
     this.#seek.style.setProperty("--played", share(position, duration));
-    this.#seek.style.setProperty("--loaded", share(this.#loadedUntil(), duration));
+    this.#seek.style.setProperty("--loaded", share(this.#loadedUntil() - startS, duration));
   }
 
   #loadedUntil(): number {
@@ -219,6 +235,19 @@ export class Controls {
     label(this.#mute, volume === 0 ? "Sound on (m)" : "Mute (m)");
     this.#mute.classList.toggle("is-on", volume === 0);
   }
+}
+
+/** Where a title stands. */
+function vodTime(position: number, duration: number): { shown: string; spoken: string } {
+  const [at, of] = [clockTime(position), clockTime(duration)];
+  return { shown: `${at} / ${of}`, spoken: `${at} of ${of}` };
+}
+
+/** How far behind the edge a live event stands. */
+function liveTime(behindS: number): { shown: string; spoken: string } {
+  if (behindS <= LIVE_MARGIN_S) return { shown: "", spoken: "live" };
+  const behind = clockTime(behindS);
+  return { shown: `−${behind}`, spoken: `${behind} behind live` };
 }
 
 function share(part: number, whole: number): string {

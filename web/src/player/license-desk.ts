@@ -2,12 +2,15 @@
 //
 // The first request goes to the ticket's license URL, whose token lives 30 seconds and answers
 // each key once. Every later one (a new key, a renewal) goes to the session form of the URL,
-// where the sign-in cookie is the credential. Both are opaque bytes to this page.
+// where the sign-in cookie is the credential. Both are opaque bytes to this page, but that it reads
+// in a ClearKey challenge which keys are asked for: where keys change, the service says when to ask
+// for the next ones, so that not all viewers ask at once.
 
 import { Refusal, unexpectedAnswer } from "../service/problem";
 import { persist, type RetryPorts } from "../service/retry";
 import { isStale, renewalUrl, type Ticket } from "../service/ticket";
-import { licenseState, type LicenseState } from "./license-state";
+import { askedKeys, isFollowUp } from "./asked-keys";
+import { licenseState, nextLicenseS, type LicenseState } from "./license-state";
 
 /** What the desk needs of the world; tests bring their own. */
 export interface DeskPorts extends RetryPorts {
@@ -20,6 +23,8 @@ export interface DeskPorts extends RetryPorts {
 /** What the desk tells the page. */
 export interface DeskEvents {
   granted(state: LicenseState): void;
+  /** The service says when to ask for the next keys: after so many seconds. */
+  scheduled(afterS: number): void;
   waiting(retry: number, delayMs: number): void;
 }
 
@@ -30,6 +35,9 @@ export class LicenseDesk {
   #ticket: Ticket;
   #hasLicense = false;
   #challenge: ArrayBuffer | null = null;
+  /** Keys that were asked for and answered, and until when more of them can wait. */
+  readonly #asked = new Set<string>();
+  #nextMs = 0;
 
   constructor(
     ticket: Ticket,
@@ -44,8 +52,26 @@ export class LicenseDesk {
     return this.#ticket;
   }
 
-  /** Asks for the license of a challenge, patiently. */
+  /** Asks for the license of a challenge, patiently, and not before the service wants it. */
   async acquire(challenge: ArrayBuffer): Promise<ArrayBuffer> {
+    const keys = askedKeys(challenge);
+    // Keys that follow those in use are no hurry: the license in use reaches into their time.
+    const early = isFollowUp(keys, this.#asked) ? this.#nextMs - this.ports.now() : 0;
+    if (early > 0) await this.ports.sleep(early);
+    const license = await this.#ask(challenge);
+    for (const key of keys) this.#asked.add(key);
+    return license;
+  }
+
+  /**
+   * Asks again for the license in use, before it ends. ClearKey modules keep no clock, so
+   * only the permission counts and the answer's bytes are dropped.
+   */
+  async renew(): Promise<void> {
+    if (this.#challenge !== null) await this.#ask(this.#challenge);
+  }
+
+  async #ask(challenge: ArrayBuffer): Promise<ArrayBuffer> {
     const response = await persist(
       () => this.#attempt(challenge),
       this.ports,
@@ -57,15 +83,12 @@ export class LicenseDesk {
     this.#challenge = challenge;
     const state = licenseState((name) => response.headers.get(name));
     if (state !== null) this.events.granted(state);
+    const afterS = nextLicenseS((name) => response.headers.get(name));
+    if (afterS !== null) {
+      this.#nextMs = this.ports.now() + afterS * 1000;
+      this.events.scheduled(afterS);
+    }
     return license;
-  }
-
-  /**
-   * Asks again for the license in use, before it ends. ClearKey modules keep no clock, so
-   * only the permission counts and the answer's bytes are dropped.
-   */
-  async renew(): Promise<void> {
-    if (this.#challenge !== null) await this.acquire(this.#challenge);
   }
 
   /** Takes a new stream slot after the old one was given up; the license stays in use. */

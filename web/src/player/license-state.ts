@@ -26,6 +26,12 @@ export function licenseState(header: (name: string) => string | null): LicenseSt
   };
 }
 
+/** When to ask for the next keys of a title whose keys change, seconds; `null`: not told. */
+export function nextLicenseS(header: (name: string) => string | null): number | null {
+  const after = header("Strongroom-Next-License");
+  return after !== null && /^\d{1,9}$/.test(after) ? Number(after) : null;
+}
+
 const LEVELS: Readonly<Record<string, string>> = {
   L1: "L1 · decrypted and decoded in secure hardware",
   L2: "L2 · decrypted in secure hardware",

@@ -33,6 +33,8 @@ export interface ScreenEvents {
   tracksChanged(): void;
   buffering(isBuffering: boolean): void;
   failed(refusal: Refusal): void;
+  /** The stream named keys (W3C EME, `cenc` initialization data). */
+  namedKeys(initData: Uint8Array): void;
 }
 
 export class Screen {
@@ -73,6 +75,9 @@ export class Screen {
     this.#player.addEventListener("buffering", (event: Event) => {
       events.buffering("buffering" in event && event.buffering === true);
     });
+    this.video.addEventListener("encrypted", ({ initData, initDataType }) => {
+      if (initData !== null && initDataType === "cenc") events.namedKeys(new Uint8Array(initData));
+    });
     const changes = [
       "trackschanged",
       "adaptation",
@@ -85,19 +90,44 @@ export class Screen {
     }
   }
 
+  /** Has the player ask for the keys of this initialization data, as if the stream had brought it. */
+  askFor(initData: Uint8Array): void {
+    const init = { initDataType: "cenc", initData: initData.slice().buffer };
+    this.video.dispatchEvent(new MediaEncryptedEvent("encrypted", init));
+  }
+
   static isSupported(): boolean {
     shaka.polyfill.installAll();
     return shaka.Player.isBrowserSupported();
   }
 
-  /** Loads the manifest and stands at `startS`; throws a `Refusal`. */
-  async load(manifestUrl: string, startS: number): Promise<void> {
+  /** Loads the manifest and stands at `startS`, or at the edge of a live event; throws a `Refusal`. */
+  async load(manifestUrl: string, startS: number | null): Promise<void> {
     try {
       await this.#player.attach(this.video);
       await this.#player.load(manifestUrl, startS, "application/dash+xml");
     } catch (error) {
       throw playerRefusal(error);
     }
+  }
+
+  /** Whether a live event plays that has not ended. */
+  get isLive(): boolean {
+    return this.#player.isLive();
+  }
+
+  /** What can be played now, seconds: the whole title, or the window of a live event. */
+  range(): { startS: number; endS: number } {
+    if (this.isLive) {
+      const { start, end } = this.#player.seekRange();
+      return { startS: start, endS: Math.max(start, end) };
+    }
+    return { startS: 0, endS: Number.isFinite(this.video.duration) ? this.video.duration : 0 };
+  }
+
+  /** Moves to the edge of a live event. */
+  goToLive(): void {
+    this.#player.goToLive();
   }
 
   /** Stops for good: what is buffered is dropped, the picture goes dark. */

@@ -14,6 +14,8 @@ export interface Ticket {
   readonly manifestUrl: string;
   readonly heartbeatUrl: string;
   readonly heartbeatIntervalS: number;
+  /** Whether the title is a live event: it begins at its edge and has no length. */
+  readonly isLive: boolean;
   /** Where this account left the title, seconds; 0 when it never began. */
   readonly resumeS: number;
 }
@@ -37,6 +39,7 @@ export function parseTicket(answer: unknown, receivedMs: number): Ticket {
     manifestUrl: text(manifest["dash"]),
     heartbeatUrl: text(heartbeat["url"]),
     heartbeatIntervalS: Math.max(1, number(heartbeat["interval_s"])),
+    isLive: root["live"] === true,
     resumeS: root["resume_s"] == null ? 0 : Math.max(0, number(root["resume_s"])),
   };
 }
