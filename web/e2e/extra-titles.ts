@@ -57,7 +57,7 @@ export function packageTitle(
   return { content_id: contentId, source };
 }
 
-function named(variable: string): string {
+export function named(variable: string): string {
   const value = process.env[variable];
   if (value === undefined) throw new Error(`${variable} must be set: see e2e/extra-titles.ts`);
   return value;

@@ -1,5 +1,5 @@
 import RxPlayer from "rx-player";
-import { offer, offerTracks, ofLanguage, overlay, video } from "./ticket";
+import { offer, offerTracks, ofLanguage, overlay, sessionUrl, video } from "./ticket";
 
 offer((ticket, scheme) => {
   const player = new RxPlayer({ videoElement: video() });
@@ -48,7 +48,8 @@ offer((ticket, scheme) => {
         type: "org.w3.clearkey",
         getLicense: async (challenge) => {
           const body = new Uint8Array(challenge);
-          const answer = await fetch(ticket.license.clearkey, { method: "POST", body });
+          const url = ticket.live === true ? sessionUrl(ticket) : ticket.license.clearkey;
+          const answer = await fetch(url, { method: "POST", body });
           if (!answer.ok) throw new Error(`license refused: ${answer.status}`);
           return answer.arrayBuffer();
         },

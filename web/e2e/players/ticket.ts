@@ -2,6 +2,8 @@
 
 export interface TokenAnswer {
   readonly session_id: string;
+  /** Whether the title is a live event. */
+  readonly live?: boolean;
   readonly license: { readonly clearkey: string };
   readonly manifest: { readonly dash: string; readonly hls: string };
 }
@@ -17,6 +19,17 @@ export interface Tracks {
 }
 
 export type Start = (ticket: TokenAnswer, scheme: string) => void;
+
+/**
+ * The license URL whose credential is the sign-in's cookie: keys that change are asked for again
+ * and again, where the token of the other URL answers each key once.
+ */
+export function sessionUrl(ticket: TokenAnswer): string {
+  const url = new URL(ticket.license.clearkey);
+  url.search = "";
+  url.searchParams.set("session", ticket.session_id);
+  return url.href;
+}
 
 /** The page's video element. */
 export function video(): HTMLVideoElement {

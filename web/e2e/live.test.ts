@@ -1,0 +1,164 @@
+// A live event whose keys change, at its edge, in players that are not ours and in our page. The
+// packager is killed in the middle and started anew.
+//
+// `STRONGROOM_LONG` watches for three minutes; else for as long as three batches of keys take.
+
+import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import type { Page } from "playwright-core";
+import { account, closeBrowser, openAs, withPage } from "./demo";
+import { named, removeClips } from "./extra-titles";
+import { LiveEvent, ROTATION } from "./live-event";
+import { begin, openPlayer, type Trouble } from "./player-page";
+
+const WATCH_S = process.env["STRONGROOM_LONG"] === undefined ? 70 : 180;
+/** How much of the event a stop of the packager may cost a viewer, seconds. */
+const KILL_COSTS_S = 12;
+/** The packager is back within this, seconds. */
+const RESUMED_S = 5;
+/** A picture that stands still for less is no stall, seconds. */
+const STALL_S = 0.75;
+
+after(removeClips);
+after(closeBrowser);
+
+/** What a page's player did. */
+interface Watch {
+  readonly page: Page;
+  readonly trouble: Trouble;
+  readonly licenses: number[];
+}
+
+/** One look at the player. */
+interface Look {
+  readonly atS: number;
+  readonly positionS: number;
+}
+
+test("Shaka Player, rx-player and the page play a live event while its keys change", async (t) => {
+  const event = new LiveEvent("live-event");
+  await event.begin();
+  await withPage((shaka) =>
+    withPage((rx) =>
+      withPage(async (own) => {
+        const watches = [await open(shaka, "shaka"), await open(rx, "rx"), await openOwn(own)];
+        await Promise.all(watches.map(({ page }) => isMoving(page)));
+        const beginsS = Date.now() / 1000;
+        await Promise.all(watches.map(({ page }) => lookOn(page)));
+
+        await sleep((0.3 + 0.2 * Math.random()) * WATCH_S);
+        const killedS = Date.now() / 1000;
+        await event.kill();
+        const before = writtenAt(event);
+        await event.begin();
+        while (writtenAt(event) === before && Date.now() / 1000 < killedS + 4 * RESUMED_S) {
+          await sleep(0.1);
+        }
+        const back = Date.now() / 1000 - killedS;
+        t.diagnostic(`killed, and segments again after ${back.toFixed(1)} s`);
+        assert.ok(back <= RESUMED_S, `the packager was back after ${back.toFixed(1)} s`);
+
+        await sleep(beginsS + WATCH_S - Date.now() / 1000);
+        const lastedS = Date.now() / 1000 - beginsS;
+        const batchS = ROTATION.periodS * ROTATION.batchPeriods;
+        // The batches that the watched time touches, wherever in one it began.
+        const batches = Math.ceil(lastedS / batchS) + 1;
+        for (const [at, { page, trouble, licenses }] of watches.entries()) {
+          const name = ["Shaka Player", "rx-player", "the page"][at] ?? "";
+          const looks = await read(page);
+          const stalls = stallsOf(looks).filter(
+            ({ fromS, untilS }) => untilS < killedS || fromS > killedS + KILL_COSTS_S,
+          );
+          t.diagnostic(`${name}: ${licenses.length} license requests, stalls ${JSON.stringify(stalls)}`);
+          assert.deepEqual(trouble.refused, [], name);
+          assert.deepEqual(stalls, [], `${name}: ${trouble.said.join("\n")}`);
+          const movedS = (looks.at(-1)?.positionS ?? 0) - (looks[0]?.positionS ?? 0);
+          assert.ok(movedS > lastedS - KILL_COSTS_S, `${name} moved ${movedS} s of ${lastedS}`);
+          assert.ok(licenses.length <= batches + 1, `${name}: ${licenses.length} of ${batches} + 1`);
+        }
+      }),
+    ),
+  );
+  await event.end();
+});
+
+async function open(page: Page, file: string): Promise<Watch> {
+  const licenses = countLicenses(page);
+  const trouble = await openPlayer(page, file);
+  await begin(page, "live-event", "cbcs");
+  return { page, trouble, licenses };
+}
+
+/** The service's own page, whose first answer is by the license URL's token. */
+async function openOwn(page: Page): Promise<Watch> {
+  const licenses = countLicenses(page);
+  const trouble: Trouble = { refused: [], said: [] };
+  page.on("console", (message) => message.type() === "error" && trouble.said.push(message.text()));
+  await openAs(page, account("entitled"), "/watch/live-event");
+  return { page, trouble, licenses };
+}
+
+/** When license requests were sent, as they are. */
+function countLicenses(page: Page): number[] {
+  const sent: number[] = [];
+  page.on("request", (request) => {
+    if (request.url().includes("/license/clearkey") && request.method() === "POST") {
+      sent.push(Date.now() / 1000);
+    }
+  });
+  return sent;
+}
+
+async function isMoving(page: Page): Promise<void> {
+  await page.waitForFunction(() => {
+    const video = document.querySelector("video");
+    return video !== null && !video.paused && video.readyState >= 3 && video.currentTime > 1;
+  });
+}
+
+/** Looks at the player four times a second from now on. */
+async function lookOn(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    const video = document.querySelector("video");
+    const looks: Look[] = [];
+    Object.assign(window, { looks });
+    const look = () =>
+      looks.push({ atS: Date.now() / 1000, positionS: video?.currentTime ?? Number.NaN });
+    look();
+    setInterval(look, 250);
+  });
+}
+
+function read(page: Page): Promise<Look[]> {
+  return page.evaluate(() => (window as unknown as { looks: Look[] }).looks);
+}
+
+/** The times in which the picture stood still. */
+function stallsOf(looks: readonly Look[]): { fromS: number; untilS: number }[] {
+  const stalls: { fromS: number; untilS: number }[] = [];
+  let moved = looks[0];
+  for (const look of looks) {
+    if (moved === undefined || look.positionS > moved.positionS + 0.01) {
+      if (moved !== undefined && look.atS - moved.atS > STALL_S) {
+        stalls.push({ fromS: moved.atS, untilS: look.atS });
+      }
+      moved = look;
+    }
+  }
+  const last = looks.at(-1);
+  if (moved !== undefined && last !== undefined && last.atS - moved.atS > STALL_S) {
+    stalls.push({ fromS: moved.atS, untilS: last.atS });
+  }
+  return stalls;
+}
+
+/** When the event's manifest was written last. */
+function writtenAt(event: LiveEvent): number {
+  return statSync(join(named("STRONGROOM_DATA"), "media", event.contentId, "manifest.mpd")).mtimeMs;
+}
+
+function sleep(seconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, Math.max(0, seconds) * 1000));
+}
