@@ -4,4 +4,10 @@
 ALTER TABLE content_keys ADD COLUMN period BIGINT CHECK (period >= 0);
 ALTER TABLE content_keys ADD COLUMN period_begins BIGINT;
 ALTER TABLE content_keys ADD COLUMN period_ends BIGINT;
-CREATE INDEX content_keys_of_period ON content_keys (content_id, period) WHERE period IS NOT NULL;
+
+-- A channel has tens of thousands of keys a day: those of its tracks (no period), of some periods
+-- and of some time are found without reading the others.
+DROP INDEX content_keys_of_title;
+CREATE INDEX content_keys_of_title ON content_keys (content_id, period);
+CREATE INDEX content_keys_by_end ON content_keys (content_id, period_ends)
+    WHERE period_ends IS NOT NULL;

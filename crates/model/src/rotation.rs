@@ -47,7 +47,7 @@ impl Rotation {
 }
 
 /// The one period that a key serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyPeriod {
     /// Its number, counted from 0 through the title.
     pub index: u32,
@@ -56,7 +56,7 @@ pub struct KeyPeriod {
 }
 
 /// When a period is: from a moment until before another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeriodSpan {
     /// The first moment.
     pub begins: Timestamp,

@@ -1,10 +1,11 @@
 //! Keys that encryptors asked for by their KIDs, and what for.
 
 use crate::database::{Durability, repeated};
-use crate::keys::{bind_key, must_be_active};
-use crate::query::query;
+use crate::keys::{INTO, bind_key, must_be_active};
+use crate::query::{insert_text, query};
 use crate::{Store, StoreError};
 use model::{KeyId, TrackClass, TrackClasses, WrappedKey};
+use std::sync::LazyLock;
 
 /// What a key was asked for, beyond what its own row says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +35,7 @@ impl Store {
             let mut open = self.rows.begin(Durability::Power).await?;
             for (row, asked) in &keys {
                 must_be_active(&mut open, &row.category, row.kek_version).await?;
-                let insert = query(
-                    "INSERT INTO content_keys (kid, content_id, track_class, scheme, category, \
-                     kek_version, first_kek_version, wrapped, iv, fingerprint, state, created_at, \
-                     period, period_begins, period_ends) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
-                     ON CONFLICT (kid) DO NOTHING",
-                );
-                if open.run(bind_key(insert, row)).await? == 0 {
+                if open.run(bind_key(query(&ADD_UNLESS_KNOWN), row)).await? == 0 {
                     continue;
                 }
                 let insert =
@@ -71,6 +65,9 @@ impl Store {
         Ok(Some((key, Some(AskedFor { classes, periods: row.text("periods")? }))))
     }
 }
+
+static ADD_UNLESS_KNOWN: LazyLock<String> =
+    LazyLock::new(|| insert_text(INTO, 1) + " ON CONFLICT (kid) DO NOTHING");
 
 fn write_classes(classes: TrackClasses) -> String {
     classes.iter().map(TrackClass::name).collect::<Vec<_>>().join("+")

@@ -2,12 +2,13 @@
 
 use crate::database::{Durability, Transaction, repeated};
 use crate::error::Failure;
-use crate::query::{Query, Row, query};
+use crate::query::{Query, Row, insert_text, query};
 use crate::{Store, StoreError};
 use model::{
     CategoryName, ContentId, KekState, KekVersion, KeyId, KeyPeriod, KeyState, PeriodSpan, Scheme,
     Timestamp, TrackClass, WrappedKey,
 };
+use std::sync::LazyLock;
 
 /// One version of a category's KEK at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,13 @@ macro_rules! select_keys {
         )
     };
 }
+pub(crate) use select_keys;
+
+/// The columns of a key, in the order of [`bind_key`].
+pub(crate) const INTO: &str = "content_keys (kid, content_id, track_class, scheme, category, \
+     kek_version, first_kek_version, wrapped, iv, fingerprint, state, created_at, \
+     period, period_begins, period_ends)";
+pub(crate) static ADD_ONE: LazyLock<String> = LazyLock::new(|| insert_text(INTO, 1));
 
 impl Store {
     /// Keeps a content key.
@@ -49,19 +57,14 @@ impl Store {
         repeated(|| async {
             let mut open = self.rows.begin(Durability::Power).await?;
             must_be_active(&mut open, &key.category, key.kek_version).await?;
-            let insert = query(
-                "INSERT INTO content_keys (kid, content_id, track_class, scheme, category, \
-                 kek_version, first_kek_version, wrapped, iv, fingerprint, state, created_at, \
-                 period, period_begins, period_ends) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-            );
-            open.run(bind_key(insert, key)).await?;
+            open.run(bind_key(query(&ADD_ONE), key)).await?;
             open.commit().await
         })
         .await
     }
 
-    /// Every key of a title, ordered by KID.
+    /// Every key of a title, ordered by KID. A channel whose keys rotate has tens of thousands:
+    /// who answers a viewer asks for some of them ([`Self::keys_named`] and its neighbors).
     pub async fn keys_of(&self, content_id: &ContentId) -> Result<Vec<WrappedKey>, StoreError> {
         let select = query(select_keys!("WHERE content_id = $1 ORDER BY kid"));
         self.rows.rows(select.bind(content_id)).await?.iter().map(read_key).collect()
@@ -153,7 +156,7 @@ pub(crate) async fn must_be_active(
     }
 }
 
-/// The columns of a key, in the order in which every statement that adds one names them.
+/// A key as [`INTO`] names its columns.
 pub(crate) fn bind_key(insert: Query, key: &WrappedKey) -> Query {
     let span = key.period.and_then(|period| period.span);
     insert
@@ -174,7 +177,7 @@ pub(crate) fn bind_key(insert: Query, key: &WrappedKey) -> Query {
         .bind(span.map(|span| span.ends))
 }
 
-fn read_key(row: &Row) -> Result<WrappedKey, StoreError> {
+pub(crate) fn read_key(row: &Row) -> Result<WrappedKey, StoreError> {
     let own = row.parsed("state", KeyState::parse)?;
     Ok(WrappedKey {
         kid: KeyId::from_bytes(row.array("kid")?),

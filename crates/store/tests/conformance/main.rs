@@ -12,6 +12,8 @@ mod home;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]
+mod period_keys;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 #[path = "../support/postgres.rs"]
@@ -60,6 +62,13 @@ on_both_databases! {
     asked_keys::an_asked_key_reads_back_and_stays_the_first,
     asked_keys::asked_keys_are_kept_all_or_none,
     asked_keys::parallel_questions_end_with_one_key,
+    period_keys::keys_of_periods_are_found_by_name_period_and_time,
+    period_keys::a_use_of_a_period_gets_one_key,
+    period_keys::many_keys_are_kept_all_or_none,
+    period_keys::parallel_makers_end_with_one_key_a_use,
+    period_keys::keys_of_periods_that_ended_go_and_others_stay,
+    period_keys::parallel_droppers_drop_each_key_once,
+    period_keys::all_keys_of_a_title_come_in_pages,
     credentials::credentials_read_back_newest_first,
     credentials::a_change_of_what_is_no_longer_so_is_refused_whole,
     credentials::parallel_changes_of_one_version_end_with_one,
