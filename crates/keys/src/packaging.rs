@@ -2,6 +2,7 @@
 
 use crate::ContentKey;
 use model::{KeyId, Scheme, TrackClass, TrackClasses};
+use std::collections::BTreeMap;
 
 /// One key and what it encrypts.
 #[derive(Debug)]
@@ -32,15 +33,19 @@ impl PackagingKey {
     }
 }
 
-/// The keys of one packaging job. Wiped on drop, as each key is.
+/// The keys of one packaging job, those of each period together. Wiped on drop, as each key is.
 #[derive(Debug, Default)]
-pub struct PackagingKeys(Vec<PackagingKey>);
+pub struct PackagingKeys(BTreeMap<Option<u32>, Vec<PackagingKey>>);
 
 impl PackagingKeys {
     /// Takes over the keys.
     #[must_use]
     pub fn new(keys: Vec<PackagingKey>) -> Self {
-        Self(keys)
+        let mut of_periods: BTreeMap<Option<u32>, Vec<PackagingKey>> = BTreeMap::new();
+        for key in keys {
+            of_periods.entry(key.period).or_default().push(key);
+        }
+        Self(of_periods)
     }
 
     /// The key for a track of `class` under `scheme`: the one that names both before the one
@@ -59,22 +64,23 @@ impl PackagingKeys {
         scheme: Scheme,
     ) -> Option<&PackagingKey> {
         let fits = |key: &&PackagingKey| {
-            key.period == period
-                && key.track_class.is_none_or(|own| own == class)
+            key.track_class.is_none_or(|own| own == class)
                 && key.scheme.is_none_or(|own| own == scheme)
         };
         let rank = |key: &&PackagingKey| (key.track_class.is_some(), key.scheme.is_some());
-        self.0.iter().filter(fits).max_by_key(rank)
+        self.0.get(&period)?.iter().filter(fits).max_by_key(rank)
     }
 
     /// More keys beside these: those of later periods.
     pub fn extend(&mut self, more: Self) {
-        self.0.extend(more.0);
+        for (period, keys) in more.0 {
+            self.0.entry(period).or_default().extend(keys);
+        }
     }
 
-    /// Every key.
+    /// Every key: those without a period, then those of each in its turn.
     pub fn iter(&self) -> impl Iterator<Item = &PackagingKey> {
-        self.0.iter()
+        self.0.values().flatten()
     }
 }
 

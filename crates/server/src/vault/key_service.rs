@@ -3,6 +3,7 @@
 use super::audit_writer::{AuditError, AuditWriter};
 use super::kek_cache::KekCache;
 use super::kms_watch::KmsWatch;
+use super::period_keys::KeyUse;
 use crate::config::key_cache::KeyCache;
 use crate::entropy::EntropySource;
 use keys::key_file::ImportedKey;
@@ -14,6 +15,7 @@ use model::{
     CategoryName, ContentId, KekState, KekVersion, KeyId, KeyPeriod, KeyState, Scheme, Timestamp,
     Title, TrackClass, TrackClasses, WrappedKey,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{AuditEntry, Store, StoreError, StoredKek};
@@ -63,6 +65,9 @@ pub enum KeyServiceError {
     /// The rows.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// More periods than one call answers for.
+    #[error("more periods than one question may have: {0}")]
+    TooManyPeriods(u32),
     /// The audit: without it, no key is made or given.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -160,12 +165,10 @@ impl KeyService {
         let slots = classes.iter().flat_map(|class| schemes.iter().map(move |s| (class, *s)));
         let missing: Vec<_> = slots
             .filter(|(class, scheme)| !rows.iter().any(|r| serves(r, *class, *scheme)))
+            .map(|(class, scheme)| KeyUse { period: None, class, scheme })
             .collect();
         if !missing.is_empty() {
-            let (version, kek) = self.newest_kek(&title.category, now).await?;
-            for (class, scheme) in missing {
-                self.make_key(title, (class, scheme), version, &kek, now).await?;
-            }
+            self.make_keys(title, &missing, now).await?;
             rows = self.usable_keys_of(&title.content_id).await?;
         }
         let mut keys = Vec::with_capacity(rows.len());
@@ -195,7 +198,8 @@ impl KeyService {
         let (version, kek) = self.newest_kek(&title.category, now).await?;
         let mut imported = Imported::default();
         for ImportedKey { key, .. } in keys {
-            let row = self.wrap(title, key, version, &kek, now);
+            let period = key.period.map(|index| KeyPeriod { index, span: None });
+            let row = self.wrap(title, key, period, (version, &kek), now);
             if let Some(known) = self.store.key(row.kid).await? {
                 is_same(&known, &row).then_some(()).ok_or(KeyServiceError::KidTaken(row.kid))?;
                 imported.known += 1;
@@ -247,54 +251,20 @@ impl KeyService {
         key.fingerprint(&self.fingerprints) == row.fingerprint
     }
 
-    /// Keys that may be used, oldest first, so that every caller finds the same one for a use.
+    /// Keys that may be used and do not rotate.
     async fn usable_keys_of(
         &self,
         content_id: &ContentId,
     ) -> Result<Vec<WrappedKey>, KeyServiceError> {
-        let mut rows = self.store.keys_of(content_id).await?;
-        rows.retain(|row| row.state == KeyState::Active && row.period.is_none());
-        rows.sort_by_key(|row| (row.created, row.kid));
-        let mut kept: Vec<WrappedKey> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let use_of = |row: &WrappedKey| (row.track_class, row.scheme);
-            if !kept.iter().any(|earlier| use_of(earlier) == use_of(&row)) {
-                kept.push(row);
-            }
-        }
-        Ok(kept)
-    }
-
-    async fn make_key(
-        &self,
-        title: &Title,
-        (class, scheme): (TrackClass, Scheme),
-        version: KekVersion,
-        kek: &Kek,
-        now: Timestamp,
-    ) -> Result<(), KeyServiceError> {
-        let key = self.entropy.with(|entropy| {
-            let mut draw = || {
-                let mut bytes = [0; 16];
-                entropy.fill(&mut bytes);
-                bytes
-            };
-            // Under cbcs the IV is the track's constant, and FairPlay's license carries it, so
-            // it is kept. Under cenc each track draws its own.
-            let (kid, iv) = (KeyId::from_bytes(draw()), (scheme == Scheme::Cbcs).then(draw));
-            let key = ContentKey::generate(entropy);
-            let (track_class, scheme) = (Some(class), Some(scheme));
-            PackagingKey { kid, key, iv, track_class, scheme, period: None }
-        });
-        self.keep(&self.wrap(title, &key, version, kek, now), "key.generated", now).await
+        Ok(usable(self.store.track_keys_of(content_id).await?))
     }
 
     pub(super) fn wrap(
         &self,
         title: &Title,
         key: &PackagingKey,
-        kek_version: KekVersion,
-        kek: &Kek,
+        period: Option<KeyPeriod>,
+        (kek_version, kek): (KekVersion, &Kek),
         now: Timestamp,
     ) -> WrappedKey {
         let mut row = WrappedKey {
@@ -302,7 +272,7 @@ impl KeyService {
             content_id: title.content_id.clone(),
             track_class: key.track_class,
             scheme: key.scheme,
-            period: key.period.map(|index| KeyPeriod { index, span: None }),
+            period,
             category: title.category.clone(),
             kek_version,
             first_kek_version: kek_version,
@@ -451,7 +421,16 @@ pub(super) async fn within<T>(
     }
 }
 
-fn serves(row: &WrappedKey, class: TrackClass, scheme: Scheme) -> bool {
+/// Of the keys that may be used, for each use the oldest, so that every caller finds the same.
+pub(super) fn usable(mut rows: Vec<WrappedKey>) -> Vec<WrappedKey> {
+    rows.retain(|row| row.state == KeyState::Active);
+    rows.sort_by_key(|row| (row.created, row.kid));
+    let mut seen = HashSet::with_capacity(rows.len());
+    rows.retain(|row| seen.insert((row.period, row.track_class, row.scheme)));
+    rows
+}
+
+pub(super) fn serves(row: &WrappedKey, class: TrackClass, scheme: Scheme) -> bool {
     row.track_class.is_none_or(|own| own == class) && row.scheme.is_none_or(|own| own == scheme)
 }
 

@@ -356,6 +356,7 @@ impl From<&KeyServiceError> for LicenseRefused {
             | KeyServiceError::VersionUnknown(..)
             | KeyServiceError::StillInUse(..)
             | KeyServiceError::KidUnknown(_)
+            | KeyServiceError::TooManyPeriods(_)
             | KeyServiceError::KidTaken(_)
             | KeyServiceError::KeyReused(_) => Self::Integrity,
             KeyServiceError::Store(_) => Self::StoreUnavailable,

@@ -20,6 +20,7 @@ mod license_row;
 mod master_key;
 mod memo;
 mod packaging;
+mod period_keys;
 mod policies;
 #[cfg(feature = "remote-kms")]
 mod remote_key;
@@ -251,13 +252,29 @@ impl Vault {
             let Some(last) = titles.last() else { return Ok(keys) };
             after = Some(last.content_id.clone());
             for title in &titles {
-                for row in self.store.keys_of(&title.content_id).await? {
-                    let key = self.keys.open_key(&row, now).await?;
-                    let (kid, iv) = (row.kid, row.iv);
-                    let (track_class, scheme) = (row.track_class, row.scheme);
-                    let period = row.period.map(|period| period.index);
-                    keys.push(PackagingKey { kid, key, iv, track_class, scheme, period });
-                }
+                self.add_keys_of(&title.content_id, &mut keys, now).await?;
+            }
+        }
+    }
+
+    /// Every key of a title, page by page.
+    async fn add_keys_of(
+        &self,
+        content_id: &ContentId,
+        keys: &mut Vec<PackagingKey>,
+        now: Timestamp,
+    ) -> Result<(), KeyServiceError> {
+        let mut after = None;
+        loop {
+            let page = self.store.keys_page(content_id, after).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.kid);
+            for row in &page {
+                let key = self.keys.open_key(row, now).await?;
+                let (kid, iv) = (row.kid, row.iv);
+                let (track_class, scheme) = (row.track_class, row.scheme);
+                let period = row.period.map(|period| period.index);
+                keys.push(PackagingKey { kid, key, iv, track_class, scheme, period });
             }
         }
     }

@@ -6,10 +6,11 @@
 
 use crate::vault::key_service::{KeyService, KeyServiceError, entry};
 use dialect::cpix::speke::AskedKey;
-use dialect::cpix::{Clock, KeyPeriod};
+use dialect::cpix::{Clock, KeyPeriod, Span};
 use keys::{ContentKey, Kek, PackagingKey};
 use model::{
-    KekVersion, KeyId, KeyState, Scheme, Timestamp, Title, TrackClass, TrackClasses, WrappedKey,
+    KekVersion, KeyId, KeyPeriod as RowPeriod, KeyState, PeriodSpan, Scheme, Timestamp, Title,
+    TrackClass, TrackClasses, WrappedKey,
 };
 use store::{AskedFor, StoreError};
 
@@ -142,9 +143,10 @@ impl KeyService {
             let key = ContentKey::generate(entropy);
             let (kid, scheme) = (asked.kid, asked.scheme);
             let track_class = row_class(asked.classes);
-            PackagingKey { kid, key, iv, track_class, scheme, period: None }
+            let period = row_period(&asked.periods).map(|period| period.index);
+            PackagingKey { kid, key, iv, track_class, scheme, period }
         });
-        let row = self.wrap(title, &key, version, kek, now);
+        let row = self.wrap(title, &key, row_period(&asked.periods), (version, kek), now);
         (row, AskedFor { classes: asked.classes, periods: periods(&asked.periods) })
     }
 }
@@ -158,8 +160,39 @@ fn row_class(classes: TrackClasses) -> Option<TrackClass> {
     if classes == TrackClasses::up_to(TrackClass::Uhd) { None } else { classes.iter().last() }
 }
 
+/// The period that licenses and rotation go by: the first of several, from the begin of the
+/// first to the end of the last. One that has a time and no number is numbered by the second in
+/// which it begins; one that has a name alone is none.
+fn row_period(periods: &[KeyPeriod]) -> Option<RowPeriod> {
+    let index = periods.iter().filter_map(index_of).min()?;
+    let spans: Option<Vec<PeriodSpan>> = periods.iter().map(wall_span).collect();
+    let spans = spans.unwrap_or_default();
+    let begins = spans.iter().map(|span| span.begins).min();
+    let ends = spans.iter().map(|span| span.ends).max();
+    let span = begins.zip(ends).map(|(begins, ends)| PeriodSpan { begins, ends });
+    Some(RowPeriod { index, span })
+}
+
+fn index_of(period: &KeyPeriod) -> Option<u32> {
+    let second = |span: Span| u32::try_from(span.start_us() / 1_000_000).unwrap_or(u32::MAX);
+    period.index.or_else(|| period.span.map(second))
+}
+
+/// When a live period is, to the millisecond around it.
+fn wall_span(period: &KeyPeriod) -> Option<PeriodSpan> {
+    let span = period.span.filter(|span| span.clock() == Clock::Wall)?;
+    let begins = Timestamp(span.start_us() / 1000);
+    Some(PeriodSpan { begins, ends: Timestamp(span.end_us().div_ceil(1000)) })
+}
+
+/// Whether two periods have the same time, as far as both state one.
+fn is_same_time(row: Option<RowPeriod>, asked: Option<RowPeriod>) -> bool {
+    let span = |period: Option<RowPeriod>| period.and_then(|period| period.span);
+    span(row).zip(span(asked)).is_none_or(|(row, asked)| row == asked)
+}
+
 /// Whether a row is the answer to a question. A key that nobody asked for by name (imported,
-/// or made for our own packager) answers one for its class and scheme that does not rotate.
+/// or made for our own packager) answers one for its class, scheme and period.
 fn is_answer(title: &Title, asked: &AskedKey, row: &WrappedKey, before: Option<&AskedFor>) -> bool {
     if row.content_id != title.content_id {
         return false;
@@ -172,27 +205,35 @@ fn is_answer(title: &Title, asked: &AskedKey, row: &WrappedKey, before: Option<&
         Some(before) => {
             row.scheme == asked.scheme
                 && before.classes == asked.classes
-                && before.periods == periods(&asked.periods)
+                && is_same_text(&before.periods, &periods(&asked.periods))
+                && is_same_time(row.period, row_period(&asked.periods))
         }
         None => {
             let is_scheme = |scheme| asked.scheme.is_none_or(|asked| asked == scheme);
             let is_class = |class| asked.classes.iter().eq([class]);
-            periods(&asked.periods).is_empty()
+            let period = row_period(&asked.periods);
+            let index = |period: Option<RowPeriod>| period.map(|period| period.index);
+            periods(&asked.periods).is_empty() == period.is_none()
+                && index(row.period) == index(period)
+                && is_same_time(row.period, period)
                 && row.scheme.is_none_or(is_scheme)
                 && row.track_class.is_none_or(is_class)
         }
     }
 }
 
-/// Periods in one spelling: by number where they have one, else by their time. The period of
-/// number 0 alone is how some encryptors say that a key does not rotate.
+/// Periods in one spelling: by number where they have one, else by their time.
 fn periods(periods: &[KeyPeriod]) -> String {
     let mut names: Vec<String> = periods.iter().map(period).collect();
     names.sort_unstable();
-    match names.as_slice() {
-        [only] if only == "index:0" => String::new(),
-        _ => names.join(" "),
-    }
+    names.join(" ")
+}
+
+/// Whether both name the same periods. Asked for alone, that of number 0 is how some encryptors
+/// say that a key does not rotate, and a batch may begin with it: so it is the same as none.
+fn is_same_text(before: &str, asked: &str) -> bool {
+    let first = |text| if text == "index:0" { "" } else { text };
+    first(before) == first(asked)
 }
 
 fn period(period: &KeyPeriod) -> String {

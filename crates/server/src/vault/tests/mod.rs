@@ -7,6 +7,7 @@ mod key_service;
 mod levels;
 mod license;
 mod packaging;
+mod period_keys;
 mod root_rotation;
 mod rotation;
 mod unique_keys;
