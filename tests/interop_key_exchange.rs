@@ -20,7 +20,7 @@ mod service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use binary::{done, strongroom};
-use dialect::cpix::speke::{Ask, SpekeVersion, TrackType};
+use dialect::cpix::speke::{Ask, SpekeVersion, TrackType, WantedKey};
 use dialect::cpix::{Blob, Document, KeyPeriod, KeyValue, SystemId, Text};
 use keys::SystemEntropy;
 use model::{Entropy as _, KeyId, Scheme};
@@ -92,13 +92,18 @@ fn contracts() -> Vec<Contract> {
             let is_rotating = number % 3 == 2;
             let index = u32::try_from(number).ok();
             let period = KeyPeriod { id: Text::parse("p1"), label: None, index, span: None };
+            let wanted = |track_type: &&str| WantedKey {
+                kid: kid(),
+                track_type: TrackType::parse(track_type).unwrap(),
+                period: period.id.clone().filter(|_| is_rotating),
+            };
             let ask = Ask {
                 version: if number % 2 == 0 { SpekeVersion::V2_0 } else { SpekeVersion::V2_1 },
                 content_id: Text::parse(&format!("film-{number}")).unwrap(),
                 scheme,
-                keys: types.iter().map(|t| (kid(), TrackType::parse(t).unwrap())).collect(),
+                keys: types.iter().map(wanted).collect(),
                 systems,
-                period: is_rotating.then_some(period),
+                periods: is_rotating.then_some(period).into_iter().collect(),
                 recipients: vec![],
             };
             all.push(Contract { name: format!("{number:02}"), ask });

@@ -8,6 +8,7 @@ use clap::Args;
 use model::{ContentId, KeyId, Scheme, Timestamp, TrackClass, WrappedKey};
 use serde::Serialize;
 use server::Home;
+use std::collections::BTreeMap;
 use store::{PAGE_MAX, WorkItem};
 
 /// Arguments of `keys list`.
@@ -41,6 +42,14 @@ struct Row {
     track_class: Option<TrackClass>,
     /// Absent: both.
     scheme: Option<Scheme>,
+    /// The period that it serves; absent: it does not rotate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    period: Option<u32>,
+    /// When that is, where it has a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begins: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<Timestamp>,
     category: String,
     kek_version: u32,
     state: &'static str,
@@ -58,7 +67,11 @@ struct Shown {
 
 impl Row {
     fn of(key: WrappedKey) -> Self {
+        let span = key.period.and_then(|period| period.span);
         Self {
+            period: key.period.map(|period| period.index),
+            begins: span.map(|span| span.begins),
+            ends: span.map(|span| span.ends),
             kid: key.kid,
             content_id: key.content_id,
             track_class: key.track_class,
@@ -71,16 +84,10 @@ impl Row {
     }
 
     fn line(&self) -> String {
-        format!(
-            "{}  {:<24} {:<6} {:<5} {} v{}  {}\n",
-            self.kid,
-            self.content_id,
-            self.track_class.map_or("any", TrackClass::name),
-            self.scheme.map_or("any", Scheme::name),
-            self.category,
-            self.kek_version,
-            self.state
-        )
+        let period = self.period.map_or_else(String::new, |period| format!("  period {period}"));
+        let under = format!("{} v{}  {}{period}", self.category, self.kek_version, self.state);
+        let of = (self.track_class, self.scheme);
+        line(&self.kid.to_string(), &self.content_id, of, &under)
     }
 }
 
@@ -96,7 +103,7 @@ pub async fn run(home: &Home, list: List, answer: Answer) -> Result<(), Failure>
     match list.content {
         Some(id) => {
             let id = ContentId::parse(&id).context("--content").map_err(Failure::Environment)?;
-            rows.extend(home.store.keys_of(&id).await.map_err(Failure::environment)?);
+            add_keys(home, &id, &mut rows).await?;
         }
         None => {
             let mut after = None;
@@ -106,15 +113,55 @@ pub async fn run(home: &Home, list: List, answer: Answer) -> Result<(), Failure>
                 let Some(last) = titles.last() else { break };
                 after = Some(last.content_id.clone());
                 for title in &titles {
-                    let keys = home.store.keys_of(&title.content_id).await;
-                    rows.extend(keys.map_err(Failure::environment)?);
+                    add_keys(home, &title.content_id, &mut rows).await?;
                 }
             }
         }
     }
-    let rows: Vec<Row> = rows.into_iter().map(Row::of).collect();
-    answer.print(&serde_json::json!({ "keys": rows }), |_| rows.iter().map(Row::line).collect());
+    answer.print(&serde_json::json!({ "keys": rows }), |_| lines(&rows));
     Ok(())
+}
+
+/// The title's keys, page by page.
+async fn add_keys(home: &Home, id: &ContentId, rows: &mut Vec<Row>) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let page = home.store.keys_page(id, after).await.map_err(Failure::environment)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.kid);
+        rows.extend(page.into_iter().map(Row::of));
+    }
+}
+
+/// A line for each key; those that change, of which a channel has tens of thousands, have one
+/// line together for each use and state.
+fn lines(rows: &[Row]) -> String {
+    let mut text = String::new();
+    let mut groups: BTreeMap<_, (usize, u32, u32)> = BTreeMap::new();
+    for row in rows {
+        let Some(index) = row.period else {
+            text += &row.line();
+            continue;
+        };
+        let group = (&row.content_id, row.track_class, row.scheme, row.category.as_str());
+        let group = groups.entry((group, row.kek_version, row.state)).or_insert((0, index, index));
+        *group = (group.0 + 1, group.1.min(index), group.2.max(index));
+    }
+    for (((id, class, scheme, category), version, state), (keys, first, last)) in groups {
+        let what = format!("{keys} keys, periods {first}-{last}");
+        text += &line(&what, id, (class, scheme), &format!("{category} v{version}  {state}"));
+    }
+    text
+}
+
+fn line(
+    what: &str,
+    id: &ContentId,
+    (class, scheme): (Option<TrackClass>, Option<Scheme>),
+    under: &str,
+) -> String {
+    let class = class.map_or("any", TrackClass::name);
+    format!("{what:<32}  {id:<24} {class:<6} {:<5} {under}\n", scheme.map_or("any", Scheme::name))
 }
 
 /// Titles that wait to be packaged anew.

@@ -8,15 +8,16 @@ use super::super::Failure;
 use super::super::source::open;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
-use dialect::cpix::speke::{Ask, ContractPart, SpekeVersion, TrackType, contract};
-use dialect::cpix::{Blob, Document, KeyValue, SystemId, Text};
+use dialect::cpix::speke::{Ask, ContractPart, SpekeVersion, TrackType, WantedKey, contract};
+use dialect::cpix::{Blob, Clock, Document, KeyPeriod, KeyValue, Span, SpanForm, SystemId, Text};
 use keys::{PackagingKey, PackagingKeys, RecipientKey, SystemEntropy};
 use media::NamedInput;
 use media::package::probe;
-use model::{Entropy as _, KeyId, Scheme, TrackClass, TrackClasses};
+use model::{Entropy as _, KeyId, Rotation, Scheme, Timestamp, TrackClass, TrackClasses};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use server::vault::{Job, Source};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use store::remote::{KeyServiceClient, KeyServiceError, KeyServiceSettings};
 use zeroize::{Zeroize as _, Zeroizing};
@@ -25,6 +26,12 @@ use zeroize::{Zeroize as _, Zeroizing};
 const MAX_TOKEN: u64 = 16 * 1024;
 /// Longest file of certificate authorities, bytes.
 const MAX_AUTHORITY: u64 = 1 << 20;
+
+/// Most periods of one question: with a key for each class, a hundred keys.
+const PERIODS_AT_ONCE: u32 = 20;
+
+/// The keys of a question, with the numbers of their periods.
+type Asked = BTreeMap<KeyId, Option<u32>>;
 
 /// How `package` asks a key service.
 #[derive(Args)]
@@ -178,12 +185,57 @@ impl KeyService {
         classes: TrackClasses,
         scheme: Scheme,
     ) -> Result<Vec<PackagingKey>, Failure> {
-        let asked = named(classes).map_err(Failure::Environment)?;
-        let kids: BTreeSet<KeyId> = asked.iter().map(|(kid, _)| *kid).collect();
-        let question = self.question(content_id, scheme, asked).map_err(Failure::Environment)?;
+        let wanted = named(classes, None).map_err(Failure::Environment)?;
+        self.ask(content_id, scheme, wanted, vec![]).await
+    }
+
+    /// Asks for a key for each period, class and scheme, in as few questions as a key service
+    /// can be expected to answer. Of a live event it says when each period is, where the dialect
+    /// has words for that beside the period's number.
+    #[expect(dead_code, reason = "the flags of rotation call it")]
+    pub(super) async fn period_keys(
+        &self,
+        content_id: &str,
+        (classes, schemes): (TrackClasses, &[Scheme]),
+        periods: Range<u32>,
+        event: Option<(Rotation, Timestamp)>,
+    ) -> Result<PackagingKeys, Failure> {
+        let mut keys = Vec::new();
+        let mut from = periods.start;
+        while from < periods.end {
+            let until = from.saturating_add(PERIODS_AT_ONCE).min(periods.end);
+            let event = event.filter(|_| self.dialect.version() == SpekeVersion::V2_1);
+            let asked: Vec<KeyPeriod> =
+                (from..until).map(|index| key_period(index, event)).collect();
+            for scheme in schemes {
+                let wanted = asked.iter().map(|period| named(classes, Some(period)));
+                let wanted = wanted.collect::<anyhow::Result<Vec<_>>>();
+                let wanted = wanted.map_err(Failure::Environment)?.concat();
+                keys.extend(self.ask(content_id, *scheme, wanted, asked.clone()).await?);
+            }
+            from = until;
+        }
+        Ok(PackagingKeys::new(keys))
+    }
+
+    async fn ask(
+        &self,
+        content_id: &str,
+        scheme: Scheme,
+        wanted: Vec<WantedKey>,
+        periods: Vec<KeyPeriod>,
+    ) -> Result<Vec<PackagingKey>, Failure> {
+        let index_of = |wanted: &WantedKey| {
+            let is_own =
+                |period: &&KeyPeriod| wanted.period.is_some() && period.id == wanted.period;
+            periods.iter().find(is_own).and_then(|period| period.index)
+        };
+        let asked: Asked = wanted.iter().map(|wanted| (wanted.kid, index_of(wanted))).collect();
+        let question = self.question(content_id, scheme, wanted, periods);
+        let question = question.map_err(Failure::Environment)?;
         let answer = self.client.ask(question.write().as_bytes(), self.headers()).await;
         let answer = Zeroizing::new(answer.map_err(blame)?);
-        let keys = self.read(&answer, content_id, scheme, &kids);
+        let keys = self.read(&answer, content_id, scheme, &asked);
         keys.context("the key service's answer").map_err(Failure::Refused)
     }
 
@@ -191,7 +243,8 @@ impl KeyService {
         &self,
         content_id: &str,
         scheme: Scheme,
-        keys: Vec<(KeyId, TrackType)>,
+        keys: Vec<WantedKey>,
+        periods: Vec<KeyPeriod>,
     ) -> anyhow::Result<Document> {
         let mut systems = vec![SystemId::WIDEVINE, SystemId::PLAYREADY];
         systems.extend((scheme == Scheme::Cbcs).then_some(SystemId::FAIRPLAY));
@@ -201,7 +254,7 @@ impl KeyService {
             scheme,
             keys,
             systems,
-            period: None,
+            periods,
             recipients: self.recipient.iter().map(|own| own.certificate.clone()).collect(),
         };
         Ok(ask.document()?)
@@ -221,21 +274,28 @@ impl KeyService {
         answer: &[u8],
         content_id: &str,
         scheme: Scheme,
-        asked: &BTreeSet<KeyId>,
+        asked: &Asked,
     ) -> anyhow::Result<Vec<PackagingKey>> {
         let mut document = Document::parse(answer)?;
         let parts = document.parts();
         let named = parts.content_id.as_ref().map(Text::as_str);
         ensure!(named == Some(content_id), "it is for another content id");
         let found: BTreeSet<KeyId> = parts.keys.iter().map(|key| key.kid).collect();
-        ensure!(found == *asked, "it is for other key ids");
+        ensure!(found.iter().eq(asked.keys()), "it is for other key ids");
         if let Some(own) = &self.recipient {
             let is_encrypted = |value: &KeyValue| matches!(value, KeyValue::Encrypted(_));
             let all = parts.keys.iter().all(|key| is_encrypted(&key.value));
             ensure!(all, "keys are in the clear, although a recipient was named");
             document = document.open(&own.key)?;
         }
-        let keys = document.into_packaging_key_list()?;
+        let mut keys = document.into_packaging_key_list()?;
+        for key in &mut keys {
+            let period = asked.get(&key.kid).copied().flatten();
+            // Some say of the period of number 0, where it is asked for alone, that it is none.
+            let is_lone = key.period.is_none() && period == Some(0);
+            ensure!(key.period == period || is_lone, "a key is for another period");
+            key.period = period;
+        }
         if keys.iter().any(|key| key.scheme != Some(scheme)) {
             bail!("keys are for another scheme");
         }
@@ -252,9 +312,19 @@ impl KeyServiceDialect {
     }
 }
 
+/// A period of this number, under an id that only this document knows.
+fn key_period(index: u32, event: Option<(Rotation, Timestamp)>) -> KeyPeriod {
+    let span = event.and_then(|(rotation, begins)| {
+        let span = rotation.span_of(index, begins);
+        let us = |at: Timestamp| at.0.saturating_mul(1000);
+        Span::from_us(Clock::Wall, us(span.begins), us(span.ends), SpanForm::End)
+    });
+    KeyPeriod { id: Text::parse(&format!("period-{index}")), label: None, index: Some(index), span }
+}
+
 /// A fresh KID for each class, which the encryptor chooses: asked again after a lost answer,
 /// the key service gives the same keys.
-fn named(classes: TrackClasses) -> anyhow::Result<Vec<(KeyId, TrackType)>> {
+fn named(classes: TrackClasses, period: Option<&KeyPeriod>) -> anyhow::Result<Vec<WantedKey>> {
     let part = |is_of: &dyn Fn(TrackClass) -> bool| {
         let types: Option<Vec<_>> =
             classes.iter().filter(|c| is_of(*c)).map(|c| TrackType::parse(c.name())).collect();
@@ -269,7 +339,8 @@ fn named(classes: TrackClasses) -> anyhow::Result<Vec<(KeyId, TrackType)>> {
     let name = |track_type| {
         let mut kid = [0; 16];
         SystemEntropy.fill(&mut kid);
-        (KeyId::from_bytes(kid), track_type)
+        let period = period.and_then(|period| period.id.clone());
+        WantedKey { kid: KeyId::from_bytes(kid), track_type, period }
     };
     Ok(types.into_iter().map(name).collect())
 }

@@ -1,10 +1,13 @@
 //! From a key service's answer to the keys of a packaging job.
 
 use super::document::{Document, KeyEntry, KeyRole, KeyValue, ProtectionScheme};
+use super::period::KeyPeriod;
 use super::rule::{Filters, UsageRule};
 use super::speke::TrackType;
+use super::value::Text;
 use keys::{PackagingKey, PackagingKeys};
 use model::{KeyId, Scheme, TrackClass, TrackClasses};
+use std::collections::{HashMap, HashSet};
 
 /// Why an answer is not packaged with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,14 +27,17 @@ pub enum PackagingError {
     /// A key has no rule, a rule that is not understood, or one without a known track type.
     #[error("ContentKeyUsageRule: the tracks of kid {0} are not known")]
     Tracks(KeyId),
-    /// Two keys are for one class: the packager has one for each.
+    /// Two keys are for one class of one period: the packager has one for each.
     #[error("ContentKeyUsageRule: two keys for the class {0}")]
     TwoKeys(TrackClass),
+    /// A key is for several periods, or for one that has no number.
+    #[error("ContentKeyUsageRule: kid {0} is not for one period with an index")]
+    Period(KeyId),
 }
 
 impl Document {
     /// Takes the keys out, each for the classes of its rules. Without any rule, the one key is
-    /// for every track. Keys of several periods are refused, being several for one class.
+    /// for every track. A key that rules give to a period serves that one.
     ///
     /// `explicitIV` is taken under `cbcs` only: under `cenc` a title has more tracks than the
     /// one IV, and the packager draws one for each.
@@ -46,15 +52,17 @@ impl Document {
     /// Errors: [`PackagingError`].
     pub fn into_packaging_key_list(self) -> Result<Vec<PackagingKey>, PackagingError> {
         let parts = self.into_parts();
-        let mut taken = TrackClasses::NONE;
+        let periods = of_document(&parts.periods);
+        let mut taken: HashSet<(Option<u32>, TrackClass)> = HashSet::new();
         let mut keys = Vec::new();
         for entry in parts.keys {
-            let classes = classes(entry.kid, &parts.rules)?;
-            if let Some(class) = taken.intersection(classes).iter().next() {
+            let (kid, classes) = (entry.kid, classes(entry.kid, &parts.rules)?);
+            let period = period(kid, &parts.rules, periods.as_ref())?;
+            if let Some(class) = classes.iter().find(|class| !taken.insert((period, *class))) {
                 return Err(PackagingError::TwoKeys(class));
             }
-            taken = taken.iter().chain(classes.iter()).collect();
-            keys.extend(packaging_key(entry)?.for_classes(classes));
+            let key = PackagingKey { period, ..packaging_key(entry)? };
+            keys.extend(key.for_classes(classes));
         }
         if keys.is_empty() { Err(PackagingError::NoKeys) } else { Ok(keys) }
     }
@@ -75,6 +83,43 @@ fn classes(kid: KeyId, rules: &[UsageRule]) -> Result<TrackClasses, PackagingErr
         classes.extend(track_type.classes().iter());
     }
     if classes.is_empty() { Err(unknown) } else { Ok(classes.into_iter().collect()) }
+}
+
+type Periods<'a> = HashMap<&'a Text, Option<u32>>;
+
+/// The periods by what rules call them. The one of number 0, alone and without a time, is how
+/// some say that keys do not rotate: then there are none.
+fn of_document(periods: &[KeyPeriod]) -> Option<Periods<'_>> {
+    if let [only] = periods
+        && only.index == Some(0)
+        && only.span.is_none()
+    {
+        return None;
+    }
+    Some(periods.iter().filter_map(|one| Some((one.id.as_ref()?, one.index))).collect())
+}
+
+/// The period that all rules of a key name.
+fn period(
+    kid: KeyId,
+    rules: &[UsageRule],
+    periods: Option<&Periods<'_>>,
+) -> Result<Option<u32>, PackagingError> {
+    let Some(periods) = periods else { return Ok(None) };
+    let mut found = None;
+    for rule in rules.iter().filter(|rule| rule.kid == kid) {
+        let Filters::Known(filters) = &rule.filters else { continue };
+        let own = match filters.periods.as_slice() {
+            [] => None,
+            [id] => Some(periods.get(id).copied().flatten().ok_or(PackagingError::Period(kid))?),
+            [_, _, ..] => return Err(PackagingError::Period(kid)),
+        };
+        if found.is_some_and(|found| found != own) {
+            return Err(PackagingError::Period(kid));
+        }
+        found = Some(own);
+    }
+    Ok(found.flatten())
 }
 
 fn packaging_key(entry: KeyEntry) -> Result<PackagingKey, PackagingError> {
@@ -140,6 +185,48 @@ mod tests {
         assert!(found.find(TrackClass::Audio, Scheme::Cbcs).is_none());
         assert!(found.find(TrackClass::Uhd, Scheme::Cbcs).is_none());
         assert_eq!(keys(&[("", KEY)], &[]).unwrap().iter().count(), 4);
+    }
+
+    /// Keys as the periods that their rules name, all for SD.
+    fn in_periods(periods: &str, filters: &[&[&str]]) -> Result<PackagingKeys, PackagingError> {
+        let each = |write: &dyn Fn(usize, &&[&str]) -> String| -> String {
+            filters.iter().enumerate().map(|(n, names)| write(n, names)).collect()
+        };
+        let keys = each(&|n, _| format!(r#"<ContentKey kid="{}">{KEY}</ContentKey>"#, kid(n)));
+        let rules = each(&|n, names| {
+            let filter = |name: &&str| format!(r#"<KeyPeriodFilter periodId="{name}"/>"#);
+            let filters: String = names.iter().map(filter).collect();
+            format!(
+                r#"<ContentKeyUsageRule kid="{}" intendedTrackType="SD">{filters}<VideoFilter/></ContentKeyUsageRule>"#,
+                kid(n)
+            )
+        });
+        let text = format!(
+            r#"<CPIX xmlns="urn:dashif:org:cpix" xmlns:p="urn:ietf:params:xml:ns:keyprov:pskc"><ContentKeyList>{keys}</ContentKeyList><ContentKeyPeriodList>{periods}</ContentKeyPeriodList><ContentKeyUsageRuleList>{rules}</ContentKeyUsageRuleList></CPIX>"#
+        );
+        Document::parse(text.as_bytes()).unwrap().into_packaging_keys()
+    }
+
+    #[test]
+    fn a_key_serves_the_period_that_its_rule_names() {
+        let periods = r#"<ContentKeyPeriod id="a" index="0"/><ContentKeyPeriod id="b" index="7"/>"#;
+        let found = in_periods(periods, &[&["b"], &["a"], &[]]).unwrap();
+        let kid_in = |period| {
+            let found = found.find_in(period, TrackClass::Sd, Scheme::Cbcs);
+            found.map(|key| key.kid.to_uuid())
+        };
+        let found = [Some(7), Some(0), None, Some(1)].map(kid_in);
+        assert_eq!(found, [Some(kid(0)), Some(kid(1)), Some(kid(2)), None]);
+        let refused = |filters: &[&[&str]]| in_periods(periods, filters).unwrap_err();
+        assert_eq!(refused(&[&["a"], &["a"]]), PackagingError::TwoKeys(TrackClass::Sd));
+        let first = PackagingError::Period(KeyId::parse(&kid(0)).unwrap());
+        assert_eq!(refused(&[&["a", "b"]]), first, "several");
+        assert_eq!(refused(&[&["c"]]), first, "one that is not there");
+        let unnumbered = r#"<ContentKeyPeriod id="a" label="x"/>"#;
+        assert_eq!(in_periods(unnumbered, &[&["a"]]).unwrap_err(), first);
+        // The period of number 0 alone: the keys do not rotate.
+        let lone = in_periods(r#"<ContentKeyPeriod id="a" index="0"/>"#, &[&["a"]]).unwrap();
+        assert!(lone.find(TrackClass::Sd, Scheme::Cbcs).is_some());
     }
 
     #[test]

@@ -72,6 +72,17 @@ fn types(video: &[TrackType], audio: &[TrackType]) -> Result<Vec<TrackType>, Pre
     }
 }
 
+/// A key that a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedKey {
+    /// Its name, which the encryptor chooses.
+    pub kid: KeyId,
+    /// Its tracks.
+    pub track_type: TrackType,
+    /// The id of its period; absent: it does not rotate.
+    pub period: Option<Text>,
+}
+
 /// A request of SPEKE 2, before it is a document.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -81,12 +92,12 @@ pub struct Ask {
     pub content_id: Text,
     /// The scheme of every key.
     pub scheme: Scheme,
-    /// Each key, and its tracks.
-    pub keys: Vec<(KeyId, TrackType)>,
+    /// Each key.
+    pub keys: Vec<WantedKey>,
     /// The DRM systems that signal each key.
     pub systems: Vec<SystemId>,
-    /// The period that all keys are for; absent: they do not rotate. It needs an id.
-    pub period: Option<KeyPeriod>,
+    /// The periods that keys are for; each needs an id.
+    pub periods: Vec<KeyPeriod>,
     /// Certificates of those who may read the keys, DER; none: keys come in the clear.
     pub recipients: Vec<Blob>,
 }
@@ -98,27 +109,26 @@ impl Ask {
     pub fn document(self) -> Result<Document, DocumentError> {
         let delivery =
             |certificate| Delivery { id: None, name: None, certificate, delivered: None };
-        let key = |(kid, _): &(KeyId, TrackType)| KeyEntry {
+        let key = |wanted: &WantedKey| KeyEntry {
             id: None,
-            kid: *kid,
+            kid: wanted.kid,
             explicit_iv: None,
             role: KeyRole::root(Some(ProtectionScheme::Common(self.scheme))),
             value: KeyValue::Absent,
         };
         let keys = self.keys.iter().map(key).collect();
         let of_system = |id: &SystemId| -> Vec<DrmSystem> {
-            self.keys.iter().map(|(kid, _)| self.system(*id, *kid)).collect()
+            self.keys.iter().map(|wanted| self.system(*id, wanted.kid)).collect()
         };
         let systems = self.systems.iter().flat_map(of_system).collect();
-        let rules =
-            self.keys.iter().map(|(kid, track_type)| self.rule(*kid, *track_type)).collect();
+        let rules = self.keys.iter().map(rule).collect();
         Document::new(Parts {
             version: self.version.document_version().or(SpekeVersion::V2_0.document_version()),
             content_id: Some(self.content_id),
             deliveries: self.recipients.into_iter().map(delivery).collect(),
             keys,
             systems,
-            periods: self.period.into_iter().collect(),
+            periods: self.periods,
             rules,
             ..Parts::default()
         })
@@ -139,12 +149,16 @@ impl Ask {
             ..DrmSystem::new(system, kid)
         }
     }
+}
 
-    fn rule(&self, kid: KeyId, track_type: TrackType) -> UsageRule {
-        let mut filters = track_type.filters();
-        filters.periods.extend(self.period.iter().filter_map(|period| period.id.clone()));
-        let (id, filters) = (None, Filters::Known(filters));
-        UsageRule { id, kid, track_type: Text::parse(&track_type.name()), filters }
+fn rule(wanted: &WantedKey) -> UsageRule {
+    let mut filters = wanted.track_type.filters();
+    filters.periods.extend(wanted.period.clone());
+    UsageRule {
+        id: None,
+        kid: wanted.kid,
+        track_type: Text::parse(&wanted.track_type.name()),
+        filters: Filters::Known(filters),
     }
 }
 
@@ -191,22 +205,33 @@ mod tests {
         let audio = keys(&["STEREO_AUDIO", "MULTICHANNEL_AUDIO"]);
         let types = contract(&video, &audio).unwrap();
         for version in [SpekeVersion::V2_0, SpekeVersion::V2_1] {
-            let kids = (1..).map(|n| KeyId::from_bytes([n; 16]));
-            let id = Text::parse("p1");
+            let id = |index| Text::parse(&format!("p{index}"));
+            let period =
+                |index| KeyPeriod { id: id(index), label: None, index: Some(index), span: None };
+            let wanted = |index| {
+                let types = types.iter().enumerate();
+                types.map(move |(n, track_type)| WantedKey {
+                    kid: KeyId::from_bytes([10 * index as u8 + n as u8; 16]),
+                    track_type: *track_type,
+                    period: id(index),
+                })
+            };
             let ask = Ask {
                 version,
                 content_id: Text::parse("film").unwrap(),
                 scheme: Scheme::Cbcs,
-                keys: kids.zip(types.iter().copied()).collect(),
+                keys: (0..3).flat_map(wanted).collect(),
                 systems: vec![SystemId::WIDEVINE, SystemId::FAIRPLAY],
-                period: Some(KeyPeriod { id, label: None, index: Some(4), span: None }),
+                periods: (0..3).map(period).collect(),
                 recipients: vec![],
             };
             let written = ask.document().unwrap().write();
             let document = Document::parse(written.as_bytes()).unwrap();
             let request = Request::check(document, version, Timestamp(0)).unwrap();
-            assert_eq!(request.asked().len(), 7);
-            assert!(request.asked().iter().all(|key| key.periods[0].index == Some(4)));
+            assert_eq!(request.asked().len(), 21);
+            for (asked, index) in request.asked().iter().zip([0; 7].into_iter().chain([1; 7])) {
+                assert_eq!(asked.periods, [period(index)]);
+            }
             assert!(request.asked().iter().all(|key| key.systems.len() == 2));
         }
     }

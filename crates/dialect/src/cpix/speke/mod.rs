@@ -10,7 +10,7 @@ mod ask;
 mod track_type;
 
 pub use answer::{AnswerError, GivenKey, Signaling};
-pub use ask::{Ask, ContractPart, PresetError, contract};
+pub use ask::{Ask, ContractPart, PresetError, WantedKey, contract};
 pub use track_type::TrackType;
 
 use super::delivery::SealError;
@@ -259,7 +259,15 @@ fn asked(
 ) -> AskedKey {
     let systems = parts.systems.iter().filter(|system| system.kid == key.kid);
     let systems = systems.map(|one| one.system).collect();
+    let periods = if rotate(parts) { periods } else { vec![] };
     AskedKey { kid: key.kid, classes, scheme, periods, systems, explicit_iv: key.explicit_iv }
+}
+
+/// Whether the keys of a document change. The period of number 0, alone and without a time, is
+/// how some encryptors say that they do not.
+fn rotate(parts: &Parts) -> bool {
+    let [only] = parts.periods.as_slice() else { return true };
+    only.index != Some(0) || only.span.is_some()
 }
 
 fn check_is_asked(key: &KeyEntry) -> Result<(), ContractError> {
