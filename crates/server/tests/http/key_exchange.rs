@@ -4,7 +4,7 @@ use crate::house::{House, Reply, with_bearer};
 use axum::body::Body;
 use axum::http::Request;
 use dialect::cpix::{Document, KeyEntry, KeyValue};
-use model::{ContentId, KeyId, KeyPeriod, PeriodSpan, Timestamp};
+use model::{ContentId, KeyId};
 use playback::{ContentLimit, Scope, VaultToken};
 use server::config::Mode;
 use std::collections::BTreeSet;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use store::AuditVerdict;
 
 const V1: &str = "/speke/v1.0/copyProtection";
-const V2: &str = "/speke/v2.0/copyProtection";
-const WIDEVINE: &str = "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";
+pub const V2: &str = "/speke/v2.0/copyProtection";
+pub const WIDEVINE: &str = "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";
 const PLAYREADY: &str = "9a04f079-9840-4286-ab92-e65be0885f95";
 const FAIRPLAY: &str = "94ce86fb-07ff-4f43-adb8-93d2fa968ca2";
 const SD: &str = r#"<VideoFilter maxPixels="589824"/>"#;
@@ -121,7 +121,7 @@ impl House {
         self.vault.issue_token(&token)
     }
 
-    async fn ask(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub async fn ask(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let request = headers
             .iter()
             .fold(Request::post(path), |request, (name, value)| request.header(*name, *value));
@@ -329,67 +329,6 @@ async fn a_kid_never_gets_a_second_key() {
     assert_words(&house.ask(V2, &[("X-Speke-Version", "2.0")], &own_iv).await, &words);
     assert_eq!(keys_of(&house.speke_2(&Question::default()).await), first);
     assert_eq!(house.rows().await, 2);
-}
-
-/// A question for one key in each of some periods; a period is its attributes.
-fn in_periods(keys: &[(u8, &str)]) -> String {
-    let each =
-        |write: &dyn Fn(&(u8, &str)) -> String| -> String { keys.iter().map(write).collect() };
-    let uuid = |n: u8| kid(n).to_uuid();
-    let list = each(&|(n, _)| {
-        format!(r#"<ContentKey kid="{}" commonEncryptionScheme="cbcs"/>"#, uuid(*n))
-    });
-    let systems = each(&|(n, _)| {
-        format!(r#"<DRMSystem kid="{}" systemId="{WIDEVINE}"><PSSH/></DRMSystem>"#, uuid(*n))
-    });
-    let periods = each(&|(n, period)| format!(r#"<ContentKeyPeriod id="p{n}" {period}/>"#));
-    let rules = each(&|(n, _)| {
-        format!(
-            r#"<ContentKeyUsageRule kid="{}" intendedTrackType="AUDIO"><KeyPeriodFilter periodId="p{n}"/><AudioFilter/></ContentKeyUsageRule>"#,
-            uuid(*n)
-        )
-    });
-    format!(
-        r#"<CPIX xmlns="urn:dashif:org:cpix" contentId="film" version="2.4"><ContentKeyList>{list}</ContentKeyList><DRMSystemList>{systems}</DRMSystemList><ContentKeyPeriodList>{periods}</ContentKeyPeriodList><ContentKeyUsageRuleList>{rules}</ContentKeyUsageRuleList></CPIX>"#
-    )
-}
-
-#[tokio::test]
-async fn rows_know_the_periods_of_a_question() {
-    let house = House::new().await;
-    let ask = async |keys: &[(u8, &str)]| {
-        house.ask(V2, &[("X-Speke-Version", "2.1")], &in_periods(keys)).await
-    };
-    let first = r#"index="0" start="2026-11-28T07:00:00Z" end="2026-11-28T07:00:10.0005Z""#;
-    let second = r#"index="1" start="2026-11-28T07:00:10.0005Z" duration="PT10S""#;
-    let batch = [
-        (1, first),
-        (2, second),
-        (3, r#"index="2""#),
-        (4, r#"startOffset="PT5S" endOffset="PT9S""#),
-    ];
-    let answer = ask(&batch).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(keys_of(&answer).len(), 4);
-    let film = ContentId::parse("film").unwrap();
-    let rows = house.store.keys_of(&film).await.unwrap();
-    let begin = 1_795_849_200_000;
-    let span = |from, until| {
-        Some(PeriodSpan { begins: Timestamp(begin + from), ends: Timestamp(begin + until) })
-    };
-    let found: Vec<_> = rows.iter().map(|row| row.period.unwrap()).collect();
-    let of = |index, span| KeyPeriod { index, span };
-    let expected = [of(0, span(0, 10_001)), of(1, span(10_000, 20_001)), of(2, None), of(5, None)];
-    assert_eq!(found, expected);
-    assert_eq!(keys_of(&ask(&batch).await), keys_of(&answer), "asked again, the same");
-    let alone = ask(&[(1, r#"index="0""#)]).await;
-    assert!(keys_of(&alone).is_subset(&keys_of(&answer)), "the number alone names the period too");
-    let later = r#"index="1" start="2026-11-28T08:00:10Z" duration="PT10S""#;
-    for other in [later, r#"index="3""#, r#"label="x""#] {
-        assert_eq!(ask(&[(2, other)]).await.status, 422, "{other}");
-    }
-    let between = house.store.keys_between(&film, Timestamp(begin), Timestamp(begin + 1)).await;
-    assert_eq!(between.unwrap().iter().map(|row| row.kid).collect::<Vec<_>>(), [kid(1)]);
 }
 
 #[tokio::test]

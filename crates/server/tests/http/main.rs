@@ -10,6 +10,7 @@ mod fairplay;
 mod faults;
 mod house;
 mod key_exchange;
+mod key_periods;
 mod license_path;
 mod listener;
 mod mmdb;
