@@ -11,6 +11,7 @@ mod kid_list;
 pub mod lease;
 pub mod platform;
 pub mod region;
+pub mod rotation;
 pub mod token;
 pub mod trace;
 pub mod vault_token;
