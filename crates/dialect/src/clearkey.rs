@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// Longest challenge, and longest license that is read.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Most KIDs in a challenge, and most keys in a license that is read.
-pub const MAX_KIDS: usize = 128;
+pub const MAX_KIDS: usize = crate::MAX_KEYS;
 
 /// Media type of a license.
 pub const LICENSE_TYPE: &str = "application/json";
@@ -54,7 +54,7 @@ pub enum ChallengeError {
     #[error("not a Clear Key license request")]
     Malformed,
     /// Longer than [`MAX_BYTES`], or more KIDs than [`MAX_KIDS`].
-    #[error("a Clear Key license request has at most 128 key ids and 64 KiB")]
+    #[error("a Clear Key license request has at most {MAX_KIDS} key ids and 64 KiB")]
     TooLarge,
     /// A session type that Strongroom does not know or support (`persistent-usage-record`).
     #[error("the session type is not supported")]
@@ -301,19 +301,24 @@ mod tests {
         assert_eq!(read.iter().map(|(kid, _)| *kid).collect::<Vec<_>>(), [kid(3)]);
     }
 
+    fn many(count: usize) -> Vec<KeyId> {
+        (0..count).map(|at| KeyId::from_bytes((at as u128).to_be_bytes())).collect()
+    }
+
     #[test]
     fn the_license_has_room_from_the_start() {
-        let kids: Vec<KeyId> = (0..128).map(kid).collect();
+        let kids = many(MAX_KIDS);
         let keys = kids.iter().map(|kid| (*kid, key(9))).collect();
         let license = challenge(&kids).answer(keys);
-        assert!(license.0.len() <= 64 + 128 * 96, "{}", license.0.len());
+        assert!(license.0.len() <= 64 + MAX_KIDS * 96, "{}", license.0.len());
+        assert_eq!(read_license(license.as_bytes()).unwrap().len(), MAX_KIDS);
     }
 
     #[test]
     fn limits_hold_on_both_sides() {
-        let kids = |count: u8| (0..count).map(kid).collect::<Vec<_>>();
-        assert!(Challenge::parse(&request(&kids(128)), Offline::Refused).is_ok());
-        let refused = Challenge::parse(&request(&kids(129)), Offline::Refused);
+        let kids = many;
+        assert!(Challenge::parse(&request(&kids(MAX_KIDS)), Offline::Refused).is_ok());
+        let refused = Challenge::parse(&request(&kids(MAX_KIDS + 1)), Offline::Refused);
         assert_eq!(refused, Err(ChallengeError::TooLarge));
         let mut long = request(&kids(1));
         long.resize(MAX_BYTES, b' ');

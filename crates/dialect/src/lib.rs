@@ -10,3 +10,8 @@ pub mod fairplay;
 pub mod playready;
 pub mod terms;
 pub mod widevine;
+
+/// Most keys that one license carries, and key ids that one request names: two batches of a title
+/// whose keys change, of 10 minutes each and 10 seconds a key, for two classes. A FairPlay license
+/// has one key ([`fairplay::MAX_SPCS`]).
+pub const MAX_KEYS: usize = 512;

@@ -62,6 +62,14 @@ impl LicenseTerms {
         }
     }
 
+    /// The same license, which lives no longer than to the horizon up to which it carries keys
+    /// (R125).
+    #[must_use]
+    pub fn up_to(mut self, horizon_s: NonZeroU32) -> Self {
+        self.license_s = Some(self.license_s.map_or(horizon_s, |span| span.min(horizon_s)));
+        self
+    }
+
     /// The terms of a license that is renewed: the rental span goes on from the first license's
     /// start, and playback from where it is. `None` where either is over.
     ///
@@ -220,6 +228,16 @@ mod tests {
         assert_eq!((streamed.can_renew, kept.can_renew), (true, false));
         assert_eq!((streamed.can_persist, kept.can_persist), (false, true));
         assert_eq!(kept.renewal, RenewalTerms::default());
+    }
+
+    #[test]
+    fn a_license_up_to_a_horizon_lives_no_longer_and_no_shorter_ones_grow() {
+        let of = |license_s| LicenseTerms { license_s, ..LicenseTerms::default() };
+        let horizon_s = NonZeroU32::new(600).unwrap();
+        for (own, expected) in [(None, 600), (Some(86_400), 600), (Some(600), 600), (Some(7), 7)] {
+            let capped = of(own.and_then(NonZeroU32::new)).up_to(horizon_s);
+            assert_eq!(capped, of(NonZeroU32::new(expected)));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! license that answers it.
 
 use super::asset::Asset;
-use super::framing::Framing;
+use super::framing::{Framing, Shape};
 use super::module::{Asked, KeySecurityModule, OpenedRequest, PlayerState};
 use super::policy::{HdcpRule, KeyRules, can_say, duration_of, hdcp_of, key_terms_of, terms_of};
 use super::{ChallengeError, LicenseError};
@@ -64,19 +64,33 @@ impl PlaybackState {
 }
 
 impl Challenge {
-    /// Reads the body of a request.
+    /// Reads the body of a request with one SPC.
     ///
     /// Errors: [`ChallengeError`]. Limits: [`super::MAX_BYTES`].
     pub fn parse(body: &[u8], desk: &Desk<'_>, now: Timestamp) -> Result<Self, ChallengeError> {
         let read = Framing::read(body)?;
-        if read.spc.len() > super::MAX_CONTAINER_BYTES {
+        match (read.shape, read.spcs.as_slice()) {
+            (Shape::One(framing), [spc]) => Self::open(spc, framing, read.wants_persist, desk, now),
+            _ => Err(ChallengeError::SpcTwice),
+        }
+    }
+
+    /// Opens an SPC that came in a framing.
+    pub(super) fn open(
+        spc: &[u8],
+        framing: Framing,
+        wants_persist: bool,
+        desk: &Desk<'_>,
+        now: Timestamp,
+    ) -> Result<Self, ChallengeError> {
+        if spc.len() > super::MAX_CONTAINER_BYTES {
             return Err(ChallengeError::TooLarge);
         }
-        let request = desk.module.as_module().open(&read.spc)?;
+        let request = desk.module.as_module().open(spc)?;
         let asked = request.asked();
         let asset = Asset::read(&asked.asset_id)?;
         let playback = asked.playback.ok_or(ChallengeError::NoPlaybackState)?;
-        if read.wants_persist && !asked.capabilities.offline {
+        if wants_persist && !asked.capabilities.offline {
             return Err(ChallengeError::CannotPersist);
         }
         let playback = PlaybackState {
@@ -84,7 +98,6 @@ impl Challenge {
             age_s: now.as_s().saturating_sub(u64::from(playback.created_s)),
             session_id: playback.session_id,
         };
-        let (framing, wants_persist) = (read.framing, read.wants_persist);
         Ok(Self { request, framing, asset, playback, wants_persist })
     }
 
@@ -139,16 +152,21 @@ impl Challenge {
     /// [`LicenseError::NoKey`].
     #[must_use]
     pub fn answer(self, issue: &Issue<'_>, key: LicensedKey, entropy: &mut dyn Entropy) -> Answer {
+        let shape = Shape::One(self.framing);
+        let (ckc, written) = self.write(issue, &key, entropy);
+        Answer::of(shape, vec![Some(ckc)], vec![Some(written)], issue)
+    }
+
+    pub(super) fn write(
+        self,
+        issue: &Issue<'_>,
+        key: &LicensedKey,
+        entropy: &mut dyn Entropy,
+    ) -> (Vec<u8>, Written) {
         let is_fit = key.kid == self.asset.kid && issue.terms.can_play && self.can_keep(&key.terms);
         let rules = KeyRules { duration: duration_of(issue.terms), hdcp: hdcp_of(&key.terms) };
-        let ckc = self.request.write(Some(&key).filter(|_| is_fit), &rules, entropy);
-        Answer {
-            body: self.framing.frame_answer(ckc),
-            framing: self.framing,
-            request: self.request,
-            kid: self.asset.kid,
-            started_s: issue.now.as_s(),
-        }
+        let ckc = self.request.write(Some(key).filter(|_| is_fit), &rules, entropy);
+        (ckc, Written { request: self.request, kid: self.asset.kid })
     }
 }
 
@@ -161,17 +179,32 @@ pub struct Issue<'a> {
     pub now: Timestamp,
 }
 
-/// A written license, with what reads it back. The secrets are wiped on drop.
+/// What reads one license back.
+#[derive(Debug)]
+pub(super) struct Written {
+    request: Box<dyn OpenedRequest>,
+    kid: KeyId,
+}
+
+/// The written licenses of one request, with what reads them back. The secrets are wiped on drop.
 #[derive(Debug)]
 pub struct Answer {
     body: Vec<u8>,
-    framing: Framing,
-    request: Box<dyn OpenedRequest>,
-    kid: KeyId,
+    shape: Shape,
+    licenses: Vec<Option<Written>>,
     started_s: u64,
 }
 
 impl Answer {
+    pub(super) fn of(
+        shape: Shape,
+        ckcs: Vec<Option<Vec<u8>>>,
+        licenses: Vec<Option<Written>>,
+        issue: &Issue<'_>,
+    ) -> Self {
+        Self { body: shape.frame_answers(ckcs), shape, licenses, started_s: issue.now.as_s() }
+    }
+
     /// The message for the wire.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -181,15 +214,33 @@ impl Answer {
     /// Its media type.
     #[must_use]
     pub const fn media_type(&self) -> &'static str {
-        self.framing.media_type()
+        self.shape.media_type()
     }
 
-    /// Reads the license back, as the client will.
+    /// Reads the licenses back, as the client will: all of them say the same, each of one key.
     ///
     /// Errors: [`LicenseError`].
     pub fn read_back(&self) -> Result<OpenedLicense, LicenseError> {
-        let ckc = self.framing.read_answer(&self.body)?;
-        Ok(OpenedLicense::of(self.request.read(&ckc)?, self.kid, self.started_s))
+        let ckcs = self.shape.read_answers(&self.body)?;
+        if ckcs.len() != self.licenses.len() {
+            return Err(LicenseError::Malformed);
+        }
+        let mut own: Option<OpenedLicense> = None;
+        for pair in ckcs.iter().zip(&self.licenses) {
+            let (ckc, written) = match pair {
+                (Some(ckc), Some(written)) => (ckc, written),
+                (None, None) => continue,
+                _ => return Err(LicenseError::Malformed),
+            };
+            let read = written.request.read(ckc)?;
+            let mut next = OpenedLicense::of(read, written.kid, self.started_s);
+            match &mut own {
+                None => own = Some(next),
+                Some(own) if own.terms == next.terms => own.keys.append(&mut next.keys),
+                Some(_) => return Err(LicenseError::TermsDiffer),
+            }
+        }
+        own.ok_or(LicenseError::NoKey)
     }
 }
 
@@ -203,7 +254,7 @@ pub struct OpenedLicense {
     /// When it starts, seconds since 1970. The license does not say it: it starts as it is written,
     /// or as it arrives.
     pub started_s: u64,
-    /// Its one key.
+    /// Its one key; those of all licenses, where several were read back at once.
     pub keys: Vec<LicensedKey>,
 }
 

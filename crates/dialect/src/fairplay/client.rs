@@ -6,7 +6,7 @@ use super::asset::Asset;
 use super::block::{self, Block, tag};
 use super::challenge::OpenedLicense;
 use super::ckc::Exchange;
-use super::framing::Framing;
+use super::framing::{Framing, Shape};
 use super::module::{Playback, PlayerState, Streaming};
 use super::returned::Returned;
 use super::spc::{ADAPTER, AIR_PLAY, CAN_HDCP_TYPE_1, CAN_OFFLINE, Container, VERSION};
@@ -62,6 +62,10 @@ pub struct Pending {
     kid: Option<KeyId>,
 }
 
+/// Several requests on their way at once.
+#[derive(Debug)]
+pub struct PendingBatch(Vec<Pending>);
+
 impl Playback {
     /// A playback that starts, under a drawn name.
     pub fn start(now: Timestamp, entropy: &mut dyn Entropy) -> Self {
@@ -106,6 +110,16 @@ impl ClientDevice {
         let kid = Asset::read(ask.asset_id).map(|asset| asset.kid).ok();
         (Pending { exchange, framing: ask.framing, kid }, ask.framing.frame(&spc, ask.persist))
     }
+
+    /// Builds one request for several keys; its body. They are kept where one of them is.
+    pub fn ask_many(&self, asks: &[Ask<'_>], entropy: &mut dyn Entropy) -> (PendingBatch, Vec<u8>) {
+        let (pending, spcs): (Vec<_>, Vec<_>) = asks
+            .iter()
+            .map(|ask| self.ask(&Ask { framing: Framing::Octets, ..*ask }, entropy))
+            .unzip();
+        let persist = asks.iter().any(|ask| ask.persist);
+        (PendingBatch(pending), Shape::frame_many(&spcs, persist))
+    }
 }
 
 impl Pending {
@@ -117,6 +131,25 @@ impl Pending {
         let opened = self.exchange.read(&ckc)?;
         let kid = self.kid.ok_or(LicenseError::Malformed)?;
         Ok(OpenedLicense::of(opened, kid, now.as_s()))
+    }
+}
+
+impl PendingBatch {
+    /// Opens the licenses that answer these requests, in their order; `None` where a key is
+    /// withheld.
+    ///
+    /// Errors: [`LicenseError`].
+    pub fn open(
+        &self,
+        answer: &[u8],
+        now: Timestamp,
+    ) -> Result<Vec<Option<OpenedLicense>>, LicenseError> {
+        let ckcs = Shape::Many.read_answers(answer)?;
+        if ckcs.len() != self.0.len() {
+            return Err(LicenseError::Malformed);
+        }
+        let pairs = ckcs.iter().zip(&self.0);
+        pairs.map(|(ckc, own)| ckc.as_ref().map(|ckc| own.open(ckc, now)).transpose()).collect()
     }
 }
 

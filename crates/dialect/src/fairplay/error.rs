@@ -9,11 +9,17 @@ pub enum ChallengeError {
     #[error("not a FairPlay license request")]
     Malformed,
     /// Longer than [`super::MAX_BYTES`], or its SPC than [`super::MAX_CONTAINER_BYTES`].
-    #[error("a FairPlay message has at most 64 KiB, its SPC 32")]
+    #[error("a FairPlay message has at most 64 KiB, one of several SPCs 256, an SPC 32")]
     TooLarge,
-    /// A form or JSON that names its SPC twice.
+    /// A form that names its SPC twice, or several where one is expected.
     #[error("the request carries two SPCs")]
     SpcTwice,
+    /// More SPCs than [`super::MAX_SPCS`].
+    #[error("a request carries at most {} SPCs", super::MAX_SPCS)]
+    TooManySpcs,
+    /// Two SPCs of one request ask for the same key.
+    #[error("two SPCs of the request ask for the same key")]
+    KidTwice,
     /// The SPC of a form or of JSON is not base64.
     #[error("the request's SPC is not base64")]
     Base64,
@@ -72,10 +78,12 @@ pub enum ChallengeError {
 
 impl ChallengeError {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Malformed,
         Self::TooLarge,
         Self::SpcTwice,
+        Self::TooManySpcs,
+        Self::KidTwice,
         Self::Base64,
         Self::Blocks,
         Self::TooManyBlocks,
@@ -102,6 +110,8 @@ impl ChallengeError {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::SpcTwice => "spc_twice",
+            Self::TooManySpcs => "too_many_spcs",
+            Self::KidTwice => "kid_twice",
             Self::Base64 => "base64",
             Self::Blocks => "blocks",
             Self::TooManyBlocks => "too_many_blocks",
@@ -144,4 +154,7 @@ pub enum LicenseError {
     /// Terms that Strongroom does not know.
     #[error("the license has unknown terms")]
     Terms,
+    /// Licenses of one answer that do not say the same.
+    #[error("the licenses of the answer have different terms")]
+    TermsDiffer,
 }

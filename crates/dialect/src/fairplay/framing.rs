@@ -1,7 +1,9 @@
 //! How an SPC travels over HTTP, and the CKC back: octets, a form, or JSON. It is told from the
 //! bytes, never from a content type, and the answer has the request's.
+//!
+//! JSON alone carries several: a license has one key here, and a title whose keys change has many.
 
-use super::{ChallengeError, LicenseError, MAX_BYTES};
+use super::{ChallengeError, LicenseError, MAX_BATCH_BYTES, MAX_BYTES, MAX_SPCS};
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::DecodePaddingMode;
@@ -26,11 +28,20 @@ pub enum Framing {
     Json,
 }
 
-/// An SPC out of its framing.
+/// How the SPCs of one body travel, and the CKCs back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One, in its framing.
+    One(Framing),
+    /// Several: `{"spc":[BASE64, ...]}`; `{"ckc":[BASE64 or null, ...]}`, in their order.
+    Many,
+}
+
+/// The SPCs of a body out of their framing: one at least.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unframed<'a> {
-    pub(super) framing: Framing,
-    pub(super) spc: Cow<'a, [u8]>,
+    pub(super) shape: Shape,
+    pub(super) spcs: Vec<Cow<'a, [u8]>>,
     /// Whether the application asks to keep the license: the field `persistent`.
     pub(super) wants_persist: bool,
 }
@@ -38,15 +49,89 @@ pub(super) struct Unframed<'a> {
 #[derive(Deserialize)]
 struct JsonRequest<'a> {
     #[serde(borrow)]
-    spc: Cow<'a, str>,
+    spc: OneOrMany<'a>,
     #[serde(default)]
     persistent: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<'a> {
+    One(#[serde(borrow)] Cow<'a, str>),
+    Many(#[serde(borrow)] Vec<Cow<'a, str>>),
 }
 
 #[derive(Deserialize)]
 struct JsonAnswer<'a> {
     #[serde(borrow)]
     ckc: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct JsonAnswers<'a> {
+    #[serde(borrow)]
+    ckc: Vec<Option<Cow<'a, str>>>,
+}
+
+impl Shape {
+    /// The media type of an answer.
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::One(framing) => framing.media_type(),
+            Self::Many => Framing::Json.media_type(),
+        }
+    }
+
+    /// Frames the CKCs of an answer; `None` for a key that is withheld, of which there is none
+    /// where one SPC travels alone.
+    pub(super) fn frame_answers(self, ckcs: Vec<Option<Vec<u8>>>) -> Vec<u8> {
+        match self {
+            Self::One(framing) => {
+                let ckc = ckcs.into_iter().flatten().next();
+                ckc.map_or_else(Vec::new, |ckc| framing.frame_answer(ckc))
+            }
+            Self::Many => {
+                let ckcs: Vec<_> =
+                    ckcs.into_iter().map(|ckc| ckc.map(|ckc| STANDARD.encode(ckc))).collect();
+                serde_json::json!({ "ckc": ckcs }).to_string().into_bytes()
+            }
+        }
+    }
+
+    /// Takes the CKCs out of an answer.
+    ///
+    /// Errors: [`LicenseError::Malformed`]. Limits: [`MAX_SPCS`], [`MAX_BATCH_BYTES`].
+    pub(super) fn read_answers(
+        self,
+        body: &[u8],
+    ) -> Result<Vec<Option<Cow<'_, [u8]>>>, LicenseError> {
+        let malformed = LicenseError::Malformed;
+        match self {
+            Self::One(framing) => Ok(vec![Some(framing.read_answer(body)?)]),
+            Self::Many if body.len() > MAX_BATCH_BYTES => Err(malformed),
+            Self::Many => {
+                let read: JsonAnswers<'_> = serde_json::from_slice(body).map_err(|_| malformed)?;
+                if read.ckc.len() > MAX_SPCS {
+                    return Err(malformed);
+                }
+                let owned = |text: Cow<'_, str>| {
+                    let ckc = decode(text.as_bytes()).map_err(|_| malformed)?;
+                    Ok(Cow::Owned(ckc.into_owned()))
+                };
+                read.ckc.into_iter().map(|ckc| ckc.map(owned).transpose()).collect()
+            }
+        }
+    }
+
+    /// Frames several SPCs as an application does.
+    pub(super) fn frame_many(spcs: &[Vec<u8>], wants_persist: bool) -> Vec<u8> {
+        let spcs: Vec<String> = spcs.iter().map(|spc| STANDARD.encode(spc)).collect();
+        let mut json = serde_json::json!({ "spc": spcs });
+        if wants_persist && let Some(fields) = json.as_object_mut() {
+            fields.insert("persistent".to_owned(), true.into());
+        }
+        json.to_string().into_bytes()
+    }
 }
 
 impl Framing {
@@ -63,25 +148,42 @@ impl Framing {
         }
     }
 
-    /// Takes the SPC out of a body. A container begins with a zero byte, JSON with a brace.
+    /// Takes the SPCs out of a body. A container begins with a zero byte, JSON with a brace.
     ///
-    /// Errors: [`ChallengeError`]. Limits: [`MAX_BYTES`].
+    /// Errors: [`ChallengeError`]. Limits: [`MAX_BYTES`]; [`MAX_BATCH_BYTES`] and [`MAX_SPCS`] for
+    /// several.
     pub(super) fn read(body: &[u8]) -> Result<Unframed<'_>, ChallengeError> {
-        if body.len() > MAX_BYTES {
+        let is_long = body.len() > MAX_BYTES;
+        if body.len() > MAX_BATCH_BYTES || (is_long && !body.trim_ascii_start().starts_with(b"{")) {
             return Err(ChallengeError::TooLarge);
         }
         match body.trim_ascii_start() {
             [] => Err(ChallengeError::Malformed),
             _ if body.starts_with(&[0]) => Ok(Unframed {
-                framing: Self::Octets,
-                spc: Cow::Borrowed(body),
+                shape: Shape::One(Self::Octets),
+                spcs: vec![Cow::Borrowed(body)],
                 wants_persist: false,
             }),
             [b'{', ..] => {
                 let read: JsonRequest<'_> =
                     serde_json::from_slice(body).map_err(|_| ChallengeError::Malformed)?;
-                let spc = decode(read.spc.as_bytes())?;
-                Ok(Unframed { framing: Self::Json, spc, wants_persist: read.persistent })
+                let wants_persist = read.persistent;
+                let owned =
+                    |text: &Cow<'_, str>| Ok(Cow::Owned(decode(text.as_bytes())?.into_owned()));
+                let (shape, spcs) = match &read.spc {
+                    OneOrMany::One(_) if is_long => return Err(ChallengeError::TooLarge),
+                    OneOrMany::One(spc) => (Shape::One(Self::Json), vec![owned(spc)?]),
+                    OneOrMany::Many(spcs) if spcs.is_empty() => {
+                        return Err(ChallengeError::Malformed);
+                    }
+                    OneOrMany::Many(spcs) if spcs.len() > MAX_SPCS => {
+                        return Err(ChallengeError::TooManySpcs);
+                    }
+                    OneOrMany::Many(spcs) => {
+                        (Shape::Many, spcs.iter().map(owned).collect::<Result<_, _>>()?)
+                    }
+                };
+                Ok(Unframed { shape, spcs, wants_persist })
             }
             _ => read_form(body),
         }
@@ -165,7 +267,8 @@ fn read_form(body: &[u8]) -> Result<Unframed<'_>, ChallengeError> {
         }
     }
     let text = unescape(spc.ok_or(ChallengeError::Malformed)?).ok_or(ChallengeError::Base64)?;
-    Ok(Unframed { framing: Framing::Form, spc: decode(&text)?, wants_persist })
+    let spc = Cow::Owned(decode(&text)?.into_owned());
+    Ok(Unframed { shape: Shape::One(Framing::Form), spcs: vec![spc], wants_persist })
 }
 
 /// Percent-encoding undone (RFC 3986, 2.1). A plus sign stays one, as base64 has it and no spaces:
@@ -203,7 +306,45 @@ mod tests {
 
     fn read(body: &[u8]) -> Result<(Framing, Vec<u8>, bool), ChallengeError> {
         let read = Framing::read(body)?;
-        Ok((read.framing, read.spc.into_owned(), read.wants_persist))
+        let (Shape::One(framing), [spc]) = (read.shape, &read.spcs[..]) else {
+            unreachable!("one SPC")
+        };
+        Ok((framing, spc.to_vec(), read.wants_persist))
+    }
+
+    #[test]
+    fn several_are_framed_in_their_order_and_what_is_withheld_is_null() {
+        let spcs = [SPC.to_vec(), vec![0, 7]];
+        for persist in [false, true] {
+            let body = Shape::frame_many(&spcs, persist);
+            let read = Framing::read(&body).unwrap();
+            assert_eq!((read.shape, read.wants_persist), (Shape::Many, persist));
+            assert_eq!(read.spcs, spcs);
+        }
+        let one = Framing::read(br#"{"spc":["AA=="]}"#).unwrap();
+        assert_eq!((one.shape, one.spcs.len()), (Shape::Many, 1));
+        let answer = Shape::Many.frame_answers(vec![Some(vec![0]), None]);
+        assert_eq!(answer, br#"{"ckc":["AA==",null]}"#);
+        let read = Shape::Many.read_answers(&answer).unwrap();
+        assert_eq!(read, [Some(Cow::Borrowed(&[0][..])), None]);
+        for answer in [&b"{}"[..], br#"{"ckc":"AA=="}"#, br#"{"ckc":["!"]}"#, br#"{"ckc":[7]}"#] {
+            assert_eq!(Shape::Many.read_answers(answer), Err(LicenseError::Malformed));
+        }
+        let many = |count: usize| Shape::frame_many(&vec![vec![0]; count], false);
+        assert_eq!(Framing::read(&many(MAX_SPCS)).unwrap().spcs.len(), MAX_SPCS);
+        for (body, error) in [
+            (many(0), ChallengeError::Malformed),
+            (many(MAX_SPCS + 1), ChallengeError::TooManySpcs),
+            (br#"{"spc":["AA==","!"]}"#.to_vec(), ChallengeError::Base64),
+            (br#"{"spc":["AA==",7]}"#.to_vec(), ChallengeError::Malformed),
+            (br#"{"spc":[["AA=="]]}"#.to_vec(), ChallengeError::Malformed),
+            (Framing::Json.frame(&vec![0; MAX_BYTES], false), ChallengeError::TooLarge),
+            (vec![b'{'; MAX_BATCH_BYTES + 1], ChallengeError::TooLarge),
+        ] {
+            assert_eq!(Framing::read(&body).map(|_| ()), Err(error));
+        }
+        let large = Shape::frame_many(&[vec![0; MAX_BYTES / 2], vec![0; MAX_BYTES / 2]], false);
+        assert_eq!(Framing::read(&large).unwrap().spcs.len(), 2);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! proved with a test root of one's own ([`test_root`]) and the reference client ([`client`]).
 
 mod asset;
+mod batch;
 mod block;
 mod challenge;
 mod ckc;
@@ -27,6 +28,7 @@ mod spc;
 pub mod test_root;
 
 pub use asset::MAX_ASSET_ID_BYTES;
+pub use batch::Batch;
 pub use challenge::{Answer, Challenge, Desk, Issue, OpenedLicense, PlaybackState};
 pub use ckc::OpenedCkc;
 pub use credentials::{ApplicationFiles, Credentials, ImportError};
@@ -44,5 +46,9 @@ use model::SecurityLevel;
 pub const LEVEL: SecurityLevel = SecurityLevel::L2;
 /// Longest body that is read, of either side.
 pub const MAX_BYTES: usize = 64 * 1024;
+/// Longest body of several SPCs: 64 of 3 KiB in base64.
+pub const MAX_BATCH_BYTES: usize = 256 * 1024;
+/// Most SPCs in one request.
+pub const MAX_SPCS: usize = 64;
 /// Longest container, out of its framing. A client's has 2 to 8 KiB.
 pub const MAX_CONTAINER_BYTES: usize = 32 * 1024;

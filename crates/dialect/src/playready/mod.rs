@@ -57,7 +57,7 @@ pub const MAX_BYTES: usize = 128 * 1024;
 /// Longest answer that the client's side reads.
 const MAX_ANSWER_BYTES: usize = 4 * MAX_BYTES;
 /// Most key ids that a header names, and licenses in a response.
-pub const MAX_KIDS: usize = 128;
+pub const MAX_KIDS: usize = crate::MAX_KEYS;
 
 /// Media type of every answer.
 pub const LICENSE_TYPE: &str = "text/xml; charset=utf-8";

@@ -8,7 +8,7 @@ use super::{ChallengeError, decode};
 use model::KeyId;
 
 /// Most key ids in a request.
-pub const MAX_KIDS: usize = 128;
+pub const MAX_KIDS: usize = crate::MAX_KEYS;
 /// Longest content id, bytes.
 pub const MAX_CONTENT_ID_BYTES: usize = 256;
 /// Most boxes in one `init_data`.
@@ -294,9 +294,12 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let kids: Vec<u8> = (0..=128).collect();
-        assert_eq!(of_payloads(vec![payload(&kids[..128], None)]).unwrap().kids.len(), 128);
-        let refused = of_payloads(vec![payload(&kids, None)]);
+        let of_many = |count: usize| {
+            let key_ids = (0..count).map(|at| (at as u128).to_be_bytes().to_vec()).collect();
+            WidevinePsshData { key_ids, ..WidevinePsshData::default() }.encode_to_vec()
+        };
+        assert_eq!(of_payloads(vec![of_many(MAX_KIDS)]).unwrap().kids.len(), MAX_KIDS);
+        let refused = of_payloads(vec![of_many(MAX_KIDS + 1)]);
         assert_eq!(refused, Err(ChallengeError::TooManyKids));
         let boxes = |count| pssh(0, SYSTEM_ID, &[], &payload(&[4], None)).repeat(count);
         assert!(of_init_data(init_data_type::CENC, boxes(16)).is_ok());

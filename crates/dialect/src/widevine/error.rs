@@ -12,7 +12,7 @@ pub enum ChallengeError {
     #[error("a Widevine message has at most 64 KiB")]
     TooLarge,
     /// More key ids than [`super::MAX_KIDS`].
-    #[error("a Widevine license request has at most 128 key ids")]
+    #[error("a Widevine license request has at most {} key ids", super::MAX_KIDS)]
     TooManyKids,
     /// A message that is not a request.
     #[error("the message is neither a license request nor a service certificate request")]

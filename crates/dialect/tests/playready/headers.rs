@@ -3,6 +3,7 @@
 use crate::world::{WORLD, ask, kid, utf16};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dialect::MAX_KEYS;
 use dialect::playready::client::{Ask, AskError};
 use dialect::playready::{Header, HeaderError, HeaderVersion, XmlError};
 use keys::SystemEntropy;
@@ -46,6 +47,14 @@ pub fn list(version: &str, keys: &[(u8, &str)]) -> String {
         .iter()
         .map(|(byte, more)| format!("<KID {more} VALUE=\"{}\"></KID>", guid(kid(*byte))))
         .collect();
+    header(version, &format!("<PROTECTINFO><KIDS>{tags}</KIDS></PROTECTINFO>"))
+}
+
+/// A header of so many keys.
+pub fn list_of(version: &str, count: usize, more: &str) -> String {
+    let number = |at: usize| KeyId::from_bytes((at as u128 + 1).to_be_bytes());
+    let tags: String =
+        (0..count).map(|at| format!("<KID {more} VALUE=\"{}\"></KID>", guid(number(at)))).collect();
     header(version, &format!("<PROTECTINFO><KIDS>{tags}</KIDS></PROTECTINFO>"))
 }
 
@@ -107,7 +116,6 @@ fn what_is_no_header_is_refused_by_name() {
         let kids = format!("<PROTECTINFO><KIDS><KID {attributes}></KID></KIDS></PROTECTINFO>");
         header("4.3", &kids)
     };
-    let many: Vec<(u8, &str)> = (0..129).map(|byte| (byte, CTR)).collect();
     let short = STANDARD.encode([7; 15]);
     let own = v4_0("");
     let replaced = |from: &str, to: &str| own.replacen(from, to, 1);
@@ -133,7 +141,7 @@ fn what_is_no_header_is_refused_by_name() {
         (replaced(&value, "!"), E::Kid),
         (kid_tag(CBC), E::Kid),
         (list("4.2", &[(1, CTR), (1, CTR)]), E::KidTwice),
-        (list("4.2", &many), E::TooManyKids),
+        (list_of("4.2", MAX_KEYS + 1, CTR), E::TooManyKids),
         (replaced("AESCTR", "COCKTAIL"), E::Algorithm),
         (replaced("AESCTR", ""), E::Algorithm),
         (replaced("<ALGID>AESCTR</ALGID>", ""), E::Algorithm),
@@ -152,8 +160,8 @@ fn what_is_no_header_is_refused_by_name() {
     ] {
         assert_eq!(Header::parse(text.as_bytes()), Err(error), "{text}");
     }
-    let most: Vec<(u8, &str)> = (0..128).map(|byte| (byte, CTR)).collect();
-    assert_eq!(Header::parse(list("4.2", &most).as_bytes()).unwrap().keys.len(), 128);
+    let most = list_of("4.2", MAX_KEYS, CTR);
+    assert_eq!(Header::parse(most.as_bytes()).unwrap().keys.len(), MAX_KEYS);
 }
 
 /// What the author of the content adds is not the header's.

@@ -92,7 +92,7 @@ fn refusals_of_the_client_have_their_names() {
     let chain = cut(signed, "<SigningCertificateChain>", "</SigningCertificateChain>");
     let first = cut(signed, "<License>", "</License>");
     let malformed = LicenseError::Malformed;
-    let many = first.repeat(128);
+    let many = first.repeat(dialect::MAX_KEYS);
     let (other, _) = P256PrivateKey::generate();
     let other = STANDARD.encode(other.public_key().to_bytes());
     let naming = |key: &str| {

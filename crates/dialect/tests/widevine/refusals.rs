@@ -134,7 +134,8 @@ fn messages() -> Vec<(Error, Vec<u8>)> {
     let asked =
         |content: &[u8]| request_of(&[bytes(1, &own_identity()), content.to_vec()].concat());
     let both = [bytes(1, &own_identity()), bytes(8, &sealed), content(&payload(&[1]))].concat();
-    let kids: Vec<u8> = (0..=128).collect();
+    let kid = |at: usize| bytes(2, &(at as u128).to_be_bytes());
+    let kids: Vec<u8> = (0..=dialect::MAX_KEYS).flat_map(kid).collect();
     let of_another = WORLD.other_l1.sign(&bytes_of(&good, 2));
     vec![
         (Error::Unsigned, without(&good, 3)),
@@ -161,7 +162,7 @@ fn messages() -> Vec<(Error, Vec<u8>)> {
         (Error::ContentMissing, asked(&bytes(2, b""))),
         (Error::ContentTwice, asked(&bytes(2, &[bytes(1, b""), bytes(2, b"")].concat()))),
         (Error::ContentMalformed, asked(&content(&bytes(2, &[1; 15])))),
-        (Error::TooManyKids, asked(&content(&payload(&kids)))),
+        (Error::TooManyKids, asked(&content(&kids))),
         (Error::Entitlement, asked(&content(&number(11, 1)))),
         (Error::Malformed, without(&good, 2)),
         (Error::Malformed, b"\xff".to_vec()),
