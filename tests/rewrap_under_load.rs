@@ -111,7 +111,8 @@ async fn watch(home: Arc<Home>, service: Arc<Service>, titles: usize, seen: Arc<
         let mut token = sample.clone();
         token.id = home.entropy.with(TokenId::random);
         token.content_id = title(number);
-        token.kids = (0..KEYS_PER_TITLE).map(|at| kid(number * KEYS_PER_TITLE + at)).collect();
+        let kids = (0..KEYS_PER_TITLE).map(|at| kid(number * KEYS_PER_TITLE + at));
+        token.covers = playback::Covers::Kids(kids.collect());
         token.issued = home.clock.now();
         token.expires = home.config.license_url_ends(token.issued);
         let url = home.license_url(&token, Dialect::ClearKey);

@@ -53,6 +53,14 @@ struct Request {
     policy: Option<String>,
     keys_given: Option<Vec<String>>,
     keys_withheld: Option<Vec<String>>,
+    /// Keys of periods: class, scheme, and from which period to which.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    periods_given: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    periods_withheld: Vec<String>,
+    /// Those that were asked for too early.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    periods_beyond: Vec<String>,
     rules: Vec<Line>,
 }
 
@@ -187,6 +195,9 @@ impl Request {
             policy: None,
             keys_given: None,
             keys_withheld: None,
+            periods_given: vec![],
+            periods_withheld: vec![],
+            periods_beyond: vec![],
             rules: lines(&outcome.trace, rules),
         }
     }
@@ -211,6 +222,9 @@ impl Request {
             policy: issued.policy,
             keys_given: kids(&issued.given),
             keys_withheld: kids(&issued.withheld),
+            periods_given: issued.periods_given,
+            periods_withheld: issued.periods_withheld,
+            periods_beyond: issued.periods_beyond,
             rules: lines(&issued.trace, OF_LICENSE),
         }
     }
@@ -288,6 +302,9 @@ fn request_text(request: &Request) -> String {
         ("policy", request.policy.clone()),
         ("given", keys(&request.keys_given)),
         ("withheld", keys(&request.keys_withheld)),
+        ("periods", Some(request.periods_given.join(" "))),
+        ("  kept", Some(request.periods_withheld.join(" "))),
+        ("  later", Some(request.periods_beyond.join(" "))),
     ] {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             text += &format!("  {name:<9} {value}\n");

@@ -64,6 +64,16 @@ pub struct PeriodSpan {
     pub ends: Timestamp,
 }
 
+impl PeriodSpan {
+    /// How long it is, whole seconds, and no less than one.
+    #[must_use]
+    pub fn length_s(&self) -> NonZeroU32 {
+        let length_s = self.ends.0.saturating_sub(self.begins.0) / 1000;
+        u32::try_from(length_s)
+            .map_or(NonZeroU32::MAX, |s| NonZeroU32::new(s).unwrap_or(NonZeroU32::MIN))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +90,8 @@ mod tests {
         let spans = [0, 1].map(|period| rotation.span_of(period, begins));
         assert_eq!((spans[0].begins, spans[0].ends), (Timestamp(5), Timestamp(60_005)));
         assert_eq!(spans[1].begins, spans[0].ends);
+        assert_eq!(spans[0].length_s(), number(60));
+        let none = PeriodSpan { begins: Timestamp(1), ends: Timestamp(0) };
+        assert_eq!(none.length_s(), number(1));
     }
 }

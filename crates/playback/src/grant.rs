@@ -5,11 +5,11 @@
 //! and it refuses another key, another challenge and another moment. The vault burns the
 //! grant's id, so that a sealed grant makes one license at most.
 
-use crate::Trace;
+use crate::{Covers, Trace};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use model::{
-    AccountId, ContentId, CorrelationId, DecisionId, DeviceId, Dialect, Entropy, GrantId, KeyId,
+    AccountId, ContentId, CorrelationId, DecisionId, DeviceId, Dialect, Entropy, GrantId,
     PlaybackSessionId, Timestamp, TitlePolicy, TokenId,
 };
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,7 @@ pub struct GrantTerms {
     pub content_id: ContentId,
     /// The keys of the title that may be asked for; which of them the answer carries is the
     /// vault's decision by level.
-    #[serde(with = "crate::kid_list")]
-    pub kids: Vec<KeyId>,
+    pub covers: Covers,
     /// The dialect the challenge speaks.
     pub dialect: Dialect,
     /// The title's policy.

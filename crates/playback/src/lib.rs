@@ -4,10 +4,10 @@
 //! A refusal is a value ([`Denial`]), and a value that proves a check has one maker:
 //! [`entitlement::decide`] an [`Entitlement`], [`grant::open`] a [`LicenseGrant`].
 
+mod covers;
 mod denial;
 pub mod entitlement;
 pub mod grant;
-mod kid_list;
 pub mod lease;
 pub mod platform;
 pub mod region;
@@ -16,10 +16,10 @@ pub mod token;
 pub mod trace;
 pub mod vault_token;
 
+pub use covers::{Covers, MAX_KIDS};
 pub use denial::Denial;
 pub use entitlement::Entitlement;
 pub use grant::{GrantKey, LicenseGrant};
-pub use kid_list::MAX_KIDS;
 pub use token::{PlaybackToken, SessionToken, TokenKey, TokenRefused};
 pub use trace::{Rule, Said, Trace};
 pub use vault_token::{ContentLimit, Scope, Scopes, VaultToken, VaultTokenKey};

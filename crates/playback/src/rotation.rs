@@ -57,7 +57,7 @@ pub fn without_end(right: &RotationRight, period_s: NonZeroU32) -> RotationRight
 pub fn next_license_s(
     right: &RotationRight,
     is_first: bool,
-    entropy: &mut impl Entropy,
+    entropy: &mut (impl Entropy + ?Sized),
 ) -> Option<u32> {
     if right.whole_event {
         return None;

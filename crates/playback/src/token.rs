@@ -5,11 +5,10 @@
 //! module writes: whatever else a header may name (`kid`, `jwk`, `jku`, `x5u`, `crit`, `b64`,
 //! another `alg`) refuses it, and nothing is ever looked up because a token says so.
 
-use crate::kid_list;
+use crate::Covers;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use model::{
-    AccountId, ContentId, DecisionId, DeviceId, KeyId, PlaybackSessionId, SignInId, Timestamp,
-    TokenId,
+    AccountId, ContentId, DecisionId, DeviceId, PlaybackSessionId, SignInId, Timestamp, TokenId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::LazyLock;
@@ -144,7 +143,7 @@ pub struct PlaybackToken {
     /// The title.
     pub content_id: ContentId,
     /// The title's keys.
-    pub kids: Vec<KeyId>,
+    pub covers: Covers,
     /// The decision behind it.
     pub decision: DecisionId,
     /// Whether the session holds a stream slot, which a license then turns into a lease. False
@@ -166,8 +165,7 @@ struct PlaybackClaims {
     device: DeviceId,
     session: PlaybackSessionId,
     content: ContentId,
-    #[serde(with = "kid_list")]
-    kids: Vec<KeyId>,
+    kids: Covers,
     decision: DecisionId,
     slot: bool,
     /// The end for every other reader of tokens, whole seconds rounded up (R006).
@@ -187,7 +185,7 @@ impl Kind for PlaybackClaims {
 }
 
 impl PlaybackToken {
-    /// Signs the token. The caller keeps `kids` within [`crate::MAX_KIDS`]; a token with more
+    /// Signs the token. The caller keeps the KIDs it names within [`crate::MAX_KIDS`]; a token with more
     /// would not be accepted.
     #[must_use]
     pub fn issue(&self, key: &TokenKey) -> String {
@@ -201,7 +199,7 @@ impl PlaybackToken {
                 device: self.device,
                 session: self.session,
                 content: self.content_id.clone(),
-                kids: self.kids.clone(),
+                kids: self.covers.clone(),
                 decision: self.decision,
                 slot: self.holds_slot,
                 exp: self.expires.0.div_ceil(1000),
@@ -238,7 +236,7 @@ impl PlaybackToken {
             device: claims.device,
             session: claims.session,
             content_id: claims.content,
-            kids: claims.kids,
+            covers: claims.kids,
             decision: claims.decision,
             holds_slot: claims.slot,
             issued: span.issued,

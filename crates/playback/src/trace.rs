@@ -39,6 +39,8 @@ pub enum Rule {
     SecurityLevel,
     /// Keys above the level stay here.
     Resolution,
+    /// Keys of a live event's periods beyond the policy's horizon stay here.
+    Horizon,
     /// A license to keep is asked for only where the title gives one.
     Offline,
     /// The terms that the license carries.
@@ -49,7 +51,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Request,
         Self::Rate,
         Self::Token,
@@ -63,6 +65,7 @@ impl Rule {
         Self::ContentKeys,
         Self::SecurityLevel,
         Self::Resolution,
+        Self::Horizon,
         Self::Offline,
         Self::Policy,
         Self::Service,
@@ -85,6 +88,7 @@ impl Rule {
             Self::ContentKeys => "content_keys",
             Self::SecurityLevel => "security_level",
             Self::Resolution => "resolution",
+            Self::Horizon => "horizon",
             Self::Offline => "offline",
             Self::Policy => "policy",
             Self::Service => "service",

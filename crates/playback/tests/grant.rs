@@ -8,7 +8,7 @@ use model::{
 };
 use playback::grant::{GRANT_S, GrantRefused, GrantTerms, challenge_hash, open, seal};
 use playback::trace::INPUT_MAX;
-use playback::{GrantKey, Rule, Said, Trace};
+use playback::{Covers, GrantKey, Rule, Said, Trace};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 const CHALLENGE: &[u8] = b"{\"kids\":[\"AAAA\"]}";
@@ -36,7 +36,7 @@ fn terms() -> GrantTerms {
         account: AccountId::from_bytes([4; 16]),
         device: DeviceId::from_bytes([5; 16]),
         content_id: ContentId::parse("film").unwrap(),
-        kids: vec![KeyId::from_bytes([6; 16])],
+        covers: Covers::Kids(vec![KeyId::from_bytes([6; 16])]),
         dialect: Dialect::ClearKey,
         policy: TitlePolicy::default(),
         credential_expires: NOW.plus_s(30),
@@ -85,7 +85,7 @@ fn a_grant_reads_back() {
     assert_ne!(seal(&key(1), &terms(), &mut entropy), sealed, "each sealing has its own nonce");
     let full = GrantTerms {
         token: None,
-        kids: vec![KeyId::from_bytes([6; 16]); playback::MAX_KIDS],
+        covers: Covers::Kids(vec![KeyId::from_bytes([6; 16]); playback::MAX_KIDS]),
         policy: longest_policy(),
         ..terms()
     };

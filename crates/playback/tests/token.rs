@@ -10,7 +10,7 @@ use model::{
     TokenId,
 };
 use playback::token::{MAX_PLAYBACK_S, MAX_SESSION_S};
-use playback::{MAX_KIDS, PlaybackToken, SessionToken, TokenKey, TokenRefused};
+use playback::{Covers, MAX_KIDS, PlaybackToken, SessionToken, TokenKey, TokenRefused};
 use serde_json::{Value, json};
 
 const SECRET: [u8; 32] = [7; 32];
@@ -28,7 +28,7 @@ fn playback_token() -> PlaybackToken {
         device: DeviceId::from_bytes([3; 16]),
         session: PlaybackSessionId::from_bytes([4; 16]),
         content_id: ContentId::parse("film").unwrap(),
-        kids: vec![KeyId::from_bytes([5; 16]), KeyId::from_bytes([6; 16])],
+        covers: Covers::Kids(vec![KeyId::from_bytes([5; 16]), KeyId::from_bytes([6; 16])]),
         decision: DecisionId::from_bytes([7; 16]),
         holds_slot: true,
         issued: NOW,
@@ -82,8 +82,10 @@ fn tokens_read_back() {
     let session = session_token();
     assert_eq!(SessionToken::verify(&key(), &session.issue(&key()), NOW), Ok(session));
     assert_eq!(verify(&signed(&header(), &claims())), Ok(playback_token()), "the test signs well");
-    let full =
-        PlaybackToken { kids: vec![KeyId::from_bytes([5; 16]); MAX_KIDS], ..playback_token() };
+    let full = PlaybackToken {
+        covers: Covers::Kids(vec![KeyId::from_bytes([5; 16]); MAX_KIDS]),
+        ..playback_token()
+    };
     assert_eq!(verify(&full.issue(&key())), Ok(full));
 }
 

@@ -1,7 +1,7 @@
 //! What the command line does to a home, by the service's own code.
 
 use crate::front::password;
-use crate::front::playback_token::{Question, entitle, kids_of, license_url};
+use crate::front::playback_token::{Question, covered, entitle, license_url};
 use crate::home::Home;
 use crate::http::problem::Refusal;
 use crate::trail::Trail;
@@ -104,7 +104,7 @@ impl Home {
             device: device.unwrap_or_else(|| self.entropy.with(DeviceId::random)),
             session: self.entropy.with(PlaybackSessionId::random),
             content_id: content_id.clone(),
-            kids: kids_of(&self.store, content_id).await?,
+            covers: covered(&self.store, content_id).await?,
             decision: entitlement.decision(),
             holds_slot: false,
             issued: now,

@@ -34,6 +34,9 @@ pub struct Issued {
     pub classes: TrackClasses,
     /// Until when it may be used.
     pub expires: Timestamp,
+    /// How long one period of the live event is whose keys it carries, seconds; absent where it is
+    /// of no such title.
+    pub event_period_s: Option<NonZeroU32>,
 }
 
 /// Why there is no license. Said to the viewer by [`crate::http::problem`].
@@ -74,6 +77,9 @@ pub enum LicenseRefused {
     /// Every key that was asked for and may be had is compromised.
     #[error("the keys are compromised")]
     KeyCompromised,
+    /// Every key that was asked for and may be had is of a period beyond the policy's horizon.
+    #[error("the keys are asked for too early")]
+    BeyondHorizon,
     /// The root key cannot be reached.
     #[error("the KMS is not available")]
     KmsUnavailable,

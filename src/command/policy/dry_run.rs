@@ -7,7 +7,10 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 use dialect::terms::{Hdcp, KeyTerms, LicenseTerms, Seconds};
 use dialect::{fairplay, playready};
-use model::{Dialect, KeyState, Scheme, SecurityLevel, TitlePolicy, TrackClass, WrappedKey};
+use model::{
+    ContentId, Dialect, KeyState, Scheme, SecurityLevel, TitlePolicy, TitleState, TrackClass,
+    WrappedKey,
+};
 use serde::Serialize;
 use server::Home;
 use std::fmt::Write as _;
@@ -59,6 +62,27 @@ struct Outcome {
     /// How long it lives.
     #[serde(skip_serializing_if = "Option::is_none")]
     license_s: Seconds,
+    /// How far ahead it carries keys of periods; only of a title whose keys change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation: Option<RotationRuling>,
+}
+
+/// How far ahead a license carries the keys of a title's periods.
+#[derive(Clone, Copy, Serialize)]
+struct RotationRuling {
+    /// Whether the title is a live event: of others every period is given.
+    live: bool,
+    /// The horizon; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    horizon_s: Seconds,
+}
+
+/// A title's keys, as far as this command shows them.
+struct Keys {
+    /// Those that name its tracks, or all of a title whose keys do not change.
+    rows: Vec<WrappedKey>,
+    /// Whether some are of periods, and of periods that have a time.
+    rotation: Option<RotationRuling>,
 }
 
 /// What becomes of the keys of one class.
@@ -106,7 +130,9 @@ pub async fn run(home: &Home, test: &Test, answer: Answer) -> Result<(), Failure
             return Err(Failure::Environment(anyhow::anyhow!("name a policy, or --content ID")));
         }
     };
-    let outcome = decide(policy, rows.as_deref(), (device, dialect), test.offline);
+    let mut outcome =
+        decide(policy, rows.as_ref().map(|keys| &keys.rows[..]), (device, dialect), test.offline);
+    outcome.reach(rows.and_then(|keys| keys.rotation));
     answer.print(&outcome, sentences);
     Ok(())
 }
@@ -170,16 +196,31 @@ fn carried(dialect: Dialect, terms: LicenseTerms) -> LicenseTerms {
     }
 }
 
-async fn of_title(
-    home: &Home,
-    text: &str,
-) -> Result<(TitlePolicy, Option<Vec<WrappedKey>>), Failure> {
+async fn of_title(home: &Home, text: &str) -> Result<(TitlePolicy, Option<Keys>), Failure> {
     let id = content(text)?;
     let title = home.store.title(&id).await.map_err(Failure::environment)?;
     let title = title.with_context(|| format!("there is no title {id}"));
     let policy = title.map_err(Failure::Refused)?.policy;
-    let keys = home.store.keys_of(&id).await.map_err(Failure::environment)?;
-    Ok((policy, Some(keys)))
+    let rows = home.store.track_keys_of(&id).await.map_err(Failure::environment)?;
+    let rotation = match home.store.has_period_keys(&id).await.map_err(Failure::environment)? {
+        false => None,
+        true => {
+            let live = is_live(home, &id).await.map_err(Failure::environment)?;
+            let right = policy.rotation;
+            let horizon_s = (live && !right.whole_event).then_some(right.horizon_s);
+            Some(RotationRuling { live, horizon_s })
+        }
+    };
+    Ok((policy, Some(Keys { rows, rotation })))
+}
+
+/// Whether the keys of a title's periods have times.
+async fn is_live(home: &Home, id: &ContentId) -> Result<bool, store::StoreError> {
+    let Some(package) = home.store.title(id).await?.map(|title| title.state) else {
+        return Ok(false);
+    };
+    let TitleState::Published { package } = package else { return Ok(false) };
+    Ok(home.store.package_event(package).await?.is_some_and(|event| event.live))
 }
 
 /// Whether the device may have keys of the class, and can be told their terms.
@@ -220,6 +261,7 @@ fn decide(
             keys: None,
             license: None,
             license_s: None,
+            rotation: None,
         };
     }
     let classes = TrackClass::ALL.into_iter().map(|class| {
@@ -251,7 +293,20 @@ fn decide(
     let license = is_attested.then(|| carried(spoken, LicenseTerms::of(&policy, offline)));
     let license_s = license.as_ref().map_or(Some(policy.license_s), |terms| terms.license_s);
     let answer = if has_key { "license" } else { "no_key" };
-    Outcome { policy, device: name, dialect, answer, classes, keys, license, license_s }
+    let rotation = None;
+    Outcome { policy, device: name, dialect, answer, classes, keys, license, license_s, rotation }
+}
+
+impl Outcome {
+    /// Says how far ahead a license carries keys; that of a live event lives no longer.
+    fn reach(&mut self, rotation: Option<RotationRuling>) {
+        self.rotation = rotation.filter(|_| self.answer == "license");
+        let Some(RotationRuling { live: true, horizon_s: Some(horizon_s) }) = self.rotation else {
+            return;
+        };
+        self.license_s = self.license_s.map(|span| span.min(horizon_s));
+        self.license = self.license.take().map(|terms| terms.up_to(horizon_s));
+    }
 }
 
 fn sentences(outcome: &Outcome) -> String {
@@ -274,6 +329,14 @@ fn sentences(outcome: &Outcome) -> String {
         let class = key.class.map_or("any", TrackClass::name);
         let what = if key.given { "given" } else { "withheld" };
         let _infallible = writeln!(text, "  key {} {class:<6} {what}", key.kid);
+    }
+    if let Some(rotation) = outcome.rotation {
+        let reach = match (rotation.live, rotation.horizon_s) {
+            (true, Some(horizon_s)) => format!("those of the next {horizon_s} s"),
+            (true, None) => "those of the whole event".to_owned(),
+            (false, _) => "all that are asked for".to_owned(),
+        };
+        let _infallible = writeln!(text, "  periods  {reach}");
     }
     if let Some(terms) = &outcome.license {
         let _infallible = writeln!(text, "  license  {}", license_terms(terms));

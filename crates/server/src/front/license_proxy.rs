@@ -4,21 +4,23 @@
 //! (`?token=`), or the viewer's session as a bearer token or a cookie, together with the
 //! playback session (`?session=`), which serves renewals.
 
-use crate::front::playback_token::{entitle, kids_of, limit, tell_streams};
+use crate::front::playback_token::{covered, entitle, limit, tell_streams};
 use crate::front::streams::{keep, own_stream};
 use crate::front::viewer::Viewer;
 use crate::http::caller::Caller;
 use crate::http::problem::Refusal;
 use crate::service::Service;
 use crate::trail::Trail;
-use crate::vault_link::LicenseReply;
+use crate::vault_link::{Issued, LicenseReply};
 use model::{
-    AccountId, ContentId, DecisionId, DeviceId, Dialect, GrantId, KeyId, PlaybackSessionId,
-    Timestamp, TokenId,
+    AccountId, ContentId, DecisionId, DeviceId, Dialect, GrantId, PlaybackSessionId, Timestamp,
+    TokenId,
 };
 use playback::grant::{GrantTerms, challenge_hash};
 use playback::lease::leased_until;
-use playback::{Entitlement, PlaybackToken, Rule, Said, TokenRefused};
+use playback::rotation::{next_license_s, without_end};
+use playback::token::PLAYBACK_S;
+use playback::{Covers, Entitlement, PlaybackToken, Rule, Said, TokenRefused};
 use serde::Deserialize;
 use store::AskedRoute;
 
@@ -36,7 +38,7 @@ struct Proof {
     account: AccountId,
     device: DeviceId,
     content_id: ContentId,
-    kids: Vec<KeyId>,
+    covers: Covers,
     decision: DecisionId,
     expires: Timestamp,
     slot: Slot,
@@ -69,10 +71,18 @@ enum Slot {
     Without,
 }
 
+/// A license, and when its player is to ask for the next one.
+pub struct Answered {
+    /// The vault's answer.
+    pub reply: LicenseReply,
+    /// In how many seconds; absent where the license serves as long as the title.
+    pub next_license_s: Option<u32>,
+}
+
 /// Answers a challenge.
 ///
 /// 1 read the credential, 2 decide anew, 3 turn the reserved slot into a lease, 4 write the
-/// grant, 5 hand it with the untouched challenge to the vault.
+/// grant, 5 hand it with the untouched challenge to the vault, 6 say when to ask again.
 ///
 /// Errors: [`Refusal`].
 pub async fn license(
@@ -81,7 +91,7 @@ pub async fn license(
     dialect: Dialect,
     credential: &Credential,
     challenge: &[u8],
-) -> Result<LicenseReply, Refusal> {
+) -> Result<Answered, Refusal> {
     let proof = match &credential.token {
         Some(token) => prove_by_token(service, caller, token, credential)?,
         None => prove_by_session(service, caller, credential).await?,
@@ -91,6 +101,7 @@ pub async fn license(
     let entitlement = entitle(&service.store, &question).await?;
     tell_streams(&caller.trail, &entitlement);
     let session = take_slot(service, caller, &proof, &entitlement).await?;
+    let is_first = is_first(&proof, caller.now);
     let terms = GrantTerms {
         grant: service.ground.entropy.with(GrantId::random),
         token: proof.token,
@@ -98,7 +109,7 @@ pub async fn license(
         account: proof.account,
         device: proof.device,
         content_id: proof.content_id,
-        kids: proof.kids,
+        covers: proof.covers,
         dialect,
         policy: entitlement.policy().clone(),
         credential_expires: proof.expires,
@@ -113,7 +124,29 @@ pub async fn license(
         .license(&terms, challenge, &service.ground.clock, &service.ground.entropy)
         .await?;
     metrics::counter!("strongroom_licenses_total", "dialect" => dialect.name()).increment(1);
-    Ok(reply)
+    let next_license_s =
+        reply.issued.as_ref().and_then(|issued| next_of(service, &terms, issued, is_first));
+    Ok(Answered { reply, next_license_s })
+}
+
+/// Whether a session's license is its first one, as far as its spread goes: a player may ask for
+/// the keys that name the tracks by its license URL, and right behind that for those of the periods.
+fn is_first(proof: &Proof, now: Timestamp) -> bool {
+    match &proof.slot {
+        Slot::Reserved | Slot::Without => true,
+        Slot::Running(row) => now < row.started.plus_s(PLAYBACK_S),
+    }
+}
+
+/// When the player of a live event whose keys change is to ask again: each at another moment (R124).
+fn next_of(service: &Service, terms: &GrantTerms, issued: &Issued, is_first: bool) -> Option<u32> {
+    let (right, period_s) = (terms.policy.rotation, issued.event_period_s?);
+    let right = match terms.dialect {
+        // Its licenses have no end, so that they reach less far.
+        Dialect::ClearKey => without_end(&right, period_s),
+        Dialect::Widevine | Dialect::PlayReady | Dialect::FairPlay => right,
+    };
+    service.ground.entropy.with(|entropy| next_license_s(&right, is_first, entropy))
 }
 
 /// The playback token of a license URL. Where a sign-in or a session travels with it, it must
@@ -144,7 +177,7 @@ fn prove_by_token(
         account: token.account,
         device: token.device,
         content_id: token.content_id,
-        kids: token.kids,
+        covers: token.covers,
         decision: token.decision,
         expires: token.expires,
         slot: if token.holds_slot { Slot::Reserved } else { Slot::Without },
@@ -167,7 +200,7 @@ async fn prove_by_session(
         token: None,
         session,
         device: viewer.device(),
-        kids: kids_of(&service.store, &content_id).await?,
+        covers: covered(&service.store, &content_id).await?,
         content_id,
         decision: row.decision,
         expires: viewer.signed_in_until,

@@ -9,15 +9,18 @@ use crate::trail::Trail;
 use crate::vault_link::LicenseRefused;
 use edge::{EdgePass, signed_url};
 use model::{
-    AccountId, ContentId, Country, DecisionId, DeviceId, Dialect, KeyId, PlaybackSessionId, Scheme,
-    SecurityLevel, Timestamp, TitleState, TokenId,
+    AccountId, ContentId, Country, DecisionId, DeviceId, Dialect, PackagedEvent, PlaybackSessionId,
+    Scheme, SecurityLevel, Timestamp, TitlePolicy, TitleState, TokenId,
 };
 use playback::entitlement::{Facts, decide, trace, trace_without_title};
 use playback::lease::HEARTBEAT_S;
 use playback::platform::{ManifestForm, Platform, Playable};
-use playback::{Denial, Entitlement, MAX_KIDS, PlaybackToken, Rule, Said, TokenKey, TokenRefused};
+use playback::{
+    Covers, Denial, Entitlement, MAX_KIDS, PlaybackToken, Rule, Said, TokenKey, TokenRefused,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use store::{AskedRoute, StartStream, Store, StoreError};
 
 /// What a playback needs.
@@ -27,6 +30,12 @@ pub struct Playback {
     expires_at: Timestamp,
     license: Licenses,
     manifest: Manifests,
+    /// Whether it is a live event that grows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    live: bool,
+    /// How its keys change, where they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation: Option<KeyChanges>,
     heartbeat: HeartbeatPlan,
     resume_s: Option<u32>,
     /// How the player's platform plays the title, where it named one.
@@ -82,6 +91,27 @@ struct Chosen {
     manifest: String,
 }
 
+/// How the keys of a title change, and how far ahead its licenses carry them.
+#[derive(Serialize)]
+struct KeyChanges {
+    period_s: NonZeroU32,
+    batch_periods: NonZeroU32,
+    /// Null: a license carries whatever is asked for.
+    horizon_s: Option<NonZeroU32>,
+}
+
+impl KeyChanges {
+    fn of(package: &PackagedEvent, policy: &TitlePolicy) -> Option<Self> {
+        let rotation = package.rotation?;
+        let has_horizon = package.live && !policy.rotation.whole_event;
+        Some(Self {
+            period_s: rotation.period_s,
+            batch_periods: rotation.batch_periods,
+            horizon_s: has_horizon.then_some(policy.rotation.horizon_s),
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct Manifests {
     dash: String,
@@ -117,10 +147,15 @@ pub async fn playback_token(
     });
     let entitlement = entitle(&service.store, &question).await?;
     tell_streams(&caller.trail, &entitlement);
-    let playable = playable(service, client, &entitlement).await?;
+    let package = package_of(&service.store, content_id).await?;
+    let playable = playable(package.as_ref(), client, &entitlement)?;
+    let covers = match service.store.has_period_keys(content_id).await? {
+        true => Covers::Periods,
+        false => named(&service.store, content_id, package.as_ref()).await?,
+    };
     let session = reserve(service, &viewer, &entitlement).await?;
     caller.trail.tell(|told| told.session = Some(session));
-    let token = sign(service, &entitlement, session, viewer.device()).await?;
+    let token = sign(service, &entitlement, session, viewer.device(), covers);
     let pass = sign_pass(service, &entitlement, session, client);
     let resume_s = service.store.resume(viewer.account.id, content_id).await?;
     let origin = &caller.origin;
@@ -134,6 +169,10 @@ pub async fn playback_token(
             dash: format!("{origin}/v/{content_id}/~{pass}/manifest.mpd"),
             hls: format!("{origin}/v/{content_id}/~{pass}/master.m3u8"),
         },
+        live: package.as_ref().is_some_and(|package| package.live),
+        rotation: package
+            .as_ref()
+            .and_then(|package| KeyChanges::of(package, entitlement.policy())),
         heartbeat: HeartbeatPlan {
             url: format!("{origin}/api/v1/playback/{session}/heartbeat"),
             interval_s: HEARTBEAT_S,
@@ -169,22 +208,17 @@ pub fn tell_streams(trail: &Trail, entitlement: &Entitlement) {
 /// How the platform that the player named plays the title.
 ///
 /// Errors: [`LicenseRefused::DialectNotAnswered`] where it cannot.
-async fn playable(
-    service: &Service,
+fn playable(
+    package: Option<&PackagedEvent>,
     client: Client,
     entitlement: &Entitlement,
 ) -> Result<Option<Playable>, Refusal> {
     let Some(platform) = client.platform.filter(|one| one.dialect() == client.dialect) else {
         return Ok(None);
     };
-    let title = service.store.title(entitlement.content_id()).await?;
-    let package = match title.map(|title| title.state) {
-        Some(TitleState::Published { package }) => service.store.package_event(package).await?,
-        _ => None,
-    };
     // What is packaged elsewhere may be in either.
-    let schemes = package.map_or(Scheme::ALL.to_vec(), |package| package.schemes);
-    let playable = platform.play(entitlement.policy(), &schemes);
+    let schemes = package.map_or(&Scheme::ALL[..], |package| &package.schemes);
+    let playable = platform.play(entitlement.policy(), schemes);
     playable.map(Some).ok_or_else(|| LicenseRefused::DialectNotAnswered.into())
 }
 
@@ -268,46 +302,68 @@ async fn reserve(
     Ok(service.store.start_stream(&start).await??)
 }
 
-async fn sign(
+fn sign(
     service: &Service,
     entitlement: &Entitlement,
     session: PlaybackSessionId,
     device: DeviceId,
-) -> Result<PlaybackToken, Refusal> {
+    covers: Covers,
+) -> PlaybackToken {
     let issued = entitlement.decided();
-    Ok(PlaybackToken {
+    PlaybackToken {
         id: service.ground.entropy.with(TokenId::random),
         account: entitlement.account(),
         device,
         session,
         content_id: entitlement.content_id().clone(),
-        kids: kids_of(&service.store, entitlement.content_id()).await?,
+        covers,
         decision: entitlement.decision(),
         holds_slot: true,
         issued,
         expires: service.ground.config.license_url_ends(issued),
-    })
+    }
 }
 
-/// The title's keys by name: those its package was made with, then the newest of all its rows,
-/// [`MAX_KIDS`] of them. The package is asked first, so that a key whose row is gone is missed
-/// (R175) and not taken for another title's.
+/// What a title was packaged as; `None` where its media is elsewhere.
+async fn package_of(
+    store: &Store,
+    content_id: &ContentId,
+) -> Result<Option<PackagedEvent>, StoreError> {
+    match store.title(content_id).await?.map(|title| title.state) {
+        Some(TitleState::Published { package }) => store.package_event(package).await,
+        _ => Ok(None),
+    }
+}
+
+/// The title's keys, as a token or a grant covers them.
 ///
 /// Errors: what the store says.
-pub async fn kids_of(store: &Store, content_id: &ContentId) -> Result<Vec<KeyId>, StoreError> {
-    let mut kids = vec![];
-    let title = store.title(content_id).await?;
-    if let Some(TitleState::Published { package }) = title.map(|title| title.state) {
-        let event = store.package_event(package).await?;
-        kids.extend(event.iter().flat_map(|event| &event.variants).map(|variant| variant.kid));
+pub async fn covered(store: &Store, content_id: &ContentId) -> Result<Covers, StoreError> {
+    // A channel may have keys by the ten thousand: they are not read to be counted.
+    if store.has_period_keys(content_id).await? {
+        return Ok(Covers::Periods);
     }
+    let package = package_of(store, content_id).await?;
+    named(store, content_id, package.as_ref()).await
+}
+
+/// The keys its package was made with, then the newest of all its rows, [`MAX_KIDS`] of them. The
+/// package is asked first, so that a key whose row is gone is missed (R175) and not taken for
+/// another title's.
+async fn named(
+    store: &Store,
+    content_id: &ContentId,
+    package: Option<&PackagedEvent>,
+) -> Result<Covers, StoreError> {
+    let variants = package.iter().flat_map(|package| &package.variants);
+    let mut kids: Vec<_> = variants.map(|variant| variant.kid).collect();
     let mut rows = store.keys_of(content_id).await?;
     rows.sort_by_key(|key| std::cmp::Reverse((key.created, key.kid)));
     kids.extend(rows.into_iter().map(|key| key.kid));
     let mut seen = BTreeSet::new();
     kids.retain(|kid| seen.insert(*kid));
     kids.truncate(MAX_KIDS);
-    Ok(kids)
+    Ok(Covers::Kids(kids))
 }
 
 fn sign_pass(

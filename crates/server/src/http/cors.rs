@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "Accept-Ranges, Content-Length, Content-Range, Date, ETag, Retry-After, X-Correlation-Id, \
-     X-Strongroom-Code, X-Strongroom-License-Expires, X-Strongroom-Security-Level, X-Strongroom-Track-Classes",
+    "Accept-Ranges, Content-Length, Content-Range, Date, ETag, Retry-After, \
+     Strongroom-Next-License, X-Correlation-Id, X-Strongroom-Code, X-Strongroom-License-Expires, \
+     X-Strongroom-Security-Level, X-Strongroom-Track-Classes",
 );
 /// Two hours: what browsers keep at most.
 const PREFLIGHT_S: HeaderValue = HeaderValue::from_static("7200");

@@ -19,6 +19,9 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// 80 KiB of 30.
 pub const MAX_PLAYREADY_BODY: usize = 128 * 1024;
 
+/// Largest challenge of a FairPlay client: a request for up to 64 keys at once.
+pub const MAX_FAIRPLAY_BODY: usize = 256 * 1024;
+
 /// Longest time for a body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -43,7 +46,8 @@ impl FromRequest<Arc<Service>> for Challenge {
         let dialect = request.uri().path().strip_prefix("/license/").and_then(Dialect::parse);
         let most = match dialect {
             Some(Dialect::PlayReady) => MAX_PLAYREADY_BODY,
-            Some(Dialect::ClearKey | Dialect::Widevine | Dialect::FairPlay) | None => MAX_BODY,
+            Some(Dialect::FairPlay) => MAX_FAIRPLAY_BODY,
+            Some(Dialect::ClearKey | Dialect::Widevine) | None => MAX_BODY,
         };
         read(request, most).await.map(Self)
     }

@@ -257,7 +257,8 @@ const fn license_parts(refused: LicenseRefused) -> (&'static str, StatusCode, &'
         // One outer reason: who probes learns nothing about what was checked.
         LicenseRefused::Challenge(_)
         | LicenseRefused::OtherSession
-        | LicenseRefused::NotRenewed => {
+        | LicenseRefused::NotRenewed
+        | LicenseRefused::BeyondHorizon => {
             ("challenge_refused", S::FORBIDDEN, "This device cannot play this title.")
         }
         LicenseRefused::OfflineNotAllowed => {

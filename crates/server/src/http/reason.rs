@@ -65,6 +65,7 @@ const fn license(refused: LicenseRefused) -> (Rule, &'static str) {
         LicenseRefused::TokenReplayed => (Rule::Token, "kid_answered_to_another_challenge"),
         LicenseRefused::CekNotFound => (Rule::ContentKeys, "key_row_missing"),
         LicenseRefused::KeyCompromised => (Rule::ContentKeys, "only_compromised_keys_asked"),
+        LicenseRefused::BeyondHorizon => (Rule::Horizon, "keys_beyond_the_horizon"),
         LicenseRefused::KmsUnavailable => (Rule::Service, "kms_unavailable"),
         LicenseRefused::StoreUnavailable => (Rule::Service, "store_unavailable"),
         LicenseRefused::Overloaded => (Rule::Service, "vault_overloaded"),

@@ -1,7 +1,7 @@
 //! Every route and its handler: extract, call one flow, encode.
 
 use crate::front::catalog::{self, Catalog, Me};
-use crate::front::license_proxy::{self, Credential};
+use crate::front::license_proxy::{self, Answered, Credential};
 use crate::front::playback_token::{self, ClientQuery, Playback};
 use crate::front::provisioning;
 use crate::front::sign_in::{self, Credentials};
@@ -15,7 +15,7 @@ use crate::http::{cookies, cors, envelope, fault, pages, remember};
 use crate::service::Service;
 use crate::vault_link::Issued;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -124,7 +124,8 @@ async fn license(
     Challenge(challenge): Challenge,
 ) -> Result<Response, Refusal> {
     let dialect = Dialect::parse(&dialect).ok_or(Refusal::NotFound)?;
-    let reply = license_proxy::license(&service, &caller, dialect, &credential, &challenge).await?;
+    let Answered { reply, next_license_s } =
+        license_proxy::license(&service, &caller, dialect, &credential, &challenge).await?;
     let mut response = reply.message.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
@@ -134,8 +135,15 @@ async fn license(
             headers.insert(name, value);
         }
     }
+    if let Some(next_license_s) = next_license_s {
+        headers.insert(NEXT_LICENSE, next_license_s.into());
+    }
     Ok(response)
 }
+
+/// In how many seconds the player of a live event whose keys change is to ask for the next license:
+/// then, and not when new keys come into sight, so that no second has all viewers in it.
+const NEXT_LICENSE: HeaderName = HeaderName::from_static("strongroom-next-license");
 
 /// What a license says in its own dialect, for whoever cannot read that.
 fn issued_headers(issued: &Issued) -> [(&'static str, String); 3] {

@@ -5,16 +5,16 @@
 use super::Vault;
 use super::audit_writer::AuditError;
 use super::dialects::{
-    Ask, Message, Running, Wanted, WholeTerms, Wish, Writing, Written, carried_key_terms,
-    plain_type,
+    Ask, Message, Running, WholeTerms, Wish, Writing, Written, carried_key_terms, plain_type,
 };
 use super::key_service::KeyServiceError;
+use super::license_keys::{Parted, classes_of, must_be_covered, part};
 use super::license_row::{Facts, LicenseRow};
 use super::memo::Memo;
 use crate::vault_link::{Issued, LicenseRefused, LicenseReply};
 use dialect::terms::{KeyTerms, LicenseTerms, LicensedKey};
 use keys::ContentKey;
-use model::{KeyId, KeyState, Scheme, Timestamp, TrackClass, TrackClasses, WrappedKey};
+use model::{KeyId, PeriodSpan, Scheme, Timestamp, WrappedKey};
 use playback::grant::{GRANT_S, GrantTerms, open};
 use std::num::NonZeroU32;
 use store::StoreError;
@@ -66,21 +66,20 @@ impl Vault {
             }
             Message::Ask(ask) => ask,
         };
-        let kids = wanted_kids(&ask, terms)?;
-        // 4 One KID that the grant does not cover refuses the whole request.
-        if kids.iter().any(|kid| !terms.kids.contains(kid)) {
-            return Err(LicenseRefused::KidNotInContent);
-        }
+        // 4 One KID that is not the title's refuses the whole request.
+        must_be_covered(&ask, terms)?;
         if ask.persist && !terms.policy.offline.allowed {
             return Err(LicenseRefused::OfflineNotAllowed);
         }
-        // 5 Of the rows asked for, keep those that the level may have.
-        let rows = self.rows_of(terms, &kids).await?;
-        let (rows, withheld) = keep_allowed(rows, &ask)?;
-        let scheme = scheme_of(&ask, &rows, &terms.policy)?;
+        let rows = self.rows_of(terms, &ask, now).await?;
+        // 5 Of the rows asked for, keep those that the level may have, up to the horizon.
+        let parted = part(rows, &ask, terms, now)?;
+        let (span, rows) = (parted.span(), &parted.given);
+        must_reach(&ask, &parted)?;
+        let scheme = scheme_of(&ask, rows, &terms.policy)?;
         let facts = Facts::of(&ask);
         // 6 Claim the challenge, and each KID of the playback token.
-        let claims = self.claim(terms, &ask, &rows, now)?;
+        let claims = self.claim(terms, &ask, rows, now)?;
         // 7 Open the keys.
         let mut keys = Vec::with_capacity(rows.len());
         let has_keys = ask.wish == Wish::License;
@@ -91,19 +90,20 @@ impl Vault {
         }
         // 8 Answer.
         let level = ask.level;
-        let license_terms = terms_of(&ask, &terms.policy)?;
+        let license_terms = terms_of(&ask, &terms.policy, span)?;
         // The compiled terms always have an end; what is given back has reached it.
         let expires = now.plus_s(license_terms.license_s.map_or(0, |span| span.get().into()));
-        let memo = memo_of(terms, scheme, &rows)?;
+        let memo = memo_of(terms, scheme, rows)?;
         let writing = Writing { terms: &license_terms, scheme, memo: &memo, now };
         let said = ask.carried(&license_terms);
         let license = self.keys.entropy.with(|entropy| ask.answer(keys, &writing, entropy));
         // 9 Read the answer back and compare it with the grant, as far as its dialect carries it.
         let whole = WholeTerms { terms: said, scheme: Some(scheme), started_s: now.as_s() };
-        let granted = Granted { rows: &rows, of: terms, has_keys, whole };
+        let granted = Granted { rows, of: terms, has_keys, whole };
         self.check_answer(&license, &granted)?;
         // 10 The audit row is durable before anything leaves.
-        let row = LicenseRow { terms, level, facts, given: &rows, withheld: &withheld };
+        let license_s = license_terms.license_s;
+        let row = LicenseRow { terms, level, facts, parted: &parted, license_s };
         self.audit.append(vec![row.entry(now)]).await?;
         // 11 Reply.
         claims.answered();
@@ -114,41 +114,9 @@ impl Vault {
                 level,
                 classes: rows.iter().flat_map(|row| classes_of(row).iter()).collect(),
                 expires,
+                event_period_s: span.map(|span| span.length_s()),
             }),
         })
-    }
-
-    /// The rows of the KIDs that were asked for, in the order of their KIDs.
-    async fn rows_of(
-        &self,
-        terms: &GrantTerms,
-        asked: &[KeyId],
-    ) -> Result<Vec<WrappedKey>, LicenseRefused> {
-        let read = self.store.keys_of(&terms.content_id).await;
-        let mut rows = read.inspect_err(|error| {
-            // A row that says what no row may say was changed behind our back.
-            if let StoreError::Corrupt(_) = error {
-                tracing::error!(
-                    alert = "key_integrity", content_id = %terms.content_id,
-                    correlation_id = %terms.correlation, %error, "a stored key does not read back"
-                );
-                count_alert("key_integrity");
-            }
-        })?;
-        rows.retain(|row| asked.contains(&row.kid));
-        rows.sort_by_key(|row| row.kid);
-        for kid in asked {
-            if rows.binary_search_by_key(kid, |row| row.kid).is_err() {
-                tracing::error!(
-                    alert = "cek_not_found", content_id = %terms.content_id, %kid,
-                    correlation_id = %terms.correlation,
-                    "the row of a packaged title's key is gone"
-                );
-                count_alert("cek_not_found");
-                return Err(LicenseRefused::CekNotFound);
-            }
-        }
-        Ok(rows)
     }
 
     /// Claims the challenge, where it was made for one license, and the KIDs to be answered.
@@ -241,8 +209,19 @@ impl Claimed {
     }
 }
 
-/// What the device may do from now on.
-fn terms_of(ask: &Ask, policy: &model::TitlePolicy) -> Result<LicenseTerms, LicenseRefused> {
+/// What the device may do from now on. The license of a live event whose keys change lives no
+/// longer than it reaches ahead, so that who may not watch any more has lost the picture by then.
+fn terms_of(
+    ask: &Ask,
+    policy: &model::TitlePolicy,
+    span: Option<PeriodSpan>,
+) -> Result<LicenseTerms, LicenseRefused> {
+    let terms = terms_of_title(ask, policy)?;
+    let has_horizon = span.is_some() && !policy.rotation.whole_event;
+    Ok(if has_horizon { terms.up_to(policy.rotation.horizon_s) } else { terms })
+}
+
+fn terms_of_title(ask: &Ask, policy: &model::TitlePolicy) -> Result<LicenseTerms, LicenseRefused> {
     let running = match (ask.wish, ask.running) {
         (Wish::Release, _) => return Ok(LicenseTerms::default()),
         (Wish::License | Wish::MoreTime, None) => return Ok(LicenseTerms::of(policy, ask.persist)),
@@ -258,6 +237,16 @@ fn terms_of(ask: &Ask, policy: &model::TitlePolicy) -> Result<LicenseTerms, Lice
         });
     }
     Ok(terms)
+}
+
+/// Where there is no license without a key, one of which all keys are beyond the horizon is asked
+/// for again when it is time.
+fn must_reach(ask: &Ask, parted: &Parted) -> Result<(), LicenseRefused> {
+    let is_too_early = parted.given.is_empty() && !parted.beyond.is_empty();
+    if is_too_early && !ask.may_be_empty() {
+        return Err(LicenseRefused::BeyondHorizon);
+    }
+    Ok(())
 }
 
 /// The scheme of the keys that are given. A client that cannot do what one of them needs, or for
@@ -280,43 +269,6 @@ fn scheme_of(
     Ok(scheme)
 }
 
-/// The keys that are asked for by name, or all of the title's.
-fn wanted_kids(ask: &Ask, terms: &GrantTerms) -> Result<Vec<KeyId>, LicenseRefused> {
-    match &ask.wanted {
-        Wanted::Kids(kids) => Ok(kids.clone()),
-        Wanted::Title(name) if name == terms.content_id.as_str().as_bytes() => {
-            Ok(terms.kids.clone())
-        }
-        Wanted::Title(_) => Err(LicenseRefused::KidNotInContent),
-    }
-}
-
-/// A key above the level is withheld. So is a compromised one, so that other tracks still play;
-/// when nothing else was asked for, the title cannot be played and the viewer is told so. More
-/// time is given to a license as a whole: one with a key that may no longer be had gets none.
-/// Whatever happened, a license may be given back.
-///
-/// Returns what is given and what is withheld.
-fn keep_allowed(
-    rows: Vec<WrappedKey>,
-    ask: &Ask,
-) -> Result<(Vec<WrappedKey>, Vec<WrappedKey>), LicenseRefused> {
-    if ask.wish == Wish::Release {
-        return Ok((rows, vec![]));
-    }
-    let is_given = |row: &WrappedKey| may_have(ask.allowed, row) && row.state == KeyState::Active;
-    let (given, withheld): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_given);
-    if ask.wish == Wish::MoreTime && !withheld.is_empty() {
-        return Err(LicenseRefused::NotRenewed);
-    }
-    // What the level allows and is withheld all the same is compromised.
-    if given.is_empty() && withheld.iter().any(|row| may_have(ask.allowed, row)) {
-        metrics::counter!("strongroom_compromised_keys_refused_total").increment(1);
-        return Err(LicenseRefused::KeyCompromised);
-    }
-    Ok((given, withheld))
-}
-
 /// The note for the license's renewals.
 fn memo_of(
     terms: &GrantTerms,
@@ -327,16 +279,6 @@ fn memo_of(
     let memo = Memo { session: terms.session, content_id: terms.content_id.clone(), scheme, kids };
     // A grant covers fewer keys than a note holds.
     memo.to_bytes().ok_or(LicenseRefused::Integrity)
-}
-
-/// The classes a key opens: an imported one without a class may open any.
-fn classes_of(row: &WrappedKey) -> TrackClasses {
-    row.track_class
-        .map_or(TrackClasses::up_to(TrackClass::Uhd), |class| [class].into_iter().collect())
-}
-
-fn may_have(allowed: TrackClasses, row: &WrappedKey) -> bool {
-    classes_of(row).iter().all(|class| allowed.contains(class))
 }
 
 pub(super) fn count_alert(alert: &'static str) {

@@ -2,8 +2,12 @@
 //! Written by the license flow, read back by `explain`.
 
 use super::dialects::{Ask, Wish};
+use super::license_keys::Parted;
+use super::license_periods::{digest, ranges};
+use dialect::terms::Seconds;
 use model::{
-    DeviceId, Dialect, KeyId, KeyState, SecurityLevel, Timestamp, TrackClasses, WrappedKey,
+    DeviceId, Dialect, KeyId, KeyState, SecurityLevel, Timestamp, TitlePolicy, TrackClasses,
+    WrappedKey,
 };
 use playback::grant::GrantTerms;
 use playback::{Rule, Said, Trace};
@@ -17,10 +21,10 @@ pub(super) struct LicenseRow<'a> {
     pub(super) level: SecurityLevel,
     /// What was asked, and what might be given.
     pub(super) facts: Facts,
-    /// The rows whose keys the license carries.
-    pub(super) given: &'a [WrappedKey],
-    /// The rows whose keys were asked for and stay here.
-    pub(super) withheld: &'a [WrappedKey],
+    /// The rows whose keys were asked for: those that the license carries, and those that stay.
+    pub(super) parted: &'a Parted,
+    /// How long the license lives; absent where none is left.
+    pub(super) license_s: Seconds,
 }
 
 /// What a client asked, and what might be given to it.
@@ -53,7 +57,7 @@ impl LicenseRow<'_> {
             .to_owned(),
             content_id: Some(self.terms.content_id.clone()),
             // A row has room for one; the detail names all.
-            kid: self.given.first().map(|row| row.kid),
+            kid: self.parted.given.first().map(|row| row.kid),
             session: Some(self.terms.session),
             decision: Some(self.terms.decision),
             detail: self.detail(),
@@ -61,9 +65,12 @@ impl LicenseRow<'_> {
     }
 
     /// Shape: words in pairs, then `trace` and the rules as JSON, which are left out where the
-    /// row has no room for them.
+    /// row has no room for them. Keys of periods are told by their numbers, for a license may have
+    /// hundreds; `kids_sha256` binds all that were given.
     fn detail(&self) -> String {
-        let Self { terms, level, given, withheld, .. } = self;
+        let Self { terms, level, parted, .. } = self;
+        let Parted { given, withheld, beyond } = parted;
+        let mut room = LISTED;
         let mut detail = format!(
             "{} {level} policy {} device {} grant {} correlation {} kids {}",
             terms.dialect,
@@ -71,12 +78,21 @@ impl LicenseRow<'_> {
             terms.device,
             terms.grant,
             terms.correlation,
-            kids(given)
+            kids(given, &mut room)
         );
-        if !withheld.is_empty() {
-            detail += " withheld ";
-            detail += &kids(withheld);
+        let mut pair = |name: &str, value: String| {
+            if !value.is_empty() {
+                detail += &format!(" {name} {value}");
+            }
+        };
+        pair("withheld", kids(withheld, &mut room));
+        let of_periods = ranges(given);
+        if !of_periods.is_empty() {
+            pair("kids_sha256", digest(given));
         }
+        pair("periods", of_periods);
+        pair("periods_withheld", ranges(withheld));
+        pair("periods_beyond", ranges(beyond));
         let trace = serde_json::to_string(&self.trace()).unwrap_or_default();
         if detail.len() + TRACE.len() + trace.len() <= AUDIT_TEXT_MAX {
             detail += TRACE;
@@ -87,15 +103,19 @@ impl LicenseRow<'_> {
 
     /// What front's rules said, and what the vault's did.
     fn trace(&self) -> Trace {
-        let Self { terms, level, facts, given, withheld } = self;
+        let Self { terms, level, facts, parted, license_s } = self;
+        let Parted { given, withheld, beyond } = parted;
         let mut trace = terms.trace.clone();
         let mut passed = |rule, input: String| trace.note(rule, input, Said::Passed);
-        let asked = given.len() + withheld.len();
+        let asked = given.len() + withheld.len() + beyond.len();
         passed(Rule::ContentKeys, format!("{asked} asked for, all of the title"));
         let proved = &facts.proof;
         let opens = names(facts.allowed);
         passed(Rule::SecurityLevel, format!("{level}, {proved}, which opens {opens}"));
         passed(Rule::Resolution, withheld_words(withheld));
+        if parted.span().is_some() {
+            passed(Rule::Horizon, horizon_words(&terms.policy, given, beyond));
+        }
         passed(
             Rule::Offline,
             match (facts.wish, facts.persist) {
@@ -105,13 +125,16 @@ impl LicenseRow<'_> {
                 (Wish::Release, _) => "a license is given back".to_owned(),
             },
         );
-        let policy = &terms.policy;
-        passed(Rule::Policy, format!("{}, a license of {} s", policy.name, policy.license_s));
+        let lives =
+            license_s.map_or_else(|| "no license".to_owned(), |s| format!("a license of {s} s"));
+        passed(Rule::Policy, format!("{}, {lives}", terms.policy.name));
         trace
     }
 }
 
 const TRACE: &str = " trace ";
+/// Most keys that are named.
+const LISTED: usize = playback::MAX_KIDS;
 
 fn withheld_words(withheld: &[WrappedKey]) -> String {
     let classes = names(withheld.iter().filter_map(|row| row.track_class).collect());
@@ -125,8 +148,20 @@ fn withheld_words(withheld: &[WrappedKey]) -> String {
     }
 }
 
-fn kids(rows: &[WrappedKey]) -> String {
-    let kids: Vec<String> = rows.iter().map(|row| row.kid.to_string()).collect();
+fn horizon_words(policy: &TitlePolicy, given: &[WrappedKey], beyond: &[WrappedKey]) -> String {
+    let of_periods = given.iter().filter(|row| row.period.is_some()).count();
+    let reach = match policy.rotation.whole_event {
+        true => "the whole event".to_owned(),
+        false => format!("{} s ahead", policy.rotation.horizon_s),
+    };
+    format!("{reach}: {of_periods} keys of periods, {} beyond it withheld", beyond.len())
+}
+
+/// Those that serve no period, by name, as many as there is room for.
+fn kids(rows: &[WrappedKey], room: &mut usize) -> String {
+    let rows = rows.iter().filter(|row| row.period.is_none()).take(*room);
+    let kids: Vec<String> = rows.map(|row| row.kid.to_string()).collect();
+    *room = room.saturating_sub(kids.len());
     kids.join(",")
 }
 
@@ -150,6 +185,12 @@ pub struct ToldLicense {
     pub given: Vec<KeyId>,
     /// The keys that were asked for and stayed here.
     pub withheld: Vec<KeyId>,
+    /// The keys of periods that it carried: class, scheme, and from which period to which.
+    pub periods_given: Vec<String>,
+    /// Those that were asked for and stayed here.
+    pub periods_withheld: Vec<String>,
+    /// Those that were asked for too early.
+    pub periods_beyond: Vec<String>,
     /// What the rules said; empty in a row without.
     pub trace: Trace,
 }
@@ -162,19 +203,36 @@ impl ToldLicense {
         let mut words = words.split(' ');
         let (dialect, level) = (Dialect::parse(words.next()?)?, words.next()?.to_owned());
         let trace = serde_json::from_str(trace).ok()?;
-        let (policy, device, given, withheld) = (None, None, vec![], vec![]);
-        let mut told = Self { dialect, level, policy, device, given, withheld, trace };
+        let mut told = Self {
+            dialect,
+            level,
+            policy: None,
+            device: None,
+            given: vec![],
+            withheld: vec![],
+            periods_given: vec![],
+            periods_withheld: vec![],
+            periods_beyond: vec![],
+            trace,
+        };
         while let (Some(name), Some(value)) = (words.next(), words.next()) {
             match name {
                 "policy" => told.policy = Some(value.to_owned()),
                 "device" => told.device = DeviceId::parse(value).ok(),
                 "kids" => told.given = listed(value)?,
                 "withheld" => told.withheld = listed(value)?,
+                "periods" => told.periods_given = words_of(value),
+                "periods_withheld" => told.periods_withheld = words_of(value),
+                "periods_beyond" => told.periods_beyond = words_of(value),
                 _ => {}
             }
         }
         Some(told)
     }
+}
+
+fn words_of(list: &str) -> Vec<String> {
+    list.split(',').map(str::to_owned).collect()
 }
 
 fn listed(kids: &str) -> Option<Vec<KeyId>> {
@@ -189,6 +247,9 @@ mod tests {
         AccountId, ContentId, CorrelationId, DecisionId, GrantId, KekVersion, PlaybackSessionId,
         Timestamp, TitlePolicy, TrackClass,
     };
+    use model::{KeyPeriod, Scheme};
+    use playback::Covers;
+    use std::num::NonZeroU32;
 
     fn row(number: u8, class: TrackClass) -> WrappedKey {
         WrappedKey {
@@ -218,7 +279,7 @@ mod tests {
             account: AccountId::from_bytes([3; 16]),
             device: DeviceId::from_bytes([4; 16]),
             content_id: ContentId::parse("film").unwrap(),
-            kids: vec![],
+            covers: Covers::Kids(vec![]),
             dialect: Dialect::ClearKey,
             policy: TitlePolicy::default(),
             credential_expires: Timestamp(0),
@@ -230,15 +291,16 @@ mod tests {
         }
     }
 
-    fn row_of<'a>(
-        terms: &'a GrantTerms,
-        given: &'a [WrappedKey],
-        withheld: &'a [WrappedKey],
-    ) -> LicenseRow<'a> {
+    fn parted(given: &[WrappedKey], withheld: &[WrappedKey]) -> Parted {
+        Parted { given: given.to_vec(), withheld: withheld.to_vec(), beyond: vec![] }
+    }
+
+    fn row_of<'a>(terms: &'a GrantTerms, parted: &'a Parted) -> LicenseRow<'a> {
         let allowed = TrackClasses::up_to(TrackClass::Sd);
         let proof = "nothing attested".to_owned();
         let facts = Facts { wish: Wish::License, allowed, persist: false, proof };
-        LicenseRow { terms, level: SecurityLevel::L3, facts, given, withheld }
+        let license_s = NonZeroU32::new(86_400);
+        LicenseRow { terms, level: SecurityLevel::L3, facts, parted, license_s }
     }
 
     #[test]
@@ -246,7 +308,8 @@ mod tests {
         let (terms, given) = (terms(), [row(1, TrackClass::Audio), row(2, TrackClass::Sd)]);
         let mut withheld = [row(3, TrackClass::Hd), row(4, TrackClass::Audio)];
         withheld[1].state = KeyState::Compromised;
-        let issued = ToldLicense::read(&row_of(&terms, &given, &withheld).detail()).unwrap();
+        let issued =
+            ToldLicense::read(&row_of(&terms, &parted(&given, &withheld)).detail()).unwrap();
         assert_eq!((issued.dialect, issued.level.as_str()), (Dialect::ClearKey, "L3"));
         assert_eq!(issued.policy.as_deref(), Some("standard"));
         assert_eq!(issued.device, Some(terms.device));
@@ -267,7 +330,7 @@ mod tests {
             "policy: standard, a license of 86400 s",
         ];
         assert_eq!(told, expected);
-        let nothing = ToldLicense::read(&row_of(&terms, &[], &[]).detail()).unwrap();
+        let nothing = ToldLicense::read(&row_of(&terms, &parted(&[], &[])).detail()).unwrap();
         assert!(nothing.given.is_empty() && nothing.withheld.is_empty());
     }
 
@@ -279,11 +342,37 @@ mod tests {
         }
         let rows = vec![row(1, TrackClass::Sd); playback::MAX_KIDS];
         let (given, withheld) = rows.split_at(32);
-        let detail = row_of(&terms, given, withheld).detail();
+        let detail = row_of(&terms, &parted(given, withheld)).detail();
         assert!(detail.len() <= AUDIT_TEXT_MAX);
         let issued = ToldLicense::read(&detail).unwrap();
         assert_eq!((issued.given.len(), issued.withheld.len()), (32, 32));
         assert!(issued.trace.steps().is_empty(), "no room");
+    }
+
+    #[test]
+    fn a_license_of_hundreds_of_periods_has_a_short_row_however_they_lie() {
+        let terms = terms();
+        let of_period = |number: usize, index: u32| {
+            let period = Some(KeyPeriod { index, span: None });
+            let number = u8::try_from(number % 256).unwrap();
+            WrappedKey { period, scheme: Some(Scheme::Cbcs), ..row(number, TrackClass::Sd) }
+        };
+        let run: Vec<_> = (0..512).map(|at| of_period(at, u32::try_from(at).unwrap())).collect();
+        let gaps: Vec<_> = (0..512).map(|at| of_period(at, u32::MAX - 2 * at as u32)).collect();
+        let tracks = vec![row(1, TrackClass::Sd); 512];
+        let parted = Parted { given: run, withheld: gaps.clone(), beyond: gaps };
+        let detail = row_of(&terms, &parted).detail();
+        assert!(detail.len() <= AUDIT_TEXT_MAX, "{}", detail.len());
+        let told = ToldLicense::read(&detail).unwrap();
+        assert_eq!(told.periods_given, ["SD/cbcs:0-511"]);
+        assert!(told.given.is_empty() && told.withheld.is_empty());
+        for list in [told.periods_withheld, told.periods_beyond] {
+            assert_eq!((list.len(), list.last().map(String::as_str)), (17, Some("more")));
+        }
+        let parted = Parted { given: tracks.clone(), withheld: tracks, ..parted };
+        let detail = row_of(&terms, &parted).detail();
+        assert!(detail.len() <= AUDIT_TEXT_MAX, "{}", detail.len());
+        assert_eq!(ToldLicense::read(&detail).unwrap().given.len(), LISTED);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What a license remembers for its renewals: whose it is and which keys it holds. It travels
 //! sealed inside the license, so the vault keeps no session.
 
+use dialect::MAX_KEYS;
 use model::{ContentId, KeyId, PlaybackSessionId, Scheme};
 use playback::grant::GrantTerms;
 
-/// Longest list of keys, so that a license's note stays short.
-const MAX_KIDS: usize = 255;
+/// Added to a scheme's code where the number of keys takes two bytes.
+const WIDE: u8 = 0x80;
 
 /// The note of one license.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +18,19 @@ pub(super) struct Memo {
 }
 
 impl Memo {
-    /// Shape: session 16 ‖ scheme 1 ‖ number of keys 1 ‖ key ids, 16 each ‖ content id.
+    /// Shape: session 16 ‖ scheme 1 ‖ number of keys 1 ‖ key ids, 16 each ‖ content id. Where the
+    /// number of keys takes two bytes, the scheme's code has its highest bit set.
     /// `None`: more keys than a license may hold.
     pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
-        let count = u8::try_from(self.kids.len()).ok().filter(|_| self.kids.len() <= MAX_KIDS)?;
+        let count = u16::try_from(self.kids.len()).ok().filter(|_| self.kids.len() <= MAX_KEYS)?;
         let mut bytes = self.session.as_bytes().to_vec();
-        bytes.extend([scheme_code(self.scheme), count]);
+        match u8::try_from(count) {
+            Ok(count) => bytes.extend([scheme_code(self.scheme), count]),
+            Err(_) => {
+                bytes.push(scheme_code(self.scheme) | WIDE);
+                bytes.extend(count.to_be_bytes());
+            }
+        }
         bytes.extend(self.kids.iter().flat_map(|kid| kid.as_bytes()));
         bytes.extend(self.content_id.as_str().as_bytes());
         Some(bytes)
@@ -31,13 +39,22 @@ impl Memo {
     /// Reads what [`Self::to_bytes`] wrote.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (session, rest) = bytes.split_first_chunk::<16>()?;
-        let ([scheme, count], rest) = rest.split_first_chunk::<2>()?;
-        let (kids, content_id) = rest.split_at_checked(usize::from(*count).checked_mul(16)?)?;
+        let (scheme, rest) = rest.split_first()?;
+        let (count, rest) = if scheme & WIDE == 0 {
+            rest.split_first().map(|(count, rest)| (usize::from(*count), rest))?
+        } else {
+            let (count, rest) = rest.split_first_chunk::<2>()?;
+            (usize::from(u16::from_be_bytes(*count)), rest)
+        };
+        if count > MAX_KEYS {
+            return None;
+        }
+        let (kids, content_id) = rest.split_at_checked(count.checked_mul(16)?)?;
         let (kids, _) = kids.as_chunks::<16>();
         Some(Self {
             session: PlaybackSessionId::from_bytes(*session),
             content_id: ContentId::parse(std::str::from_utf8(content_id).ok()?).ok()?,
-            scheme: Scheme::ALL.into_iter().find(|known| scheme_code(*known) == *scheme)?,
+            scheme: Scheme::ALL.into_iter().find(|known| scheme_code(*known) == scheme & !WIDE)?,
             kids: kids.iter().map(|kid| KeyId::from_bytes(*kid)).collect(),
         })
     }
@@ -61,19 +78,22 @@ mod tests {
 
     #[test]
     fn a_memo_reads_back_and_a_damaged_one_does_not() {
-        for count in [0, 1, 128, 255] {
+        for count in [0, 1, 128, 255, 256, MAX_KEYS] {
             let memo = Memo {
                 session: PlaybackSessionId::from_bytes([1; 16]),
                 content_id: ContentId::parse("film").unwrap(),
                 scheme: Scheme::Cbcs,
-                kids: (0..count).map(|byte| KeyId::from_bytes([byte; 16])).collect(),
+                kids: (0..count)
+                    .map(|number| KeyId::from_bytes([(number % 251) as u8; 16]))
+                    .collect(),
             };
             let bytes = memo.to_bytes().unwrap();
             assert_eq!(Memo::read(&bytes), Some(memo));
-            let shortest = 18 + 16 * usize::from(count);
+            let head = if count < 256 { 18 } else { 19 };
+            let shortest = head + 16 * count;
             assert!((0..=shortest).all(|length| Memo::read(&bytes[..length]).is_none()));
         }
-        let kids = vec![KeyId::from_bytes([1; 16]); 256];
+        let kids = vec![KeyId::from_bytes([1; 16]); MAX_KEYS + 1];
         let (session, scheme) = (PlaybackSessionId::from_bytes([1; 16]), Scheme::Cenc);
         let content_id = ContentId::parse("film").unwrap();
         assert_eq!(Memo { session, content_id, scheme, kids }.to_bytes(), None);

@@ -16,6 +16,8 @@ mod key_service;
 mod kms_guard;
 mod kms_watch;
 mod license;
+mod license_keys;
+mod license_periods;
 mod license_row;
 mod master_key;
 mod memo;

@@ -18,9 +18,9 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
-static ROOT: LazyLock<TestRoot> = LazyLock::new(|| TestRoot::make(&mut SystemEntropy));
-static CERTIFICATE: LazyLock<ApplicationCertificate> = LazyLock::new(|| certificate_of(&ROOT));
-static DEVICE: LazyLock<ClientDevice> = LazyLock::new(|| device(&ROOT));
+pub static ROOT: LazyLock<TestRoot> = LazyLock::new(|| TestRoot::make(&mut SystemEntropy));
+pub static CERTIFICATE: LazyLock<ApplicationCertificate> = LazyLock::new(|| certificate_of(&ROOT));
+pub static DEVICE: LazyLock<ClientDevice> = LazyLock::new(|| device(&ROOT));
 
 fn certificate_of(root: &TestRoot) -> ApplicationCertificate {
     ApplicationCertificate::parse(&root.certificate).unwrap()
@@ -42,7 +42,7 @@ async fn playing(house: &House) -> Playing {
     Playing::begin(house, Dialect::FairPlay).await
 }
 
-async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
+pub async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
     let request = Request::post(path_of(url)).body(Body::from(body.to_vec()));
     house.send(request.unwrap()).await
 }
@@ -51,7 +51,7 @@ fn asset(title: &str, label: &str) -> String {
     format!("skd://{title}?kid={}", kid(title, label))
 }
 
-fn asked<'a>(
+pub fn asked<'a>(
     asset_id: &'a str,
     certificate: &'a ApplicationCertificate,
     playback: Playback,
@@ -66,16 +66,16 @@ fn asked<'a>(
     }
 }
 
-fn start() -> Playback {
+pub fn start() -> Playback {
     Playback::start(NOW, &mut SystemEntropy)
 }
 
-fn ask(asset_id: &str) -> (Pending, Vec<u8>) {
+pub fn ask(asset_id: &str) -> (Pending, Vec<u8>) {
     DEVICE.ask(&asked(asset_id, &CERTIFICATE, start()), &mut SystemEntropy)
 }
 
 #[track_caller]
-fn opened(pending: &Pending, reply: &Reply) -> OpenedLicense {
+pub fn opened(pending: &Pending, reply: &Reply) -> OpenedLicense {
     reply.assert_granted();
     assert_eq!(reply.header("cache-control"), "no-store");
     pending.open(&reply.body, NOW).unwrap()

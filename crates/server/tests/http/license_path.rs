@@ -182,7 +182,7 @@ fn token(house: &House, edit: impl FnOnce(&mut PlaybackToken)) -> PlaybackToken 
         device: model::DeviceId::from_bytes([3; 16]),
         session: PlaybackSessionId::from_bytes([4; 16]),
         content_id: ContentId::parse("film").unwrap(),
-        kids: vec![kid("film", "SD")],
+        covers: playback::Covers::Kids(vec![kid("film", "SD")]),
         decision: model::DecisionId::from_bytes([5; 16]),
         holds_slot: false,
         issued: house.clock.now(),
@@ -350,7 +350,7 @@ async fn a_missing_key_row_is_not_found() {
     let missing = model::KeyId::from_bytes([0xdd; 16]);
     let token = token(&house, |token| {
         token.account = account;
-        token.kids = vec![missing];
+        token.covers = playback::Covers::Kids(vec![missing]);
     });
     let url = format!("/license/clearkey?token={}", token.issue(&house.service.token_key));
     let body = json!({"kids": [missing.to_base64url()], "type": "temporary"});

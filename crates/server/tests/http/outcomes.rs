@@ -373,7 +373,7 @@ async fn token_calls_and_renewals_are_limited_by_sign_in_and_operators_are_not()
         device: model::DeviceId::from_bytes([3; 16]),
         session: model::PlaybackSessionId::from_bytes([4; 16]),
         content_id: ContentId::parse("film").unwrap(),
-        kids: vec![kid("film", "SD")],
+        covers: playback::Covers::Kids(vec![kid("film", "SD")]),
         decision: model::DecisionId::from_bytes([5; 16]),
         holds_slot: false,
         issued: house.clock.now(),

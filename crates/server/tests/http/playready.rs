@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-static ROOT: LazyLock<TestRoot> = LazyLock::new(|| TestRoot::make(&mut SystemEntropy));
+pub static ROOT: LazyLock<TestRoot> = LazyLock::new(|| TestRoot::make(&mut SystemEntropy));
 static STRANGER: LazyLock<TestRoot> = LazyLock::new(|| TestRoot::make(&mut SystemEntropy));
 static SERVICE: LazyLock<Service> = LazyLock::new(|| service_of(&ROOT));
 static DEVICES: LazyLock<[ClientDevice; 3]> =
@@ -46,7 +46,7 @@ fn of(level: SecurityLevel) -> &'static ClientDevice {
     DEVICES.iter().zip(SecurityLevel::ALL).find(|(_, own)| *own == level).unwrap().0
 }
 
-fn l1() -> &'static ClientDevice {
+pub fn l1() -> &'static ClientDevice {
     of(SecurityLevel::L1)
 }
 
@@ -71,13 +71,13 @@ async fn playing(house: &House) -> Playing {
     Playing::begin(house, Dialect::PlayReady).await
 }
 
-async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
+pub async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
     // A media type that is wrong, as players send it.
     let request = Request::post(path_of(url)).header("content-type", "text/html; charset=utf-16");
     house.send(request.body(Body::from(body.to_vec())).unwrap()).await
 }
 
-fn header(kids: &[KeyId]) -> String {
+pub fn header(kids: &[KeyId]) -> String {
     Header::of(kids, Scheme::Cbcs)
 }
 
@@ -92,12 +92,12 @@ fn ask_for<'a>(
     device.ask(&ask, NOW, &mut SystemEntropy).unwrap()
 }
 
-fn ask<'a>(device: &'a ClientDevice, kids: &[KeyId]) -> (Pending<'a>, Vec<u8>) {
+pub fn ask<'a>(device: &'a ClientDevice, kids: &[KeyId]) -> (Pending<'a>, Vec<u8>) {
     ask_for(device, &SERVICE, &header(kids), None)
 }
 
 #[track_caller]
-fn opened(pending: Pending<'_>, reply: &Reply) -> (OpenedResponse, Option<Vec<u8>>) {
+pub fn opened(pending: Pending<'_>, reply: &Reply) -> (OpenedResponse, Option<Vec<u8>>) {
     reply.assert_granted();
     assert_eq!(reply.header("content-type"), "text/xml; charset=utf-8");
     assert_eq!(reply.header("cache-control"), "no-store");

@@ -25,7 +25,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Keys take long to make: one root serves all tests.
-static ROOT: LazyLock<TestRoot> =
+pub static ROOT: LazyLock<TestRoot> =
     LazyLock::new(|| TestRoot::make("strongroom.test", &mut SystemEntropy));
 static DEVICES: LazyLock<[ClientDevice; 3]> =
     LazyLock::new(|| [SecurityLevel::L1, SecurityLevel::L2, SecurityLevel::L3].map(device));
@@ -34,7 +34,7 @@ fn device(level: SecurityLevel) -> ClientDevice {
     ROOT.model(level).make_device(&mut SystemEntropy).client().unwrap()
 }
 
-fn l1() -> &'static ClientDevice {
+pub fn l1() -> &'static ClientDevice {
     &DEVICES[0]
 }
 
@@ -52,30 +52,30 @@ async fn playing(house: &House) -> Playing {
     Playing::begin(house, Dialect::Widevine).await
 }
 
-async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
+pub async fn send(house: &House, url: &str, body: &[u8]) -> Reply {
     let request = Request::post(path_of(url))
         .header(header::CONTENT_TYPE, "application/octet-stream")
         .body(Body::from(body.to_vec()));
     house.send(request.unwrap()).await
 }
 
-fn payload(kids: &[KeyId]) -> Vec<u8> {
+pub fn payload(kids: &[KeyId]) -> Vec<u8> {
     let field = |kid: &KeyId| [&[0x12, 16][..], kid.as_bytes()].concat();
     kids.iter().flat_map(field).collect()
 }
 
-fn asked<'a>(content: AskedContent<'a>, privacy: Option<&'a ServiceCertificate>) -> Ask<'a> {
+pub fn asked<'a>(content: AskedContent<'a>, privacy: Option<&'a ServiceCertificate>) -> Ask<'a> {
     Ask { content, license_type: LicenseType::Streaming, request_id: b"request", privacy }
 }
 
-fn ask<'a>(device: &'a ClientDevice, kids: &[KeyId]) -> (Pending<'a>, Vec<u8>) {
+pub fn ask<'a>(device: &'a ClientDevice, kids: &[KeyId]) -> (Pending<'a>, Vec<u8>) {
     let payload = payload(kids);
     let payloads = [&payload[..]];
     device.ask(&asked(AskedContent::PsshData(&payloads), None), NOW, &mut SystemEntropy)
 }
 
 #[track_caller]
-fn opened(pending: Pending<'_>, reply: &Reply) -> (OpenedLicense, ClientSession) {
+pub fn opened(pending: Pending<'_>, reply: &Reply) -> (OpenedLicense, ClientSession) {
     reply.assert_granted();
     assert_eq!(reply.header("content-type"), "application/octet-stream");
     assert_eq!(reply.header("cache-control"), "no-store");

@@ -78,7 +78,7 @@ enum Body {
     Widevine(Box<wv::Challenge>, Arc<Widevine>),
     WidevineExisting(Box<wv::Renewal>, Arc<Widevine>),
     PlayReady(Box<pr::Challenge>, Arc<PlayReady>),
-    FairPlay(Box<fp::Challenge>),
+    FairPlay(Box<fp::Batch>),
 }
 
 /// What a license is written with beside its keys.
@@ -165,7 +165,7 @@ impl Ask {
         match &self.body {
             Body::ClearKey(_) | Body::Widevine(..) | Body::WidevineExisting(..) => Ok(()),
             Body::PlayReady(challenge, _) => playready::suits(challenge, scheme),
-            Body::FairPlay(challenge) => fairplay::suits(challenge, scheme, terms),
+            Body::FairPlay(batch) => fairplay::suits(batch, scheme, terms),
         }
     }
 
@@ -211,13 +211,10 @@ impl Ask {
                 let issue = pr::Issue { terms, scheme, credentials: &own.credentials, now };
                 Written::PlayReady(challenge.answer(&issue, keys, entropy))
             }
-            Body::FairPlay(challenge) => {
+            Body::FairPlay(_) if keys.is_empty() => Written::Nothing,
+            Body::FairPlay(batch) => {
                 let issue = fp::Issue { terms, now };
-                let mut keys = keys.into_iter();
-                match (keys.next(), keys.next()) {
-                    (Some(key), None) => Written::FairPlay(challenge.answer(&issue, key, entropy)),
-                    _ => Written::Nothing,
-                }
+                Written::FairPlay(batch.answer(&issue, &keys, entropy))
             }
         }
     }
@@ -278,6 +275,14 @@ pub(super) fn carried_key_terms(dialect: Dialect, terms: &KeyTerms) -> KeyTerms 
         Dialect::PlayReady => pr::carried_key_terms(terms),
         Dialect::FairPlay => fp::carried_key_terms(terms),
         Dialect::ClearKey | Dialect::Widevine => *terms,
+    }
+}
+
+/// Whether a license of the dialect has an end.
+pub(super) const fn carries_end(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::ClearKey => false,
+        Dialect::Widevine | Dialect::PlayReady | Dialect::FairPlay => true,
     }
 }
 

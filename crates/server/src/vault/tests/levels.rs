@@ -59,7 +59,7 @@ fn granted(house: &House, dialect: Dialect, body: &[u8], policy: &TitlePolicy) -
         account: AccountId::from_bytes([3; 16]),
         device: DeviceId::from_bytes([4; 16]),
         content_id: film(),
-        kids: (1..5).map(kid).collect(),
+        covers: playback::Covers::Kids((1..5).map(kid).collect()),
         dialect,
         policy: policy.clone(),
         credential_expires: NOW.plus_s(30),

@@ -7,8 +7,8 @@ use model::{
     AccountId, CorrelationId, DecisionId, DeviceId, Dialect, GrantId, KeyState, PlaybackSessionId,
     SecurityLevel, TokenId, TrackClass, TrackClasses,
 };
-use playback::Trace;
 use playback::grant::{GRANT_S, GrantTerms, challenge_hash, seal};
+use playback::{Covers, Trace};
 use std::time::Duration;
 use store::AuditVerdict;
 
@@ -46,7 +46,7 @@ fn terms(challenge: &[u8]) -> GrantTerms {
         account: AccountId::from_bytes([3; 16]),
         device: DeviceId::from_bytes([4; 16]),
         content_id: film(),
-        kids: [AUDIO, SD, HD].map(kid).to_vec(),
+        covers: Covers::Kids([AUDIO, SD, HD].map(kid).to_vec()),
         dialect: Dialect::ClearKey,
         policy: TitlePolicy::default(),
         credential_expires: NOW.plus_s(30),
@@ -95,7 +95,8 @@ async fn the_license_carries_the_right_keys_and_withholds_those_above_the_level(
     let reply = reply.ok().unwrap();
     assert_eq!(reply.content_type, "application/json");
     let classes = TrackClasses::up_to(TrackClass::Sd);
-    let expected = Issued { level: SecurityLevel::L3, classes, expires: NOW.plus_s(86_400) };
+    let (level, expires) = (SecurityLevel::L3, NOW.plus_s(86_400));
+    let expected = Issued { level, classes, expires, event_period_s: None };
     assert_eq!(reply.issued, Some(expected));
 
     let policy = TitlePolicy::default().with_clearkey_max(TrackClass::Hd);
@@ -132,7 +133,7 @@ async fn one_foreign_kid_refuses_the_whole_request() {
         assert_refused(outcome, LicenseRefused::KidNotInContent);
     }
     let body = challenge(&[SD, HD], 0);
-    let narrow = GrantTerms { kids: vec![kid(SD)], ..terms(&body) };
+    let narrow = GrantTerms { covers: Covers::Kids(vec![kid(SD)]), ..terms(&body) };
     let outcome = ask_with(&house, &vault, &narrow, &body).await;
     assert_refused(outcome, LicenseRefused::KidNotInContent);
 }
