@@ -1,7 +1,7 @@
 //! FairPlay's licenses of any bytes are read without panicking: as answers in each framing, and as
 //! payloads behind the encryption that would stop a fuzzer.
 
-use dialect::fairplay::client::{Ask, ClientDevice, Pending};
+use dialect::fairplay::client::{Ask, ClientDevice, Pending, PendingBatch};
 use dialect::fairplay::{Framing, Playback, Streaming};
 use keys::fairplay::{ApplicationCertificate, DeviceSession};
 use model::{Entropy, Timestamp};
@@ -21,7 +21,7 @@ impl Entropy for Sevens {
     }
 }
 
-static PENDING: LazyLock<Vec<Pending>> = LazyLock::new(|| {
+static PENDING: LazyLock<(Vec<Pending>, PendingBatch)> = LazyLock::new(|| {
     let device = ClientDevice::read(DEVICE, SECRET).expect("a device");
     let certificate = ApplicationCertificate::parse(CERTIFICATE).expect("a certificate");
     let ask = |framing| Ask {
@@ -32,13 +32,16 @@ static PENDING: LazyLock<Vec<Pending>> = LazyLock::new(|| {
         playback: Some(Playback::start(NOW, &mut Sevens)),
         streaming: Streaming::Device,
     };
-    Framing::ALL.map(|framing| device.ask(&ask(framing), &mut Sevens).0).into()
+    let each = Framing::ALL.map(|framing| device.ask(&ask(framing), &mut Sevens).0).into();
+    (each, device.ask_many(&[ask(Framing::Json), ask(Framing::Json)], &mut Sevens).0)
 });
 
 /// Reads `bytes` as an answer, and as the payload of one.
 pub fn run(bytes: &[u8]) {
     let closed = close(bytes);
-    for pending in PENDING.iter() {
+    let (each, many) = &*PENDING;
+    let _ = many.open(bytes, NOW);
+    for pending in each {
         let _ = pending.open(bytes, NOW);
         let _ = pending.open(&closed, NOW);
     }

@@ -4,7 +4,7 @@
 
 use dialect::fairplay::client::{ClientDevice, close_payload, kid_of};
 use dialect::fairplay::{
-    ApplicationFiles, Challenge, Credentials, Desk, Issue, KeySecurityModule, LicenseError,
+    ApplicationFiles, Batch, Challenge, Credentials, Desk, Issue, KeySecurityModule, LicenseError,
 };
 use dialect::terms::{AnalogOutput, Hdcp, KeyTerms, LicenseTerms, LicensedKey, Robustness};
 use keys::fairplay::{ApplicationCertificate, ApplicationKey, ApplicationSecret};
@@ -44,25 +44,26 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn answer(body: &[u8]) {
-    let Ok(challenge) = Challenge::parse(body, &Desk { module: &MODULE }, NOW) else { return };
+    let Ok(batch) = Batch::parse(body, &Desk { module: &MODULE }, NOW) else { return };
     let terms = KeyTerms {
         robustness: Robustness::SoftwareKeys,
         hdcp: Hdcp::V2_2,
         analog: AnalogOutput::Refused,
         track_class: None,
     };
-    let key = LicensedKey {
+    let key_of = |challenge: &Challenge| LicensedKey {
         kid: challenge.kid(),
         key: ContentKey::generate(&mut SystemEntropy),
         terms,
         iv: None,
     };
-    let can_keep = challenge.can_keep(&terms);
+    let keys: Vec<LicensedKey> = batch.challenges().iter().map(key_of).collect();
+    let can_keep = batch.challenges().iter().all(|challenge| challenge.can_keep(&terms));
     let issue =
         Issue { terms: &LicenseTerms { can_play: true, ..LicenseTerms::default() }, now: NOW };
-    let answer = challenge.answer(&issue, key, &mut SystemEntropy);
+    let answer = batch.answer(&issue, &keys, &mut SystemEntropy);
     match answer.read_back() {
-        Ok(_) => assert!(can_keep),
+        Ok(license) => assert!(can_keep && license.keys.len() == keys.len()),
         Err(error) => assert!(!can_keep && error == LicenseError::NoKey),
     }
 }

@@ -21,17 +21,6 @@ pub enum Covers {
     Periods,
 }
 
-impl Covers {
-    /// How many KIDs it names; `None`: it names none of those it covers.
-    #[must_use]
-    pub const fn named(&self) -> Option<usize> {
-        match self {
-            Self::Kids(kids) => Some(kids.len()),
-            Self::Periods => None,
-        }
-    }
-}
-
 /// A list that is empty covers nothing, so that on the wire it is free to say
 /// [`Covers::Periods`]. Of a title that has no row at all, either covers nothing.
 impl Serialize for Covers {

@@ -89,6 +89,9 @@ fn a_grant_reads_back() {
         policy: longest_policy(),
         ..terms()
     };
+    let of_periods = GrantTerms { covers: Covers::Periods, ..terms() };
+    let sealed = seal(&key(1), &of_periods, &mut entropy);
+    assert_eq!(open(&key(1), &sealed, CHALLENGE, NOW).unwrap().terms(), &of_periods);
     let sealed = seal(&key(1), &full, &mut entropy);
     assert!(sealed.len() < 12_288, "{}", sealed.len());
     assert_eq!(open(&key(1), &sealed, CHALLENGE, NOW).unwrap().terms(), &full);

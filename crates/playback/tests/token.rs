@@ -87,6 +87,8 @@ fn tokens_read_back() {
         ..playback_token()
     };
     assert_eq!(verify(&full.issue(&key())), Ok(full));
+    let of_periods = PlaybackToken { covers: Covers::Periods, ..playback_token() };
+    assert_eq!(verify(&of_periods.issue(&key())), Ok(of_periods));
 }
 
 #[test]

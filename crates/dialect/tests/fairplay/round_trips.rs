@@ -3,7 +3,8 @@
 use crate::world::*;
 use dialect::fairplay::client::{Ask, Draft, kid_of};
 use dialect::fairplay::{
-    Challenge, Desk, Framing, Issue, LicenseError, OpenedLicense, Playback, PlayerState, Streaming,
+    Batch, Challenge, ChallengeError, Desk, Framing, Issue, LicenseError, OpenedLicense, Playback,
+    PlayerState, Streaming,
 };
 use dialect::terms::LicensedKey;
 use keys::SystemEntropy;
@@ -254,4 +255,49 @@ pub fn set_returned(draft: &mut Draft, tags: &[u64]) {
     let list: Vec<u8> = tags.iter().flat_map(|tag| tag.to_be_bytes()).collect();
     draft.blocks.retain(|(tag, _)| *tag != tag::RETURN_REQUEST);
     draft.blocks.push((tag::RETURN_REQUEST, list));
+}
+
+#[test]
+fn several_keys_are_asked_for_at_once_and_each_license_is_its_request_s() {
+    let assets = [1, 2, 3].map(asset);
+    let asks = assets.each_ref().map(|asset| ask(asset));
+    let (pending, body) = WORLD.device.ask_many(&asks, &mut SystemEntropy);
+    let desk = Desk { module: &WORLD.module };
+    let batch = Batch::parse(&body, &desk, NOW).unwrap();
+    assert!(batch.is_of_several());
+    let kids: Vec<_> = batch.challenges().iter().map(Challenge::kid).collect();
+    assert_eq!(kids, [kid(1), kid(2), kid(3)]);
+    let issue = Issue { terms: &lease(3600), now: NOW };
+    let answer = batch.answer(&issue, &[licensed(3), licensed(1)], &mut SystemEntropy);
+    assert_eq!(answer.media_type(), "application/json");
+    let read: Vec<_> = answer.read_back().unwrap().keys.iter().map(|key| key.kid).collect();
+    assert_eq!(read, [kid(1), kid(3)]);
+    let licenses = pending.open(answer.as_bytes(), NOW).unwrap();
+    let [Some(first), None, Some(third)] = &licenses[..] else { panic!("{licenses:?}") };
+    is_licensed(first, 1);
+    is_licensed(third, 3);
+    // Another order of the same answers opens nothing.
+    let mut json: serde_json::Value = serde_json::from_slice(answer.as_bytes()).unwrap();
+    json["ckc"].as_array_mut().unwrap().swap(0, 2);
+    assert!(pending.open(json.to_string().as_bytes(), NOW).is_err());
+    json["ckc"].as_array_mut().unwrap().pop();
+    let short = pending.open(json.to_string().as_bytes(), NOW);
+    assert_eq!(short.map(|all| all.len()), Err(LicenseError::Malformed));
+    // A request for one does not take several.
+    let one = Challenge::parse(&body, &desk, NOW).map(|challenge| challenge.kid());
+    assert_eq!(one, Err(ChallengeError::SpcTwice));
+}
+
+#[test]
+fn a_key_asked_for_twice_and_one_bad_request_refuse_all() {
+    let assets = [1, 2, 1].map(asset);
+    let asks = assets.each_ref().map(|asset| ask(asset));
+    let desk = Desk { module: &WORLD.module };
+    let refusal =
+        |body: &[u8]| Batch::parse(body, &desk, NOW).map(|batch| batch.challenges().len());
+    let (_, body) = WORLD.device.ask_many(&asks, &mut SystemEntropy);
+    assert_eq!(refusal(&body), Err(ChallengeError::KidTwice));
+    let strange = Ask { certificate: &WORLD.strange_certificate, ..ask(&assets[1]) };
+    let (_, body) = WORLD.device.ask_many(&[ask(&assets[0]), strange], &mut SystemEntropy);
+    assert_eq!(refusal(&body), Err(ChallengeError::UnknownCertificate));
 }

@@ -6,11 +6,11 @@ use crate::world::{
 };
 use dialect::playready::client::{Ask, ClientDevice, DeviceError, Service};
 use dialect::playready::{
-    ChainError, Issue, LicenseError, XmrError, carried_key_terms, carried_terms,
+    ChainError, Header, Issue, LicenseError, MAX_BYTES, XmrError, carried_key_terms, carried_terms,
 };
 use dialect::terms::{LicenseTerms, LicensedKey};
 use keys::SystemEntropy;
-use model::{Scheme, SecurityLevel};
+use model::{KeyId, Scheme, SecurityLevel};
 use std::num::NonZeroU32;
 
 const CTR: &str = "ALGID=\"AESCTR\"";
@@ -150,4 +150,17 @@ fn keys_are_the_services_as_points_or_in_pem() {
     let issue = WORLD.issue(&terms, Scheme::Cenc);
     let answer = WORLD.challenge(&body).answer(&issue, vec![licensed(1)], &mut SystemEntropy);
     assert!(pending.open(answer.as_bytes()).is_ok());
+}
+
+#[test]
+fn a_response_has_room_for_as_many_licenses_as_one_carries() {
+    let kids: Vec<_> =
+        (0..dialect::MAX_KEYS).map(|at| KeyId::from_bytes((at as u128).to_be_bytes())).collect();
+    let (pending, body) = ask(&WORLD.l1, &[Header::of(&kids, Scheme::Cbcs).as_bytes()]);
+    assert!(body.len() < MAX_BYTES, "{}", body.len());
+    let keys = kids.iter().map(|kid| LicensedKey { kid: *kid, ..licensed(1) }).collect();
+    let answer = WORLD.answer(&body, keys);
+    assert_eq!(answer.read_back().unwrap().keys.len(), kids.len());
+    let (license, _) = pending.open(answer.as_bytes()).unwrap();
+    assert_eq!(license.keys.iter().map(|key| key.kid).collect::<Vec<_>>(), kids);
 }

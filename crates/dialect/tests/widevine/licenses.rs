@@ -3,10 +3,10 @@
 use crate::wire;
 use crate::world::*;
 use dialect::terms::*;
-use dialect::widevine::LicenseError;
 use dialect::widevine::client::{AskedContent, Pending};
+use dialect::widevine::{Issue, LicenseError};
 use keys::SystemEntropy;
-use model::{Scheme, TrackClass};
+use model::{KeyId, Scheme, TrackClass};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 
@@ -213,4 +213,23 @@ proptest! {
         let carried: Vec<u8> = license.keys.iter().map(|key| key.kid.as_bytes()[0]).collect();
         prop_assert_eq!(carried, given);
     }
+}
+
+/// With the note of a license of so many keys, as the server writes it.
+#[test]
+fn a_license_has_room_for_as_many_keys_as_one_carries() {
+    let kids: Vec<_> =
+        (0..dialect::MAX_KEYS).map(|at| KeyId::from_bytes((at as u128).to_be_bytes())).collect();
+    let payload: Vec<u8> = kids.iter().flat_map(|kid| wire::bytes(2, kid.as_bytes())).collect();
+    let payloads = [&payload[..]];
+    let content = AskedContent::PsshData(&payloads);
+    let (pending, body) = WORLD.l1.ask(&ask(content), NOW, &mut SystemEntropy);
+    let keys = kids.iter().map(|kid| LicensedKey { kid: *kid, ..licensed(1) }).collect();
+    let terms = LicenseTerms { can_play: true, ..LicenseTerms::default() };
+    let memo = vec![7; 16 * dialect::MAX_KEYS + 100];
+    let issue = Issue { memo: &memo, ..WORLD.issue(&terms, Scheme::Cbcs) };
+    let answer = WORLD.challenge(&body).answer(&issue, keys, &mut SystemEntropy);
+    assert_eq!(answer.read_back().unwrap().keys.len(), kids.len());
+    let (license, _) = pending.open(answer.as_bytes()).unwrap();
+    assert_eq!(license.keys.iter().map(|key| key.kid).collect::<Vec<_>>(), kids);
 }

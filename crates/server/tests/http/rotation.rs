@@ -5,6 +5,7 @@ use crate::outcomes::remembered;
 use crate::playing::*;
 use crate::rotating::*;
 use model::{CorrelationId, Dialect, KeyId, Subscription, TrackClass};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// The KIDs of a ClearKey license, each with the right key.
@@ -221,6 +222,47 @@ async fn the_audit_row_of_a_batch_is_short_and_explains_itself() {
     let step = told.trace.step(playback::Rule::Horizon).unwrap();
     assert_eq!(step.input, "600 s ahead: 30 keys of periods, 50 beyond it withheld");
     assert!(rows[0].detail.contains(" kids_sha256 "));
+}
+
+/// Publishes `film` as a package of this kind.
+async fn publish(house: &House, number: u8, live: bool) {
+    let id = model::PackageId::from_bytes([number; 16]);
+    let event = model::PackagedEvent {
+        event: model::PackagedEvent::EVENT.to_owned(),
+        version: model::PackagedEvent::VERSION,
+        content_id: model::ContentId::parse("film").unwrap(),
+        package_id: id,
+        schemes: vec![model::Scheme::Cbcs],
+        variants: vec![],
+        texts: vec![],
+        images: vec![],
+        dash: "manifest.mpd".to_owned(),
+        hls: vec![],
+        live,
+        rotation: Some(rotation()),
+        duration_ms: 0,
+        size_bytes: 0,
+        packager: "test".to_owned(),
+        packaged_at: begins(),
+    };
+    let state = model::TitleState::Published { package: id };
+    house.store.publish_package(&state, &event, NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_player_is_told_that_it_is_live_and_how_keys_change() {
+    let house = house().await;
+    let signed_in = house.sign_in("ada").await;
+    for (number, live, whole_event, horizon_s) in
+        [(1, true, false, json!(300)), (2, true, true, json!(null)), (3, false, false, json!(null))]
+    {
+        publish(&house, number, live).await;
+        put_horizon(&house, 300, whole_event).await;
+        let playback = house.playback(&signed_in, "film").await.json();
+        let expected = json!({"period_s": 60, "batch_periods": 10, "horizon_s": horizon_s});
+        assert_eq!(playback["rotation"], expected);
+        assert_eq!(playback.get("live").is_some_and(|live| live == true), live, "{playback}");
+    }
 }
 
 #[tokio::test]
