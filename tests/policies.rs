@@ -167,6 +167,74 @@ fn the_dry_run_says_what_each_level_gets_under_which_terms() {
     assert!(text.contains("UHD    withheld  levels: "), "{text}");
 }
 
+/// Keys of periods are told by how far ahead they are given, and not one by one.
+#[test]
+fn the_dry_run_of_a_title_whose_keys_change_says_its_horizon() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = home(folder.path());
+    let film = ["policy", "test", "--content", "film", "--as-device", "L1"];
+    assert_eq!(answer(&data, &film)["rotation"], Value::Null);
+    let key = |kid: u8, period: u32| {
+        json!({"content_id": "film", "kid": format!("{kid:032x}"), "key": format!("{kid:032x}"),
+            "label": "SD", "scheme": "cbcs", "period": period})
+    };
+    let file = folder.path().join("periods.json");
+    let keys = json!([key(0xe0, 0), key(0xe1, 1)]).to_string();
+    std::fs::write(&file, keys).expect("a key file");
+    done(strongroom(&data).args(["keys", "import"]).arg(&file));
+    let outcome = answer(&data, &film);
+    assert_eq!(outcome["rotation"], json!({"live": false}));
+    assert_eq!(outcome["license_s"], 86_400);
+    assert_eq!(outcome["keys"].as_array().map(Vec::len), Some(4), "those of its tracks");
+    let text = done(strongroom(&data).args(film));
+    assert!(text.contains("  periods  all that are asked for\n"), "{text}");
+    publish_live(&data);
+    let outcome = answer(&data, &film);
+    assert_eq!(outcome["rotation"], json!({"live": true, "horizon_s": 600}));
+    assert_eq!(
+        (&outcome["license_s"], &outcome["license"]["license_s"]),
+        (&json!(600), &json!(600))
+    );
+    let text = done(strongroom(&data).args(film));
+    assert!(text.contains("  periods  those of the next 600 s\n"), "{text}");
+    done(&mut set(&data, "whole", "[rotation]\nwhole_event = true\n"));
+    done(strongroom(&data).args(["policy", "assign", "whole", "--content", "film"]));
+    let outcome = answer(&data, &film);
+    assert_eq!(outcome["rotation"], json!({"live": true}));
+    assert_eq!(outcome["license_s"], 86_400);
+}
+
+/// Notes `film` as a live event, as its packager does.
+fn publish_live(data: &Path) {
+    let number = |n| std::num::NonZeroU32::new(n).expect("not 0");
+    let package = model::PackageId::from_bytes([7; 16]);
+    let event = model::PackagedEvent {
+        event: model::PackagedEvent::EVENT.to_owned(),
+        version: model::PackagedEvent::VERSION,
+        content_id: model::ContentId::parse("film").expect("an id"),
+        package_id: package,
+        schemes: vec![model::Scheme::Cbcs],
+        variants: vec![],
+        texts: vec![],
+        images: vec![],
+        dash: "manifest.mpd".to_owned(),
+        hls: vec![],
+        live: true,
+        rotation: Some(model::Rotation { period_s: number(60), batch_periods: number(10) }),
+        duration_ms: 0,
+        size_bytes: 0,
+        packager: "test".to_owned(),
+        packaged_at: model::Timestamp(0),
+    };
+    let url = format!("sqlite://{}", data.join("strongroom.db").display());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = store::Store::open(&url).await.expect("the rows");
+        let state = model::TitleState::Published { package };
+        store.publish_package(&state, &event, model::Timestamp(1)).await.expect("published");
+    });
+}
+
 /// FairPlay says no output rule beyond HDCP 2.2, and decrypts no `cenc`.
 #[test]
 fn the_dry_run_says_which_keys_fairplay_refuses() {

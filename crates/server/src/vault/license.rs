@@ -114,7 +114,8 @@ impl Vault {
                 level,
                 classes: rows.iter().flat_map(|row| classes_of(row).iter()).collect(),
                 expires,
-                event_period_s: span.map(|span| span.length_s()),
+                // More time for keys that are there is no next license.
+                event_period_s: span.filter(|_| has_keys).map(|span| span.length_s()),
             }),
         })
     }
@@ -217,7 +218,8 @@ fn terms_of(
     span: Option<PeriodSpan>,
 ) -> Result<LicenseTerms, LicenseRefused> {
     let terms = terms_of_title(ask, policy)?;
-    let has_horizon = span.is_some() && !policy.rotation.whole_event;
+    let is_given_back = ask.wish == Wish::Release;
+    let has_horizon = span.is_some() && !policy.rotation.whole_event && !is_given_back;
     Ok(if has_horizon { terms.up_to(policy.rotation.horizon_s) } else { terms })
 }
 

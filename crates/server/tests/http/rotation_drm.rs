@@ -5,9 +5,10 @@ use crate::playing::*;
 use crate::rotating::{self, *};
 use crate::{fairplay, playready, widevine};
 use dialect::fairplay::client::PendingBatch;
+use dialect::widevine::RenewalKind;
 use dialect::widevine::client::AskedContent;
 use keys::SystemEntropy;
-use model::{Dialect, KeyId, Subscription, TrackClass};
+use model::{ContentId, Dialect, KeyId, Subscription, TrackClass};
 use std::collections::BTreeSet;
 
 /// What an attested device of level 1 or 2 gets of a batch.
@@ -113,6 +114,45 @@ async fn playready_reaches_to_the_horizon_and_ends_there() {
     suspend(&house).await;
     let (_, body) = playready::ask(playready::l1(), &batch_kids(10..30));
     send_in_session(&house, &playing, &body).await.assert_refused(403, "subscription_inactive");
+}
+
+#[tokio::test]
+async fn a_license_is_renewed_to_the_horizon_without_the_keys_that_are_gone() {
+    let house = house().await;
+    let playing = Playing::begin(&house, Dialect::Widevine).await;
+    let (pending, body) = widevine::ask(widevine::l1(), &batch_kids(0..20));
+    let reply = widevine::send(&house, &playing.url, &body).await;
+    let (_, mut session) = widevine::opened(pending, &reply);
+    house.clock.advance_ms(60_000);
+    let film = ContentId::parse("film").unwrap();
+    assert_eq!(house.store.drop_period_keys(&film, NOW).await.unwrap(), 15, "five periods");
+    let body = session.ask(RenewalKind::Renew, 60, 1, house.clock.now());
+    let reply = send_in_session(&house, &playing, &body).await;
+    reply.assert_granted();
+    let license = session.open(&reply.body).unwrap();
+    assert_eq!(license.terms.license_s.map(std::num::NonZeroU32::get), Some(600));
+    assert_eq!(next_of(&reply), None, "it brings no keys, and puts off none");
+    // A key that may no longer be had takes the license with it: beyond a shorter horizon,
+    let body = session.ask(RenewalKind::Renew, 61, 1, house.clock.now());
+    put_horizon(&house, 60, false).await;
+    let reply = send_in_session(&house, &playing, &body).await;
+    reply.assert_refused(403, "challenge_refused");
+    put_horizon(&house, 600, false).await;
+    send_in_session(&house, &playing, &body).await.assert_granted();
+    // or compromised.
+    let compromised = period_kid(TrackClass::Sd, 8);
+    house.vault.compromise_key(compromised, house.clock.now()).await.unwrap();
+    let body = session.ask(RenewalKind::Renew, 62, 1, house.clock.now());
+    let reply = send_in_session(&house, &playing, &body).await;
+    reply.assert_refused(403, "challenge_refused");
+    // It may be given back, whatever happened.
+    let given_back = session.ask(RenewalKind::Release, 63, 1, house.clock.now());
+    let reply = send_in_session(&house, &playing, &given_back).await;
+    reply.assert_granted();
+    assert_eq!(reply.header("x-strongroom-license-expires"), house.clock.now().0.to_string());
+    // A new request that names the keys that are gone is refused whole.
+    let (_, body) = widevine::ask(widevine::l1(), &batch_kids(0..20));
+    send_in_session(&house, &playing, &body).await.assert_refused(403, "kid_not_in_content");
 }
 
 /// A request for the keys of these KIDs.
