@@ -57,6 +57,7 @@ fn packaged(peers: &Peers, folder: &Path) -> PathBuf {
         now: Timestamp(0),
         images: None,
         has_trick_track: false,
+        rotation: None,
         clear_lead_s: 0,
         descriptions: Vec::new(),
         ad_cues_ms: Vec::new(),

@@ -210,6 +210,7 @@ async fn bring_title(
         segment_s: 4,
         inputs: clips.inputs.iter().cloned().map(Into::into).collect(),
         has_trick_track: true,
+        rotation: None,
         clear_lead_s: 0,
         descriptions: Vec::new(),
         ad_cues_ms: Vec::new(),

@@ -40,6 +40,7 @@ pub fn package_planned(
         now: Timestamp(0),
         images: None,
         has_trick_track: false,
+        rotation: None,
         clear_lead_s: 0,
         descriptions: Vec::new(),
         ad_cues_ms: Vec::new(),

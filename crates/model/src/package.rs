@@ -60,8 +60,11 @@ pub struct PackagedVariant {
     pub scheme: Scheme,
     /// Its class.
     pub track_class: TrackClass,
-    /// The key that encrypts it.
+    /// The key that encrypts it, or where keys change the one that names it.
     pub kid: KeyId,
+    /// The keys that encrypt it where keys change, in the order of their periods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub period_kids: Vec<KeyId>,
     /// RFC 6381 codecs string.
     pub codecs: String,
     /// Average bits per second.

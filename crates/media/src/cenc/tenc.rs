@@ -1,5 +1,6 @@
 //! `tenc`: the track's default encryption settings (ISO/IEC 23001-7:2016, 8.2).
 
+use super::Seig;
 use crate::bmff::{BoxError, Fields, full_box};
 use model::KeyId;
 
@@ -20,15 +21,8 @@ pub struct Tenc {
 impl Tenc {
     /// Appends the box: version 1 where there is a pattern, else 0, as Shaka Packager does.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let (crypt, skip) = self.pattern.unwrap_or((0, 0));
-        full_box(out, b"tenc", u8::from(self.pattern.is_some()), 0, |out| {
-            out.extend([0, crypt << 4 | skip & 0x0f, 1, self.iv_size]);
-            out.extend(self.kid.as_bytes());
-            if let Some(iv) = self.constant_iv {
-                out.push(16);
-                out.extend(iv);
-            }
-        });
+        let version = u8::from(self.pattern.is_some());
+        full_box(out, b"tenc", version, 0, |out| Seig::from(*self).write(out));
     }
 
     /// Reads the box body.
@@ -38,15 +32,7 @@ impl Tenc {
     pub fn parse(body: &[u8]) -> Result<Self, BoxError> {
         let mut fields = Fields::new(body);
         fields.version_and_flags()?;
-        let [_, pattern, is_protected, iv_size] = fields.array()?;
-        let kid = KeyId::from_bytes(fields.array()?);
-        let constant_iv = match (is_protected, iv_size) {
-            (1, 0) if fields.u8()? == 16 => Some(fields.array()?),
-            (1, 8 | 16) => None,
-            _ => return Err(BoxError::Truncated),
-        };
-        let pattern = (pattern != 0).then_some((pattern >> 4, pattern & 0x0f));
-        Ok(Self { pattern, kid, iv_size, constant_iv })
+        Seig::take(&mut fields).map(Self::from)
     }
 }
 

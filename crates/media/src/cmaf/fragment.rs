@@ -2,6 +2,7 @@
 
 use super::TRACK_ID;
 use crate::bmff::{full_box, plain_box};
+use crate::cenc::{FIRST_LOCAL_INDEX, GROUPING, Seig};
 
 /// One sample in a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,15 @@ pub struct SampleProtection<'a> {
     pub has_subsamples: bool,
 }
 
+/// The key of a fragment whose track changes it.
+#[derive(Clone, Copy, Debug)]
+pub struct FragmentRotation<'a> {
+    /// Under which key its samples are; not said of a fragment that is clear.
+    pub seig: Seig,
+    /// `pssh` boxes, whole, which name the keys of the batch.
+    pub pssh: &'a [u8],
+}
+
 /// One fragment.
 #[derive(Clone, Copy, Debug)]
 pub struct Fragment<'a> {
@@ -48,6 +58,8 @@ pub struct Fragment<'a> {
     pub protection: Option<SampleProtection<'a>>,
     /// Which sample entry of the init describes them, counted from 1.
     pub description: u32,
+    /// Their key, where it is not that of the init.
+    pub rotation: Option<FragmentRotation<'a>>,
 }
 
 impl Fragment<'_> {
@@ -62,7 +74,9 @@ impl Fragment<'_> {
                 full_box(out, b"tfdt", 1, 0, |out| out.extend(self.decode_time.to_be_bytes()));
                 self.write_trun(out, &mut patch);
                 self.write_protection(out, &mut patch);
+                self.write_group(out);
             });
+            out.extend(self.rotation.map_or(&[][..], |rotation| rotation.pssh));
         });
         let len = out.len() - start;
         set(out, patch.data_offset, len + MEDIA_DATA_HEAD);
@@ -157,6 +171,29 @@ impl Fragment<'_> {
             out.extend(count);
             patch.info = out.len();
             out.extend(entries);
+        });
+    }
+}
+
+impl Fragment<'_> {
+    /// `sgpd` with one entry, and `sbgp` that puts every sample under it (ISO/IEC 14496-12:2022,
+    /// 8.9.2 and 8.9.3).
+    fn write_group(&self, out: &mut Vec<u8>) {
+        let Some(rotation) = self.rotation.filter(|_| self.protection.is_some()) else { return };
+        let mut entry = Vec::with_capacity(37);
+        rotation.seig.write(&mut entry);
+        let len = u32::try_from(entry.len()).expect("an entry has at most 37 bytes");
+        full_box(out, b"sgpd", 1, 0, |out| {
+            out.extend(GROUPING);
+            out.extend(len.to_be_bytes());
+            out.extend(1_u32.to_be_bytes());
+            out.extend(entry);
+        });
+        full_box(out, b"sbgp", 0, 0, |out| {
+            out.extend(GROUPING);
+            out.extend(1_u32.to_be_bytes());
+            out.extend(u32::try_from(self.samples.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend(FIRST_LOCAL_INDEX.to_be_bytes());
         });
     }
 }

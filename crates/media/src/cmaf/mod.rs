@@ -6,7 +6,7 @@ mod index;
 mod init;
 
 pub use brands::{write_file_type, write_segment_type};
-pub use fragment::{Entry, Fragment, SampleProtection, open_media_data};
+pub use fragment::{Entry, Fragment, FragmentRotation, SampleProtection, open_media_data};
 pub use index::{MAX_REFERENCES, Reference, index_len, write_index};
 pub use init::{Init, InitProtection, MediaKind, write_init};
 

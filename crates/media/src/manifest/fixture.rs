@@ -158,6 +158,7 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         scheme: track.scheme().unwrap(),
         track_class: track.protection.unwrap().class,
         kid: track.protection.unwrap().kid,
+        period_kids: Vec::new(),
         codecs: track.codecs.clone(),
         bandwidth: track.average_bandwidth(),
         width: None,

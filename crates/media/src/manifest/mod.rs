@@ -11,6 +11,7 @@ pub mod listing;
 mod periods;
 mod presentation;
 mod renditions;
+mod rotation;
 pub(crate) mod xml;
 
 pub use dash::mpd;
@@ -22,6 +23,7 @@ pub use presentation::{
     ByteSpan, FrameRate, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout,
     TrackMedia, TrackProtection, TrackRendition,
 };
+pub use rotation::{KeyRotation, KeySignal, Turn};
 pub use xml::XmlError;
 
 /// Where the DASH manifest lies in a package.

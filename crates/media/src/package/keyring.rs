@@ -8,7 +8,7 @@ use model::{Entropy, KeyId, Scheme};
 use zeroize::Zeroizing;
 
 /// How one track is protected under one scheme.
-pub(super) struct Protection {
+pub(crate) struct Protection {
     /// The scheme.
     pub scheme: Scheme,
     /// The key's id.

@@ -13,13 +13,14 @@ mod describe;
 mod error;
 mod image_files;
 mod job;
-mod keyring;
+pub(crate) mod keyring;
 mod output;
-mod rendition;
+pub(crate) mod rendition;
 mod text_check;
 mod text_writer;
 mod track_writer;
 
+pub use crate::manifest::KeySignal;
 pub use describe::{MAX_LABEL, TrackDescription};
 pub use error::{CueFault, KeyFault, LadderFault, PackageError, PlanError};
 pub use job::LeftOut;
@@ -32,8 +33,8 @@ use cut::Cuts;
 use job::Opened;
 use keys::PackagingKeys;
 use model::{
-    ContentId, Entropy, PackageId, PackagedEvent, PackagedText, PackagedVariant, Scheme, Timestamp,
-    TrackClass,
+    ContentId, Entropy, PackageId, PackagedEvent, PackagedText, PackagedVariant, Rotation, Scheme,
+    Timestamp, TrackClass,
 };
 use std::io::IoSlice;
 use track_writer::{TrackJob, Workspace, Written};
@@ -77,6 +78,17 @@ pub struct Plan {
     pub ad_cues_ms: Vec<u64>,
     /// What is said of the sound and the subtitles of the sources, once for a source.
     pub descriptions: Vec<TrackDescription>,
+    /// How keys change, where they do.
+    pub rotation: Option<RotationPlan>,
+}
+
+/// How the keys of a package change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotationPlan {
+    /// How often, and how many keys players ask for at once.
+    pub of: Rotation,
+    /// How players are told.
+    pub signal: KeySignal,
 }
 
 /// How media lies in files.
@@ -342,6 +354,7 @@ fn variant(written: &Written) -> Option<PackagedVariant> {
         scheme: protection.scheme,
         track_class: protection.class,
         kid: protection.kid,
+        period_kids: Vec::new(),
         codecs: track.codecs.clone(),
         bandwidth: track.average_bandwidth(),
         width,

@@ -5,19 +5,22 @@ use super::error::PackageError;
 use super::keyring::Protection;
 use super::output::{FileId, Output};
 use crate::bmff::FourCc;
-use crate::cenc::{self, SampleInfo, SampleInfoError, SampleIv, Subsample};
-use crate::cmaf::{Entry, Fragment, SampleProtection, open_media_data, write_segment_type};
+use crate::cenc::{self, SampleInfo, SampleInfoError, SampleIv, Seig, Subsample, TrackCipher};
+use crate::cmaf::{
+    Entry, Fragment, FragmentRotation, SampleProtection, open_media_data, write_segment_type,
+};
 use crate::codec::{ProtectedEnd, Run, TrackCodec};
 use crate::input::Track;
 use crate::manifest::{ByteSpan, KeyFrame};
 use std::io::IoSlice;
+use std::sync::Arc;
 
 /// Number of the clear sample entry of an init that has one.
 pub(super) const CLEAR_ENTRY: u32 = 2;
 
 /// Buffers of one scheme, kept from track to track.
 #[derive(Default)]
-pub(super) struct Buffers {
+pub(crate) struct Buffers {
     /// Encrypted samples of the fragment.
     payload: Vec<u8>,
     /// Their entries in `senc`.
@@ -32,8 +35,20 @@ pub(super) struct Buffers {
     head: Vec<u8>,
 }
 
+/// The key that a track turns to.
+pub(crate) struct KeyTurn {
+    /// What fragments say of it.
+    pub seig: Seig,
+    /// The key's cipher.
+    pub cipher: TrackCipher,
+    /// IV of the next sample; none where it is constant.
+    pub first_iv: Option<SampleIv>,
+    /// The `pssh` boxes of the key's batch.
+    pub pssh: Arc<[u8]>,
+}
+
 /// One track in one scheme.
-pub(super) struct Rendition<'b> {
+pub(crate) struct Rendition<'b> {
     /// Type of the source's sample entry.
     entry: FourCc,
     /// Where the protected parts of a sample end.
@@ -51,6 +66,8 @@ pub(super) struct Rendition<'b> {
     /// The key frames that can be fetched alone.
     pub key_frames: Vec<KeyFrame>,
     next_iv: Option<SampleIv>,
+    /// What each fragment says of its key, where that is not the init's.
+    rotation: Option<(Seig, Arc<[u8]>)>,
     sequence: u32,
     has_subsamples: bool,
     /// How much of the fragment was verified: bytes of payload, of information, and samples.
@@ -79,6 +96,7 @@ impl<'b> Rendition<'b> {
             is_clear: false,
             key_frames: Vec::new(),
             next_iv,
+            rotation: None,
             sequence: 1,
             has_subsamples: matches!(track.codec, TrackCodec::Video(_)),
             entry: track.entry,
@@ -94,6 +112,21 @@ impl<'b> Rendition<'b> {
         self.buffers.info.clear();
         self.buffers.info_sizes.clear();
         self.verified = (0, 0, 0);
+    }
+
+    /// Encrypts under another key from the next fragment on.
+    ///
+    /// Errors: where samples of the key before it are not written yet.
+    pub fn turn(&mut self, turn: KeyTurn) -> Result<(), PackageError> {
+        if self.verified != (0, 0, 0) || !self.buffers.payload.is_empty() {
+            let what = "a key changes within a fragment";
+            return Err(PackageError::Verification { path: self.path.clone(), what });
+        }
+        self.protection.tenc = turn.seig.into();
+        self.protection.cipher = turn.cipher;
+        self.next_iv = turn.first_iv;
+        self.rotation = Some((turn.seig, turn.pssh));
+        Ok(())
     }
 
     /// Bytes of samples in the fragment so far.
@@ -194,6 +227,10 @@ impl<'b> Rendition<'b> {
             samples,
             protection: Some(protection).filter(|_| !self.is_clear),
             description: if self.is_clear { CLEAR_ENTRY } else { 1 },
+            rotation: self
+                .rotation
+                .as_ref()
+                .map(|(seig, pssh)| FragmentRotation { seig: *seig, pssh }),
         };
         fragment.write(&mut buffers.head);
         open_media_data(buffers.payload.len(), &mut buffers.head);

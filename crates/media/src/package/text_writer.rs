@@ -303,8 +303,14 @@ fn write_segment(
     };
     let Segment { entries: samples, payload, .. } = segment;
     if !segment.is_full() {
-        let fragment =
-            Fragment { sequence: number, decode_time, description: 1, samples, protection: None };
+        let fragment = Fragment {
+            sequence: number,
+            decode_time,
+            description: 1,
+            samples,
+            protection: None,
+            rotation: None,
+        };
         let begin = head.len();
         fragment.write(&mut head);
         open_media_data(payload.len(), &mut head);

@@ -1,13 +1,15 @@
 //! `pssh`: what a DRM system needs to start (ISO/IEC 23001-7, 8.1), written and read.
 //!
-//! Written for one track key at a time: Widevine and PlayReady as version 0, the common system
-//! of the W3C as version 1 that lists its KIDs. FairPlay has no box in practice; playlists name
+//! Written for one track key at a time, or for the keys of a batch ([`boxes_of`]): Widevine and
+//! PlayReady as version 0, the common system of the W3C as version 1 that lists its KIDs. FairPlay has no box in practice; playlists name
 //! it. The Widevine and PlayReady boxes equal Shaka Packager's byte for byte.
 
+mod batch;
 mod playready;
 mod widevine;
 
-pub use playready::{PlayReadyObject, playready_object};
+pub use batch::{KeyNames, NamedKey, boxes_of};
+pub use playready::{PlayReadyObject, playready_object, playready_object_of};
 pub use widevine::WidevineData;
 
 use model::{KeyId, Scheme};
@@ -164,6 +166,13 @@ pub fn widevine(kids: &[KeyId], scheme: Scheme) -> Vec<u8> {
 #[must_use]
 pub fn playready(kid: KeyId, scheme: Scheme, checksum: Option<[u8; 8]>) -> Vec<u8> {
     write(SystemId::PLAYREADY, None, &playready_object(kid, scheme, checksum))
+}
+
+/// Writes the PlayReady box around [`playready_object_of`].
+///
+/// Errors: [`PsshError::TooLarge`].
+pub fn playready_list(keys: &[NamedKey], scheme: Scheme) -> Result<Vec<u8>, PsshError> {
+    Ok(write(SystemId::PLAYREADY, None, &playready_object_of(keys, scheme)?))
 }
 
 /// Writes the common box of the W3C: version 1, each KID once in ascending order, no data.

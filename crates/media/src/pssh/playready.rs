@@ -1,7 +1,7 @@
 //! The PlayReady object: the PlayReady part of a `pssh` box and of `mspr:pro`
 //! (Microsoft, PlayReady Header Specification, headers 4.0 to 4.3).
 
-use super::{MAX_KIDS, PsshError};
+use super::{MAX_KIDS, NamedKey, PsshError};
 use crate::manifest::xml::{self, Element};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -57,6 +57,42 @@ pub fn playready_object(kid: KeyId, scheme: Scheme, checksum: Option<[u8; 8]>) -
             ("4.0.0.0", content)
         }
     };
+    object(version, &content).expect("a header of one key has some 500 bytes")
+}
+
+/// Writes the object that names several keys: header 4.2 for `cenc`, 4.3 for `cbcs`. One key alone
+/// is named as by [`playready_object`].
+///
+/// Checksums are said where they fit: no client needs them.
+/// Errors: [`PsshError::TooLarge`] above 15 000 bytes, some 120 keys.
+pub fn playready_object_of(keys: &[NamedKey], scheme: Scheme) -> Result<Vec<u8>, PsshError> {
+    if let [key] = keys {
+        return Ok(playready_object(key.kid, scheme, key.checksum));
+    }
+    let with_checksums = list(keys, scheme, scheme == Scheme::Cenc);
+    with_checksums.or_else(|| list(keys, scheme, false)).ok_or(PsshError::TooLarge)
+}
+
+/// Attributes stand in the order of the alphabet, as the specification asks for.
+fn list(keys: &[NamedKey], scheme: Scheme, has_checksums: bool) -> Option<Vec<u8>> {
+    let (version, algorithm) = match scheme {
+        Scheme::Cbcs => ("4.3.0.0", "AESCBC"),
+        Scheme::Cenc => ("4.2.0.0", "AESCTR"),
+    };
+    let mut content = "<PROTECTINFO><KIDS>".to_owned();
+    for NamedKey { kid, checksum } in keys {
+        let checksum = checksum.filter(|_| has_checksums);
+        let checksum = checksum.map_or_else(String::new, |checksum| {
+            format!(" CHECKSUM=\"{}\"", STANDARD.encode(checksum))
+        });
+        let value = STANDARD.encode(kid.to_guid());
+        content += &format!("<KID ALGID=\"{algorithm}\"{checksum} VALUE=\"{value}\"></KID>");
+    }
+    object(version, &(content + "</KIDS></PROTECTINFO>"))
+}
+
+/// The object around a header of this version; none where it is longer than objects may be.
+fn object(version: &str, content: &str) -> Option<Vec<u8>> {
     let header: Vec<u8> = format!(
         "<WRMHEADER xmlns=\"http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader\" \
          version=\"{version}\"><DATA>{content}</DATA></WRMHEADER>"
@@ -64,14 +100,14 @@ pub fn playready_object(kid: KeyId, scheme: Scheme, checksum: Option<[u8; 8]>) -
     .encode_utf16()
     .flat_map(u16::to_le_bytes)
     .collect();
-    let len = u16::try_from(header.len()).expect("a header that we write has some 500 bytes");
+    let len = u16::try_from(header.len()).ok()?;
     let mut object = Vec::with_capacity(header.len() + 10);
     object.extend((u32::from(len) + 10).to_le_bytes());
     object.extend(1_u16.to_le_bytes());
     object.extend(HEADER_RECORD.to_le_bytes());
     object.extend(len.to_le_bytes());
     object.extend(header);
-    object
+    (object.len() <= MAX_OBJECT_BYTES).then_some(object)
 }
 
 impl PlayReadyObject {

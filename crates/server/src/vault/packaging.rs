@@ -12,7 +12,8 @@ use crate::clock::Clock;
 use keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
 use media::package::{
-    Layout, Output, PackageError, Plan, Probe, Progress, TrackDescription, package, probe,
+    Layout, Output, PackageError, Plan, Probe, Progress, RotationPlan, TrackDescription, package,
+    probe,
 };
 use model::{ContentId, PackageId, PackagedEvent, Scheme, Title, TitlePolicy, TitleState};
 use std::io;
@@ -45,6 +46,8 @@ pub struct Job {
     pub descriptions: Vec<TrackDescription>,
     /// Where advertisements may stand, milliseconds from the begin.
     pub ad_cues_ms: Vec<u64>,
+    /// How its keys change, where they do.
+    pub rotation: Option<RotationPlan>,
 }
 
 /// Where a package goes that the service does not publish.
@@ -249,6 +252,7 @@ fn plan(job: &Job, package_id: PackageId, clock: &Clock) -> Plan {
         clear_lead_s: job.clear_lead_s,
         descriptions: job.descriptions.clone(),
         ad_cues_ms: job.ad_cues_ms.clone(),
+        rotation: job.rotation,
     }
 }
 

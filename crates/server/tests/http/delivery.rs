@@ -98,6 +98,7 @@ fn event(presentation: &Presentation) -> PackagedEvent {
         scheme: key.scheme,
         track_class: key.class,
         kid: key.kid,
+        period_kids: Vec::new(),
         codecs: track.codecs.clone(),
         bandwidth: 1,
         width: None,

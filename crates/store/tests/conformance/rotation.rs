@@ -180,6 +180,7 @@ fn variant(kid: KeyId) -> PackagedVariant {
         scheme: Scheme::Cbcs,
         track_class: TrackClass::Hd,
         kid,
+        period_kids: Vec::new(),
         codecs: "avc1.64001f".to_owned(),
         bandwidth: 1,
         width: None,

@@ -101,6 +101,7 @@ pub fn plan(layout: Layout, schemes: &[Scheme]) -> Plan {
         now: Timestamp(1_000),
         images: None,
         has_trick_track: false,
+        rotation: None,
         clear_lead_s: 0,
         descriptions: Vec::new(),
         ad_cues_ms: Vec::new(),

@@ -49,6 +49,7 @@ impl Works {
             inputs: vec![self.folder.join(source).into()],
             thumbnails: None,
             has_trick_track: false,
+            rotation: None,
             clear_lead_s: 0,
             descriptions: Vec::new(),
             ad_cues_ms: Vec::new(),
