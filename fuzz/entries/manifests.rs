@@ -39,7 +39,8 @@ pub fn run(bytes: &[u8]) {
             MediaParts::Segments(parts) => parts,
             MediaParts::Indexed(index) => vec![index],
         };
-        let mut paths = media.iter().chain([&listed.init]).map(|part| &part.path);
+        let inits = listed.turns.iter().map(|turn| &turn.init).chain([&listed.init]);
+        let mut paths = media.iter().chain(inits).map(|part| &part.path);
         assert!(paths.all(|path| !path.starts_with('/') && !path.split('/').any(|p| p == "..")));
     }
 }

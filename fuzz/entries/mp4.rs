@@ -25,4 +25,10 @@ pub fn run(bytes: &[u8]) {
     let named = NamedInput { name: "film.mp4".to_owned(), input: &mut Bytes(bytes) };
     let _ = media::package::probe(&mut [named]);
     let _ = media::inspect::inspect(&mut Bytes(bytes));
+    // An entry that is read says the same when it is written and read again.
+    if let Ok(seig) = media::cenc::Seig::parse(bytes) {
+        let mut again = Vec::new();
+        seig.write(&mut again);
+        assert_eq!(media::cenc::Seig::parse(&again), Ok(seig));
+    }
 }

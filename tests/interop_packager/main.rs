@@ -25,5 +25,6 @@ mod ladder_codecs;
 mod open_clips;
 mod packaged;
 mod playready;
+mod rotation;
 mod storing;
 mod trick_play;

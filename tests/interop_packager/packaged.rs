@@ -1,7 +1,7 @@
 //! A clip packaged by us, in files as the other tools read them.
 
 use crate::keys::keys;
-use ::keys::SystemEntropy;
+use ::keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
 use media::package::{Layout, Plan, package};
 use model::{ContentId, PackageId, PackagedEvent, Scheme, Timestamp, TrackClass};
@@ -21,6 +21,16 @@ pub fn package_clips(
 pub fn package_planned(
     clips: &[&Path],
     with_cenc_iv: bool,
+    to: &Path,
+    edit: impl FnOnce(&mut Plan),
+) -> PackagedEvent {
+    package_under(keys(with_cenc_iv), clips, to, edit)
+}
+
+/// The same under other keys.
+pub fn package_under(
+    keys: PackagingKeys,
+    clips: &[&Path],
     to: &Path,
     edit: impl FnOnce(&mut Plan),
 ) -> PackagedEvent {
@@ -47,7 +57,6 @@ pub fn package_planned(
     };
     edit(&mut plan);
     let mut folder = FolderOutput::new(to);
-    let keys = keys(with_cenc_iv);
     package(&mut inputs, &plan, &keys, &mut folder, &mut SystemEntropy, &mut |_| ())
         .unwrap_or_else(|error| panic!("{clips:?}: {error}"))
 }

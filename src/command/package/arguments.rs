@@ -2,6 +2,7 @@
 
 use super::key_service::KeyServiceArguments;
 use super::ladder::Ladder;
+use super::rotation::RotationArguments;
 use crate::command::source::Location;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
@@ -66,6 +67,8 @@ pub struct Arguments {
     /// before it: a period in DASH, a date range in HLS. Seconds, such as 312.5.
     #[arg(long, value_name = "SECONDS", value_parser = milliseconds)]
     pub(super) ad_cue: Vec<u64>,
+    #[command(flatten)]
+    pub(super) rotation: RotationArguments,
     /// What the sound and subtitles of an input are for: `INPUT:key=value,…`, INPUT as written
     /// below. Keys: language, role (main, alternate, dub, commentary, description, caption,
     /// subtitle, forced-subtitle, sign, easyreader, supplementary), label, default (yes, no) and

@@ -5,6 +5,7 @@ mod description;
 mod key_service;
 mod ladder;
 mod meter;
+mod rotation;
 
 pub use arguments::Arguments;
 
@@ -44,7 +45,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         segment_s: arguments.segment_seconds,
         inputs: inputs(&arguments, &sources)?,
         has_trick_track: arguments.trick_play,
-        rotation: None,
+        rotation: arguments.rotation.plan(),
         clear_lead_s: arguments.clear_lead,
         descriptions,
         ad_cues_ms: arguments.ad_cue.clone(),

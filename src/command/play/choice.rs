@@ -76,6 +76,7 @@ mod tests {
             key_uri: None,
             init: Part { path: id.to_owned(), span: None },
             media: MediaParts::Segments(vec![]),
+            turns: vec![],
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::Subsample;
 use model::Entropy;
+use std::collections::BTreeMap;
 
 /// Why no IVs could be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +70,9 @@ fn halves(iv: u128) -> [u64; 2] {
 }
 
 /// The 8-byte IVs given out in one packaging run: no two tracks share one, whatever their keys.
+/// Each begin with the end behind it.
 #[derive(Debug, Default)]
-pub struct IvRanges(Vec<std::ops::Range<u64>>);
+pub struct IvRanges(BTreeMap<u64, u64>);
 
 /// Draws before the source of randomness counts as broken: chance hits a range in use less
 /// than once in 2^30 draws.
@@ -88,8 +90,10 @@ impl IvRanges {
             entropy.fill(&mut drawn);
             let first = u64::from_be_bytes(drawn);
             let Some(end) = first.checked_add(u64::from(samples)) else { continue };
-            if self.0.iter().all(|taken| end <= taken.start || taken.end <= first) {
-                self.0.push(first..end);
+            // What begins last before the end is what reaches farthest: ranges are apart.
+            let before = self.0.range(..end).next_back();
+            if before.is_none_or(|(_, taken)| *taken <= first) {
+                self.0.insert(first, end);
                 return Ok(SampleIv::Short(first));
             }
         }

@@ -13,7 +13,7 @@ mod tracks;
 pub use facts::{Fact, Facts};
 pub use fields::{BoxDetail, KeySettings};
 pub use manifests::{ManifestKind, ManifestReport, RenditionReport, SystemReport};
-pub use tracks::{Percent, TrackReport};
+pub use tracks::{KeyRun, Percent, TrackReport};
 
 use crate::Input;
 use crate::manifest::xml::MAX_BYTES;

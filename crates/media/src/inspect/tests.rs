@@ -161,6 +161,48 @@ fn coverage_is_counted_with_and_without_the_init() {
     }
 }
 
+/// A fragment whose `sbgp` puts so many samples under this entry.
+fn grouped(iv_size: usize, samples: u32, index: u32) -> Vec<u8> {
+    let plain = fragment(iv_size, GOOD, 1);
+    let mut run = Vec::new();
+    full_box(&mut run, b"sbgp", 0, 0, |out| {
+        out.extend(b"seig");
+        out.extend([1, samples, index].map(u32::to_be_bytes).concat());
+    });
+    let len = u32::try_from(run.len()).unwrap();
+    let at = plain.windows(4).position(|window| window == b"senc").unwrap() - 4;
+    let mut out = [&plain[..at], &run, &plain[at..]].concat();
+    // `moof` begins the fragment, and `traf` is the first box in it.
+    for size in [0, 8] {
+        let grown = u32::from_be_bytes(out[size..size + 4].try_into().unwrap()) + len;
+        out[size..size + 4].copy_from_slice(&grown.to_be_bytes());
+    }
+    out
+}
+
+#[test]
+fn a_fragment_is_counted_under_the_key_that_its_group_says() {
+    // The init has constant IVs; those of the group have eight bytes.
+    let rolled = grouped(8, 2, 0x1_0001);
+    for head in [init(Scheme::Cbcs), Vec::new()] {
+        let file = [&head[..], &rolled, &rolled].concat();
+        let media = media(&file);
+        assert_eq!(media.defects, []);
+        let track = &media.tracks[0];
+        assert_eq!((track.samples, track.protected_samples), (4, 2));
+        let run = KeyRun { kid: Some(ROLLED), fragments: 2, samples: 4 };
+        assert_eq!(track.key_runs, [run]);
+        let text = look(&file).to_string();
+        let line = format!("  2 fragments, 4 samples under {}", ROLLED.to_uuid());
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+    // A run of other samples, or an entry that is not there, says nothing of them all.
+    for (samples, index) in [(1, 0x1_0001), (2, 0x1_0002), (2, 0), (2, 0x1_0000)] {
+        let other = [init(Scheme::Cenc), grouped(8, samples, index)].concat();
+        assert_eq!(media(&other).tracks[0].key_runs, []);
+    }
+}
+
 #[test]
 fn a_wrong_map_is_a_defect_with_its_place() {
     let told = |bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! The report as text: a summary, what is wrong, then the tree.
 
 use super::fields::{BoxDetail, KeySettings};
-use super::{BoxNode, ManifestReport, MediaReport, Report};
+use super::{BoxNode, KeyRun, ManifestReport, MediaReport, Report};
 use crate::pssh::{Pssh, SystemData};
 use model::KeyId;
 use std::fmt::{Display, Formatter, Result, Write as _};
@@ -51,6 +51,14 @@ fn media_text(f: &mut Formatter<'_>, media: &MediaReport) -> Result {
             )?;
         }
         writeln!(f)?;
+        for run in track.key_runs.iter().take(SHOWN_IN_A_ROW) {
+            let KeyRun { kid, fragments, samples } = run;
+            let key = kid.map_or_else(|| "no key".to_owned(), |kid| kid.to_uuid());
+            writeln!(f, "  {fragments} fragments, {samples} samples under {key}")?;
+        }
+        if track.key_runs.len() > SHOWN_IN_A_ROW {
+            writeln!(f, "  … and {} more keys", track.key_runs.len() - SHOWN_IN_A_ROW)?;
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::fields::{BoxDetail, KeySettings};
 use crate::bmff::{BoxError, Fields, FourCc};
+use crate::cenc::{FIRST_LOCAL_INDEX, GROUPING};
 use model::KeyId;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -39,11 +40,43 @@ pub struct TrackReport {
     pub protected_bytes: u64,
     /// The same of a hundred.
     pub protected_percent: Percent,
+    /// Which key each fragment is under, where fragments say it themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key_runs: Vec<KeyRun>,
+    /// Entries of the track's own `sgpd`, which fragments may name.
+    #[serde(skip)]
+    groups: Vec<KeySettings>,
     #[serde(skip)]
     entries: Vec<Option<KeySettings>>,
     /// Sample entry, counted from 1, and sample size where a fragment does not say them.
     #[serde(skip)]
     defaults: (u32, u32),
+}
+
+impl TrackReport {
+    fn take_groups(&mut self, groups: &[KeySettings]) {
+        groups.clone_into(&mut self.groups);
+        self.take_kids(groups);
+    }
+
+    fn take_kids(&mut self, groups: &[KeySettings]) {
+        for group in groups.iter().filter(|group| group.is_protected) {
+            if !self.kids.contains(&group.kid) {
+                self.kids.push(group.kid);
+            }
+        }
+    }
+}
+
+/// Fragments that follow each other under one key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyRun {
+    /// The key; none where samples are clear.
+    pub kid: Option<KeyId>,
+    /// How many fragments.
+    pub fragments: u64,
+    /// Their samples.
+    pub samples: u64,
 }
 
 /// A share of a hundred, in whole hundredths, rounded down: 100 is said of nothing less.
@@ -92,6 +125,25 @@ struct Fragment {
     sizes: Vec<u32>,
     /// Body of its `senc`.
     senc: Option<Vec<u8>>,
+    /// Entries of its own `sgpd`.
+    groups: Vec<KeySettings>,
+    /// Runs of its `sbgp`: samples, and the index of their entry.
+    group_runs: Vec<(u32, u32)>,
+}
+
+impl Fragment {
+    /// The entry that all its samples are under; none where it names none, or several.
+    fn group<'a>(&'a self, of_track: &'a [KeySettings]) -> Option<&'a KeySettings> {
+        let [(samples, index)] = self.group_runs[..] else { return None };
+        if usize::try_from(samples).ok()? != self.sizes.len() {
+            return None;
+        }
+        let (groups, before) = match index.checked_sub(FIRST_LOCAL_INDEX - 1) {
+            Some(local) => (&self.groups[..], local),
+            None => (of_track, index),
+        };
+        groups.get(usize::try_from(before.checked_sub(1)?).ok()?)
+    }
 }
 
 impl Tracks {
@@ -157,18 +209,13 @@ impl Tracks {
                 }
                 Ok(())
             }
+            (b"sbgp", _) => self.take_group_runs(body),
             (b"sgpd", Some(BoxDetail::KeyGroups(groups))) => {
-                let id = self.fragment.as_ref().map(|fragment| fragment.track);
-                let track = match id {
-                    Some(id) => self.tracks.get_mut(&id),
-                    None => self.open.as_mut(),
-                };
-                if let Some(track) = track {
-                    for group in groups.iter().filter(|group| group.is_protected) {
-                        if !track.kids.contains(&group.kid) {
-                            track.kids.push(group.kid);
-                        }
-                    }
+                match (&mut self.fragment, &mut self.open) {
+                    // Its track may be one that no `moov` told of.
+                    (Some(fragment), _) => fragment.groups.clone_from(groups),
+                    (None, Some(track)) => track.take_groups(groups),
+                    (None, None) => {}
                 }
                 Ok(())
             }
@@ -179,6 +226,23 @@ impl Tracks {
             _ => Ok(()),
         };
         result.map_err(|error| error.to_string())
+    }
+
+    /// `sbgp` of key groups (8.9.2).
+    fn take_group_runs(&mut self, body: &[u8]) -> Result<(), BoxError> {
+        let Some(fragment) = &mut self.fragment else { return Ok(()) };
+        let mut fields = Fields::new(body);
+        let (version, _) = fields.version_and_flags()?;
+        if fields.array::<4>()? != GROUPING {
+            return Ok(());
+        }
+        if version == 1 {
+            fields.u32()?;
+        }
+        for _ in 0..fields.u32()? {
+            fragment.group_runs.push((fields.u32()?, fields.u32()?));
+        }
+        Ok(())
     }
 
     fn take_track_detail(&mut self, detail: &BoxDetail) {
@@ -288,12 +352,20 @@ impl Tracks {
         }
         let track = self.tracks.entry(fragment.track).or_default();
         track.id = fragment.track;
+        track.take_kids(&fragment.groups);
         let bytes: u64 = fragment.sizes.iter().map(|size| u64::from(*size)).sum();
         track.samples += fragment.sizes.len() as u64;
         track.sample_bytes += bytes;
         self.announced += bytes;
         let settings = fragment.entry.checked_sub(1).and_then(|at| track.entries.get(at));
-        let settings = settings.and_then(Option::as_ref).filter(|settings| settings.is_protected);
+        let settings = settings.and_then(Option::as_ref);
+        let group = fragment.group(&track.groups);
+        // A clear entry has no settings of its own, and no group makes it another.
+        let settings = group.or(settings).filter(|settings| settings.is_protected).cloned();
+        if group.is_some() || !track.key_runs.is_empty() {
+            add_run(&mut track.key_runs, settings.as_ref(), fragment.sizes.len() as u64);
+        }
+        let settings = settings.as_ref();
         let is_constant = settings.is_some_and(|settings| settings.iv_size == 0);
         let takes_blocks = match track.scheme.as_deref() {
             Some(scheme) => matches!(scheme, "cbcs" | "cbc1"),
@@ -334,6 +406,17 @@ impl Tracks {
             track
         };
         self.tracks.into_values().map(measured).collect()
+    }
+}
+
+fn add_run(runs: &mut Vec<KeyRun>, settings: Option<&KeySettings>, samples: u64) {
+    let kid = settings.map(|settings| settings.kid);
+    match runs.last_mut().filter(|last| last.kid == kid) {
+        Some(last) => {
+            last.fragments += 1;
+            last.samples += samples;
+        }
+        None => runs.push(KeyRun { kid, fragments: 1, samples }),
     }
 }
 

@@ -12,11 +12,13 @@ use super::periods::{self, CONTINUITY, Part, Run};
 use super::presentation::{
     ByteSpan, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
 };
+use super::rotation::KeyRotation;
 use super::xml::{self, Element};
 use crate::codec::ChannelLayout;
-use crate::pssh::{self, SystemId};
+use crate::pssh::{self, NamedKey, SystemId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use model::KeyId;
 
 /// `schemeIdUri` of the descriptor that names scheme and KID (ISO/IEC 23009-1, 5.8.5.2).
 pub(super) const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
@@ -53,7 +55,7 @@ pub fn mpd(presentation: &Presentation) -> String {
         .with("maxSegmentDuration", duration(longest_ms))
         .with("minBufferTime", duration(longest_ms));
     let periods = periods::parts(presentation).into_iter().map(|part| {
-        let (count, mut sets) = adaptation_sets(tracks, &part);
+        let (count, mut sets) = adaptation_sets(presentation, &part);
         if let Some(images) = &presentation.images {
             sets.push(super::images::adaptation_set(count, images, &part));
         }
@@ -72,7 +74,8 @@ fn may_switch(a: &TrackRendition, b: &TrackRendition) -> bool {
 }
 
 /// How many sets the title has, and those with something in a part of it.
-fn adaptation_sets(tracks: &[TrackRendition], part: &Part) -> (usize, Vec<Element>) {
+fn adaptation_sets(presentation: &Presentation, part: &Part) -> (usize, Vec<Element>) {
+    let tracks = &presentation.tracks;
     let mut sets: Vec<Vec<&TrackRendition>> = Vec::new();
     for track in tracks {
         let same = |set: &&mut Vec<&TrackRendition>| {
@@ -97,7 +100,7 @@ fn adaptation_sets(tracks: &[TrackRendition], part: &Part) -> (usize, Vec<Elemen
         .iter()
         .zip(&sets)
         .filter(|(_, set)| set.iter().any(|track| !part.run(track).segments.is_empty()))
-        .map(|((id, first), set)| {
+        .filter_map(|((id, first), set)| {
             let others: Vec<String> = ids
                 .iter()
                 .filter(|(other, track)| other != id && may_switch(track, first))
@@ -110,21 +113,31 @@ fn adaptation_sets(tracks: &[TrackRendition], part: &Part) -> (usize, Vec<Elemen
                     |one: &&TrackRendition| one.name == *main && one.scheme() == first.scheme();
                 sets.iter().position(|set| set.iter().any(is_main))
             });
-            adaptation_set(*id, first, set, &others.join(","), is_main, main, part)
+            let protections = content_protection(first, presentation.rotation.as_ref(), part);
+            let links = Links { switchable_with: others.join(","), main };
+            adaptation_set(*id, set, protections, &links, is_main, part)
         })
         .collect();
     (sets.len(), found)
 }
 
+/// The other sets that a set names.
+struct Links {
+    /// Those that a player may switch to.
+    switchable_with: String,
+    /// The one whose key frames it is.
+    main: Option<usize>,
+}
+
 fn adaptation_set(
     id: usize,
-    first: &TrackRendition,
     set: &[&TrackRendition],
-    switchable_with: &str,
+    protections: Vec<Element>,
+    links: &Links,
     is_main: bool,
-    main: Option<usize>,
     part: &Part,
-) -> Element {
+) -> Option<Element> {
+    let first = set.first()?;
     let kind = content_type(first);
     let top_level_type = if kind == "text" { "application" } else { kind };
     let mut element = Element::new("AdaptationSet")
@@ -142,40 +155,62 @@ fn adaptation_set(
     if set.iter().flat_map(|track| &track.segments).all(|segment| segment.starts_with_sap) {
         element = element.with(aligned.1, 1);
     }
-    element = element.with_children(content_protection(first));
-    if let Some(main) = main {
+    element = element.with_children(protections);
+    if let Some(main) = links.main {
         element = element.child(descriptor("EssentialProperty", TRICK_MODE, &main.to_string()));
     }
-    if !switchable_with.is_empty() {
-        element = element.child(descriptor("SupplementalProperty", SWITCHING, switchable_with));
+    if !links.switchable_with.is_empty() {
+        let others = &links.switchable_with;
+        element = element.child(descriptor("SupplementalProperty", SWITCHING, others));
     }
     if let Some(before) = part.goes_on_from(set) {
         element =
             element.child(descriptor("SupplementalProperty", CONTINUITY, &before.to_string()));
     }
     let element = element.with_children(description::elements(first, is_main));
-    element.with_children(set.iter().filter_map(|track| representation(track, part)))
+    Some(element.with_children(set.iter().filter_map(|track| representation(track, part))))
 }
 
 fn descriptor(name: &str, scheme_id_uri: &str, value: &str) -> Element {
     Element::new(name).with("schemeIdUri", scheme_id_uri).with("value", value)
 }
 
-fn content_protection(track: &TrackRendition) -> Vec<Element> {
+/// What a set says of its key: its own, or that of the part, with those that players ask for
+/// together.
+fn content_protection(
+    track: &TrackRendition,
+    rotation: Option<&KeyRotation>,
+    part: &Part,
+) -> Vec<Element> {
     const NAME: &str = "ContentProtection";
     let text = |name, bytes: Vec<u8>| Element::new(name).text(STANDARD.encode(bytes));
     let Some(protection) = track.protection else { return Vec::new() };
-    let TrackProtection { kid, scheme, playready_checksum: checksum, .. } = protection;
-    vec![
+    let TrackProtection { mut kid, scheme, playready_checksum: checksum, .. } = protection;
+    let keys = match (rotation, part.key_period) {
+        (None, _) => vec![NamedKey { kid, checksum }],
+        (Some(rotation), None) => rotation.init_keys(scheme),
+        (Some(rotation), Some(period)) => {
+            kid = rotation.key_in(&protection, period).map_or(kid, |key| key.kid);
+            rotation.batch_keys(scheme, rotation.of.batch_of(period))
+        }
+    };
+    let kids: Vec<KeyId> = keys.iter().map(|key| key.kid).collect();
+    let mut found = vec![
         descriptor(NAME, MP4_PROTECTION, scheme.name()).with("cenc:default_KID", kid.to_uuid()),
         Element::new(NAME)
             .with("schemeIdUri", SystemId::WIDEVINE.urn())
-            .child(text("cenc:pssh", pssh::widevine(&[kid], scheme))),
+            .child(text("cenc:pssh", pssh::widevine(&kids, scheme))),
+    ];
+    // The packager refuses a batch that no header holds.
+    let playready = pssh::playready_list(&keys, scheme).ok();
+    let object = pssh::playready_object_of(&keys, scheme).ok();
+    found.extend(playready.zip(object).map(|(whole, object)| {
         descriptor(NAME, &SystemId::PLAYREADY.urn(), "MSPR 2.0")
-            .child(text("cenc:pssh", pssh::playready(kid, scheme, checksum)))
-            .child(text("mspr:pro", pssh::playready_object(kid, scheme, checksum))),
-        descriptor(NAME, &SystemId::CLEARKEY.urn(), "ClearKey1.0"),
-    ]
+            .child(text("cenc:pssh", whole))
+            .child(text("mspr:pro", object))
+    }));
+    found.push(descriptor(NAME, &SystemId::CLEARKEY.urn(), "ClearKey1.0"));
+    found
 }
 
 fn representation(track: &TrackRendition, part: &Part) -> Option<Element> {
@@ -250,9 +285,11 @@ fn segment_template(track: &TrackRendition, part: &Part, run: &Run<'_>) -> Eleme
     if part.id > 0 {
         template = template.with("presentationTimeOffset", part.offset_ts(track.timescale));
     }
+    let period = part.key_period.filter(|_| track.protection.is_some());
+    let init = period.map_or_else(|| "init.mp4".to_owned(), |period| format!("init-{period}.mp4"));
     template
         .with("startNumber", run.number)
-        .with("initialization", format!("{folder}/init.mp4"))
+        .with("initialization", format!("{folder}/{init}"))
         .with("media", format!("{folder}/$Number$.m4s"))
         .child(Element::new("SegmentTimeline").with_children(timeline(run)))
 }

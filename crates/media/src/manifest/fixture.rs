@@ -1,14 +1,15 @@
 //! A packaged title for tests: SD, HD and two languages, once per scheme.
 
 use super::{
-    ByteSpan, Description, FrameRate, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat,
-    TrackLayout, TrackMedia, TrackProtection, TrackRendition,
+    ByteSpan, Description, FrameRate, ImageTrack, KeyFrame, KeyRotation, KeySignal, Presentation,
+    SegmentEntry, TextFormat, TrackLayout, TrackMedia, TrackProtection, TrackRendition, Turn,
 };
 use crate::codec::ChannelLayout;
 use crate::images::Tiles;
+use crate::pssh::{KeyNames, NamedKey};
 use model::{
-    ContentId, KeyId, PackagedEvent, PackagedImages, PackagedText, PackagedVariant, Scheme,
-    Timestamp, TrackClass, TrackRole,
+    ContentId, KeyId, PackagedEvent, PackagedImages, PackagedText, PackagedVariant, Rotation,
+    Scheme, Timestamp, TrackClass, TrackRole,
 };
 use std::num::NonZeroU32;
 
@@ -36,6 +37,7 @@ pub(crate) fn in_segments() -> Presentation {
         tracks,
         images: None,
         cues_ns: Vec::new(),
+        rotation: None,
     }
 }
 
@@ -92,6 +94,7 @@ pub(crate) fn with_surround() -> Presentation {
         tracks,
         images: None,
         cues_ns: Vec::new(),
+        rotation: None,
     }
 }
 
@@ -131,6 +134,41 @@ pub(crate) fn with_cue(presentation: Presentation) -> Presentation {
     Presentation { cues_ns: vec![4_004_000_000], ..presentation }
 }
 
+/// The key of a class in a scheme in a period.
+pub(crate) fn kid_in(period: u32, class: TrackClass, scheme: Scheme) -> KeyId {
+    let mut bytes = [0x10 * (scheme as u8 + 1) + class as u8; 16];
+    bytes[..4].copy_from_slice(&(0xff00_0000 | period).to_be_bytes());
+    KeyId::from_bytes(bytes)
+}
+
+/// The same title with a key for each segment of four seconds; two keys are a batch.
+pub(crate) fn with_rotation(presentation: Presentation, signal: KeySignal) -> Presentation {
+    let classes = [TrackClass::Audio, TrackClass::Sd, TrackClass::Hd];
+    let named =
+        |kid, scheme| NamedKey { kid, checksum: (scheme == Scheme::Cenc).then_some([0xc5; 8]) };
+    let names = |scheme: Scheme| KeyNames {
+        scheme,
+        tracks: classes.map(|class| (class, named(kid(class, scheme), scheme))).into(),
+        periods: (0..3)
+            .map(|period| {
+                let of = |class| (class, named(kid_in(period, class, scheme), scheme));
+                (period, classes.map(of).into())
+            })
+            .collect(),
+    };
+    let number = |n| NonZeroU32::new(n).unwrap();
+    let turns = [0, 4_004_000_000, 8_000_000_000];
+    let turns = turns.into_iter().zip(0..).map(|(start_ns, period)| Turn { start_ns, period });
+    let rotation = KeyRotation {
+        of: Rotation { period_s: number(4), batch_periods: number(2) },
+        signal,
+        turns: turns.collect(),
+        names: Scheme::ALL.map(names).to_vec(),
+        is_whole: true,
+    };
+    Presentation { rotation: Some(rotation), ..presentation }
+}
+
 /// The same title with a track for fast play in each scheme.
 pub(crate) fn with_trick_tracks(mut presentation: Presentation) -> Presentation {
     for scheme in Scheme::ALL {
@@ -158,7 +196,11 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         scheme: track.scheme().unwrap(),
         track_class: track.protection.unwrap().class,
         kid: track.protection.unwrap().kid,
-        period_kids: Vec::new(),
+        period_kids: presentation
+            .rotation
+            .as_ref()
+            .map(|rotation| rotation.period_kids(track.protection.unwrap()))
+            .unwrap_or_default(),
         codecs: track.codecs.clone(),
         bandwidth: track.average_bandwidth(),
         width: None,
@@ -207,7 +249,7 @@ pub(crate) fn package(presentation: &Presentation) -> PackagedEvent {
         dash: super::DASH_PATH.to_owned(),
         hls: Scheme::ALL.map(|scheme| super::hls_path(scheme).to_owned()).to_vec(),
         live: false,
-        rotation: None,
+        rotation: presentation.rotation.as_ref().map(|rotation| rotation.of),
         duration_ms: presentation.duration_ms(),
         size_bytes: 1,
         packager: "test".to_owned(),

@@ -4,22 +4,20 @@
 //! A playlist names every system that can play its scheme; delivery keeps the asking one's lines.
 //! No key line has an IV: `cbcs` has its constant IV in `tenc`, and FairPlay in its license.
 
-use super::presentation::{
-    Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
-};
+use super::key_lines::{KeyLines, session_key_lines};
+use super::presentation::{Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackRendition};
 use super::renditions::{self, TEXT_GROUP, audio_groups, group_id};
-use crate::pssh::{self, SystemId};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use model::{ContentId, Dialect, Scheme};
+use super::rotation::{KeyRotation, KeySignal};
+use crate::pssh::SystemId;
+use model::{Dialect, Scheme};
 use std::fmt::Write as _;
 
 /// `KEYFORMAT` of FairPlay.
-const FAIRPLAY: &str = "com.apple.streamingkeydelivery";
+pub(super) const FAIRPLAY: &str = "com.apple.streamingkeydelivery";
 /// `KEYFORMAT` of PlayReady.
-const PLAYREADY: &str = "com.microsoft.playready";
+pub(super) const PLAYREADY: &str = "com.microsoft.playready";
 /// `KEYFORMAT` of Clear Key as hls.js reads it.
-const CLEARKEY: &str = "org.w3.clearkey";
+pub(super) const CLEARKEY: &str = "org.w3.clearkey";
 
 /// The dialect whose key lines have this `KEYFORMAT`.
 pub(super) fn dialect_of(key_format: &str) -> Option<Dialect> {
@@ -41,14 +39,7 @@ pub fn hls_master(presentation: &Presentation, scheme: Scheme) -> String {
     let (videos, audios): (Vec<_>, Vec<_>) = tracks.iter().copied().partition(is_video);
     let groups = audio_groups(&audios);
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-
-    let mut seen = Vec::new();
-    for track in &tracks {
-        if let Some(protection) = track.protection.filter(|one| !seen.contains(&one.kid)) {
-            seen.push(protection.kid);
-            key_lines(&mut out, "EXT-X-SESSION-KEY", &presentation.content_id, &protection);
-        }
-    }
+    session_key_lines(&mut out, presentation, scheme);
     renditions::audio_lines(&mut out, &groups);
     let texts: Vec<&TrackRendition> = presentation.texts().collect();
     renditions::text_lines(&mut out, &texts);
@@ -130,14 +121,12 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
         TrackLayout::SingleFile { index, .. } if !track.is_plain_text_in_hls() => Some(index.end()),
         TrackLayout::Segments | TrackLayout::SingleFile { .. } => None,
     };
-    map_line(&mut out, track);
+    let mut keys = KeyLines::new(presentation, track);
+    map_line(&mut out, presentation, track);
     super::periods::date_lines(&mut out, presentation, track);
     let playlist = track.playlist_path();
     for (at, segment) in track.segments.iter().enumerate() {
-        // What stands before the key lines is the clear lead.
-        if let Some(protection) = track.protection.filter(|_| at == track.clear_segments) {
-            key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, &protection);
-        }
+        keys.before(at, &mut out);
         length_line(&mut out, segment, track.timescale);
         if let Some(start) = offset {
             line(&mut out, format_args!("#EXT-X-BYTERANGE:{}@{start}", segment.size_bytes));
@@ -164,11 +153,14 @@ pub(super) fn longest_s(segments: &[SegmentEntry], timescale: u32) -> u64 {
 }
 
 /// Where the init is. Paths in a media playlist are relative to it, and init and segments lie
-/// beside it.
-pub(super) fn map_line(out: &mut String, track: &TrackRendition) {
+/// beside it. Where each key has an init of its own, [`KeyLines`] names them.
+pub(super) fn map_line(out: &mut String, presentation: &Presentation, track: &TrackRendition) {
     let uri = quoted(beside(&track.init_path()));
+    let is_each = |one: &KeyRotation| one.signal == KeySignal::Periods;
+    let has_inits =
+        track.protection.is_some() && presentation.rotation.as_ref().is_some_and(is_each);
     match track.layout {
-        _ if track.is_plain_text_in_hls() => {}
+        _ if track.is_plain_text_in_hls() || has_inits => {}
         TrackLayout::Segments => line(out, format_args!("#EXT-X-MAP:URI={uri}")),
         TrackLayout::SingleFile { init, .. } => {
             let range = format!("{}@{}", init.len, init.start);
@@ -180,47 +172,6 @@ pub(super) fn map_line(out: &mut String, track: &TrackRendition) {
 pub(super) fn length_line(out: &mut String, segment: &SegmentEntry, timescale: u32) {
     let micros = u128::from(segment.duration_ts) * 1_000_000 / u128::from(timescale.max(1));
     line(out, format_args!("#EXTINF:{}.{:06},", micros / 1_000_000, micros % 1_000_000));
-}
-
-/// One line per system that plays the track's scheme; FairPlay knows `cbcs` only.
-pub(super) fn key_lines(
-    out: &mut String,
-    tag: &str,
-    content: &ContentId,
-    protection: &TrackProtection,
-) {
-    let TrackProtection { kid, scheme, playready_checksum: checksum, .. } = *protection;
-    let (method, has_fairplay) = match scheme {
-        Scheme::Cbcs => ("SAMPLE-AES", true),
-        Scheme::Cenc => ("SAMPLE-AES-CTR", false),
-    };
-    if has_fairplay {
-        line(
-            out,
-            format_args!(
-                "#{tag}:METHOD={method},URI=\"skd://{content}?kid={kid}\",KEYFORMAT=\"{FAIRPLAY}\",KEYFORMATVERSIONS=\"1\""
-            ),
-        );
-    }
-    let in_data = |kind: &str, bytes: Vec<u8>| {
-        format!("data:text/plain;{kind}base64,{}", STANDARD.encode(bytes))
-    };
-    let systems = [
-        (in_data("", pssh::widevine(&[kid], scheme)), SystemId::WIDEVINE.urn()),
-        (
-            in_data("charset=UTF-16;", pssh::playready_object(kid, scheme, checksum)),
-            PLAYREADY.to_owned(),
-        ),
-        (in_data("", kid.as_bytes().to_vec()), CLEARKEY.to_owned()),
-    ];
-    for (uri, key_format) in systems {
-        line(
-            out,
-            format_args!(
-                "#{tag}:METHOD={method},URI=\"{uri}\",KEYID=0x{kid},KEYFORMAT=\"{key_format}\",KEYFORMATVERSIONS=\"1\""
-            ),
-        );
-    }
 }
 
 pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

@@ -4,7 +4,8 @@
 //! An entry is `moof`, the head of `mdat` and the picture; the rest of the fragment is not
 //! fetched. Key and init are those of the track, so fast play needs the license that play needs.
 
-use super::hls::{key_lines, length_line, line, longest_s, map_line, quoted, relative, target_s};
+use super::hls::{length_line, line, longest_s, map_line, quoted, relative, target_s};
+use super::key_lines::KeyLines;
 use super::presentation::{Presentation, TrackMedia, TrackRendition, average_of, peak_of};
 
 /// Writes the I-frame playlist of one track of `presentation`; `None` where it has no key frames
@@ -18,16 +19,12 @@ pub fn hls_i_frames(presentation: &Presentation, track: &TrackRendition) -> Opti
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-PLAYLIST-TYPE:VOD\n\
          #EXT-X-I-FRAMES-ONLY\n"
     );
-    map_line(&mut out, track);
+    map_line(&mut out, presentation, track);
     // Where one playlist of a title has dates, all have (6.2.4).
     super::periods::date_lines(&mut out, presentation, track);
-    let mut protection = track.protection;
+    let mut keys = KeyLines::new(presentation, track);
     for (frame, entry) in track.key_frames.iter().zip(&entries) {
-        if frame.segment > track.clear_segments
-            && let Some(protection) = protection.take()
-        {
-            key_lines(&mut out, "EXT-X-KEY", &presentation.content_id, &protection);
-        }
+        keys.before(frame.segment.saturating_sub(1), &mut out);
         length_line(&mut out, entry, track.timescale);
         line(&mut out, format_args!("#EXT-X-BYTERANGE:{}@{}", frame.span.len, frame.span.start));
         let path = track.hls_segment_path(frame.segment);

@@ -79,6 +79,22 @@ pub struct Listed {
     pub init: Part,
     /// Its media.
     pub media: MediaParts,
+    /// Where it goes on under another key, or with another initialization, as far as its manifest
+    /// says so: keys may also change in its media alone.
+    pub turns: Vec<ListedTurn>,
+}
+
+/// Where a rendition goes on under another key, or with another initialization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedTurn {
+    /// The first segment, counted from 0.
+    pub segment: usize,
+    /// Its key; none: it is not encrypted.
+    pub kid: Option<KeyId>,
+    /// Where that is, as [`Listed::key_uri`].
+    pub key_uri: Option<String>,
+    /// Its initialization segment.
+    pub init: Part,
 }
 
 /// Where media lies.
@@ -155,11 +171,21 @@ impl Reader {
         let id = one.attribute("id").unwrap_or_default();
         let (init, media) = self.parts(&based(base, one)?, set, one)?;
         if let Some(known) = self.found.iter_mut().find(|known| known.id == id) {
-            if let (MediaParts::Segments(known), MediaParts::Segments(more)) =
+            let (MediaParts::Segments(parts), MediaParts::Segments(more)) =
                 (&mut known.media, media)
-            {
-                known.extend(more);
+            else {
+                return Ok(());
+            };
+            let (scheme, kid) = protection(set, one)?.unzip();
+            if scheme != known.protection.map(|(scheme, _)| scheme) {
+                return Err(ListingError::Unsupported("a rendition in several schemes"));
             }
+            let last = known.turns.last().map(|last| (last.kid, &last.init));
+            let last = last.unwrap_or((known.protection.map(|(_, kid)| kid), &known.init));
+            if last != (kid, &init) {
+                known.turns.push(ListedTurn { segment: parts.len(), kid, key_uri: None, init });
+            }
+            parts.extend(more);
             return Ok(());
         }
         if self.found.len() == MAX_RENDITIONS {
@@ -180,6 +206,7 @@ impl Reader {
             key_uri: None,
             init,
             media,
+            turns: vec![],
         });
         Ok(())
     }

@@ -7,6 +7,7 @@ pub mod filter;
 mod hls;
 mod i_frames;
 mod images;
+mod key_lines;
 pub mod listing;
 mod periods;
 mod presentation;
@@ -46,5 +47,7 @@ pub(crate) mod fixture;
 mod parts;
 #[cfg(test)]
 mod reread;
+#[cfg(test)]
+mod rotating;
 #[cfg(test)]
 mod tests;

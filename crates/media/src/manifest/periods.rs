@@ -1,8 +1,10 @@
 //! A title in parts: the periods of an MPD (ISO/IEC 23009-1:2022, 5.3.2) and the dates of HLS
-//! (RFC 8216bis, 4.4.5.1), each beginning where an advertisement may stand.
+//! (RFC 8216bis, 4.4.5.1), each beginning where an advertisement may stand, or in DASH where a key
+//! does that has a period of its own.
 
 use super::hls::{line, quoted};
 use super::presentation::{Presentation, SegmentEntry, TrackRendition, to_ms};
+use super::rotation::{KeyRotation, KeySignal};
 use super::xml::Element;
 
 /// `schemeIdUri` of the property that says that a set goes on from another period (5.3.2.4).
@@ -10,7 +12,7 @@ pub(super) const CONTINUITY: &str = "urn:mpeg:dash:period-continuity:2015";
 /// `CLASS` of the date ranges that mark cues.
 pub(super) const CUE_CLASS: &str = "strongroom.ad-cue";
 /// A segment that begins so little before a part belongs to it: timescales round differently.
-const SAME_TIME_NS: u128 = 1_000_000;
+pub(super) const SAME_TIME_NS: u128 = 1_000_000;
 
 /// One part of a title.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,8 @@ pub(super) struct Part {
     end_ns: Option<u64>,
     /// The whole title, microseconds.
     total_us: u64,
+    /// Its key period, where keys change with parts.
+    pub key_period: Option<u32>,
 }
 
 /// The segments of a track that lie in a part.
@@ -37,17 +41,26 @@ pub(super) struct Run<'a> {
     pub segments: &'a [SegmentEntry],
 }
 
-/// All parts, in order; one where there is no cue.
+/// All parts, in order; one where there is neither a cue nor a key that begins a part.
 pub(super) fn parts(presentation: &Presentation) -> Vec<Part> {
-    let cues = || presentation.cues_ns.iter().copied();
-    let ends = cues().map(Some).chain([None]);
+    let by_parts = |one: &&KeyRotation| one.signal == KeySignal::Periods;
+    let turns = presentation.rotation.as_ref().filter(by_parts).map(|one| &one.turns[..]);
+    let turns = turns.unwrap_or_default();
+    let mut begins: Vec<u64> = presentation.cues_ns.clone();
+    begins.extend(turns.iter().skip(1).map(|turn| turn.start_ns));
+    begins.sort_unstable();
+    begins.dedup();
+    let ends = begins.iter().copied().map(Some).chain([None]);
     let total_us = presentation.duration_ms().saturating_mul(1000);
     let mut before_ns = None;
-    let starts = std::iter::once(0).chain(cues()).zip(ends).enumerate();
+    let starts = std::iter::once(0).chain(begins.iter().copied()).zip(ends).enumerate();
     starts
         .map(|(id, (start_ns, end_ns))| {
             let before_ns = before_ns.replace(start_ns);
-            Part { id, start_ns, before_ns, end_ns, total_us }
+            let begun = turns.partition_point(|turn| turn.start_ns <= start_ns);
+            let turn = begun.checked_sub(1).and_then(|last| turns.get(last));
+            let key_period = turn.map(|turn| turn.period);
+            Part { id, start_ns, before_ns, end_ns, total_us, key_period }
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! What the packager knows once a title is packaged, and all that a manifest says.
 
 use super::description::Description;
+use super::rotation::KeyRotation;
 use crate::codec::ChannelLayout;
 use crate::images::Tiles;
 use model::{ContentId, KeyId, Scheme, TrackClass};
@@ -18,6 +19,8 @@ pub struct Presentation {
     /// Where advertisements may stand, nanoseconds from the begin, in order: each is the begin
     /// of a segment of the ladder, and none is 0.
     pub cues_ns: Vec<u64>,
+    /// How keys change, where they do.
+    pub rotation: Option<KeyRotation>,
 }
 
 /// Thumbnails on sheets.
@@ -65,7 +68,7 @@ pub struct TrackProtection {
     pub scheme: Scheme,
     /// The track's class.
     pub class: TrackClass,
-    /// The key that encrypts it.
+    /// The key that encrypts it, or where keys change the one that names it.
     pub kid: KeyId,
     /// `ContentKey::playready_checksum` of that key; a PlayReady header 4.0 (`cenc`) carries it.
     pub playready_checksum: Option<[u8; 8]>,
@@ -296,6 +299,12 @@ impl TrackRendition {
             TrackLayout::Segments => format!("{}/{}/init.mp4", self.folder(), self.name),
             TrackLayout::SingleFile { .. } => format!("{}/{}.mp4", self.folder(), self.name),
         }
+    }
+
+    /// Path of the init of a key period, where each has its own.
+    #[must_use]
+    pub fn init_path_in(&self, period: u32) -> String {
+        format!("{}/{}/init-{period}.mp4", self.folder(), self.name)
     }
 
     /// Path of the segment `number`, counted from 1; in one file it is that file.

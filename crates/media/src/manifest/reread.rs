@@ -1,11 +1,11 @@
 //! Another parser reads every MPD without loss: what it writes again says all that ours said.
 
 use super::fixture::{
-    in_segments, in_single_files, with_cue, with_descriptions, with_images, with_surround,
-    with_texts,
+    in_segments, in_single_files, with_cue, with_descriptions, with_images, with_rotation,
+    with_surround, with_texts,
 };
 use super::xml::{self, Element, Node, local};
-use super::{Presentation, mpd};
+use super::{KeySignal, Presentation, mpd};
 use std::collections::BTreeMap;
 
 /// Every attribute and text with the path of its element, and how often it stands there.
@@ -73,6 +73,15 @@ fn another_parser_loses_nothing_of_an_mpd() {
 fn another_parser_loses_nothing_of_two_periods() {
     let presentation = with_cue(with_images(with_descriptions(in_segments())));
     assert_eq!(lost(&presentation), Vec::<String>::new());
+}
+
+#[test]
+fn another_parser_loses_nothing_of_keys_that_change() {
+    for signal in [KeySignal::InBand, KeySignal::Periods] {
+        let presentation = with_rotation(with_texts(in_segments()), signal);
+        assert_eq!(lost(&presentation), Vec::<String>::new());
+        assert_eq!(lost(&with_cue(presentation)), Vec::<String>::new());
+    }
 }
 
 #[test]

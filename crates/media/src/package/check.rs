@@ -2,15 +2,17 @@
 //! each file again when all is written.
 
 use super::error::PackageError;
+use super::key_check::Told;
 use super::output::Output;
 use super::rendition::CLEAR_ENTRY;
-use super::track_writer::Written;
+use super::track_writer::{Written, WrittenInit};
 use crate::bmff::{Child, Fields, boxes};
 use crate::cenc::Tenc;
 use crate::cmaf::{Fragment, SampleProtection, TRACK_ID};
 use crate::input::{Input, SampleTable, Source, read_fragment};
 use crate::manifest::{self, ByteSpan, Presentation, TrackLayout, TrackMedia, TrackRendition};
 use crate::pssh;
+use model::KeyId;
 
 /// What is wrong with a written file.
 pub(super) type Wrong = &'static str;
@@ -44,11 +46,17 @@ pub(super) fn fragment(bytes: &[u8], meant: &Fragment<'_>, payload: usize) -> Re
         Some(info) => protection_is_there(bytes, &info, meant.samples.len()),
         None => has_protection(bytes).map(|has| !has),
     };
-    match is_there {
+    if is_there != Some(true) {
+        return Err("a fragment's encryption information is not where it says");
+    }
+    let told = Told::of(meant.rotation, meant.protection.is_some());
+    match told.is_in(bytes, table.count()) {
         Some(true) => Ok(()),
-        _ => Err("a fragment's encryption information is not where it says"),
+        _ => Err(KEY_NOT_TOLD),
     }
 }
+
+const KEY_NOT_TOLD: Wrong = "a fragment does not say under which key it is";
 
 /// Whether the `moof` with which `bytes` begin has encryption information of any kind.
 fn has_protection(bytes: &[u8]) -> Option<bool> {
@@ -139,58 +147,70 @@ pub(super) fn check_file<T>(
 
 /// Checks a track's files; returns their bytes.
 fn check_track(written: &Written, out: &mut dyn Output) -> Result<u64, PackageError> {
-    let Written { track, counts, init } = written;
+    let Written { track, counts, inits, turns } = written;
     if counts.len() != track.segments.len() {
         let what = "the manifest has another number of segments";
         return Err(PackageError::Verification { path: track.init_path(), what });
     }
-    let init_len = init.len() as u64;
+    let expected = |number, count| {
+        let state = state_of(track, number);
+        let told = Told::in_segment(turns, number, state == State::Protected);
+        Expected { count, state, told }
+    };
     if let TrackLayout::SingleFile { index, .. } = track.layout {
         let len = index.end().saturating_add(track.size_bytes());
         return check_file(&track.init_path(), out, |file| {
+            let [init] = &inits[..] else { return Err("a single file has one init") };
             check_init(file, track, init)?;
             check_index(file, track, index.start)?;
             let mut at = index.end();
             for (number, (segment, count)) in (1..).zip(track.segments.iter().zip(counts)) {
-                let state = state_of(track, number);
-                let spans = check_segment(file, at, at + segment.size_bytes, *count, false, state)?;
+                let expected = expected(number, *count);
+                let spans = check_segment(file, at, at + segment.size_bytes, false, expected)?;
                 check_key_frames(track, number, &spans)?;
                 at += segment.size_bytes;
             }
             if file.len() == len { Ok(len) } else { Err("the file has another size") }
         });
     }
-    check_file(&track.init_path(), out, |file| {
-        check_init(file, track, init)?;
-        if file.len() == init_len { Ok(()) } else { Err("the init has another size") }
-    })?;
+    for init in inits {
+        check_file(&init.path, out, |file| {
+            check_init(file, track, init)?;
+            let is_whole = file.len() == init.bytes.len() as u64;
+            if is_whole { Ok(()) } else { Err("the init has another size") }
+        })?;
+    }
     for (at, (segment, count)) in track.segments.iter().zip(counts).enumerate() {
         check_file(&track.segment_path(at + 1), out, |file| {
             if file.len() != segment.size_bytes {
                 return Err("the segment has another size than the manifest says");
             }
-            let state = state_of(track, at + 1);
-            let spans = check_segment(file, 0, segment.size_bytes, *count, true, state)?;
+            let expected = expected(at + 1, *count);
+            let spans = check_segment(file, 0, segment.size_bytes, true, expected)?;
             check_key_frames(track, at + 1, &spans)
         })?;
     }
-    Ok(init_len + track.size_bytes())
+    Ok(written.size_bytes())
 }
 
 /// The init is what was meant, and what was meant names scheme, key and systems.
-fn check_init(file: &mut dyn Input, track: &TrackRendition, meant: &[u8]) -> Result<(), Wrong> {
-    let mut bytes = vec![0; meant.len()];
+fn check_init(
+    file: &mut dyn Input,
+    track: &TrackRendition,
+    meant: &WrittenInit,
+) -> Result<(), Wrong> {
+    let mut bytes = vec![0; meant.bytes.len()];
     file.read_at(0, &mut bytes).map_err(|_| "the init cannot be read back")?;
-    if bytes != meant {
+    if bytes != meant.bytes {
         return Err("the init does not read back");
     }
-    match init_names_key(&bytes, track) {
+    match init_names_key(&bytes, track, meant.kid) {
         Some(true) => Ok(()),
         _ => Err("the init does not name the scheme and the key"),
     }
 }
 
-fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
+fn init_names_key(init: &[u8], track: &TrackRendition, kid: Option<KeyId>) -> Option<bool> {
     let mut top = boxes(init);
     let ftyp = top.next()?.ok()?;
     let moov = top.next()?.ok()?;
@@ -209,7 +229,7 @@ fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
         return Some(false);
     }
     let has_pssh = find(moov.body, b"pssh").is_some();
-    let Some(protection) = track.protection else {
+    let (Some(protection), Some(kid)) = (track.protection, kid) else {
         return Some(!entry.kind.0.starts_with(b"enc") && !has_pssh);
     };
     let fields = match &entry.kind.0 {
@@ -222,12 +242,12 @@ fn init_names_key(init: &[u8], track: &TrackRendition) -> Option<bool> {
     let tenc = Tenc::parse(find(find(sinf, b"schi")?.body, b"tenc")?.body).ok()?;
     let names = |child: Child<'_>| {
         let pssh = pssh::parse(child.whole).ok()?;
-        Some(pssh.all_kids().contains(&protection.kid))
+        Some(pssh.all_kids().contains(&kid))
     };
     let mut systems = boxes(moov.body).flatten().filter(|child| child.kind.0 == *b"pssh");
     Some(
         scheme == protection.scheme.name().as_bytes()
-            && tenc.kid == protection.kid
+            && tenc.kid == kid
             && has_pssh
             && systems.all(|child| names(child) == Some(true)),
     )
@@ -282,15 +302,23 @@ fn check_key_frames(
     }
 }
 
-/// Fragments fill the bytes from `start` to `end` and hold `count` samples. Returns the bytes
+/// What is to be in a segment.
+#[derive(Clone, Copy)]
+struct Expected<'a> {
+    /// Samples.
+    count: u32,
+    state: State,
+    told: Told<'a>,
+}
+
+/// Fragments fill the bytes from `start` to `end` and hold what is expected. Returns the bytes
 /// from each `moof` to the end of the sync sample that it begins with.
 fn check_segment(
     file: &mut dyn Input,
     start: u64,
     end: u64,
-    count: u32,
     has_type: bool,
-    state: State,
+    Expected { count, state, told }: Expected<'_>,
 ) -> Result<Vec<ByteSpan>, Wrong> {
     const WRONG: Wrong = "the segment is not made of whole fragments";
     let mut at = start;
@@ -310,6 +338,9 @@ fn check_segment(
                 let moof = read_span(file, at, head.end).ok_or(WRONG)?;
                 if has_protection(&moof) != Some(state == State::Protected) {
                     return Err("encryption information is not where samples are encrypted");
+                }
+                if told.is_in(&moof, table.count()) != Some(true) {
+                    return Err(KEY_NOT_TOLD);
                 }
                 samples = samples.saturating_add(table.count());
                 syncs.extend(table.iter().next().filter(|first| first.is_sync).map(|first| {

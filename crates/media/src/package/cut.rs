@@ -10,6 +10,8 @@ use super::cues::Cues;
 use super::error::{LadderFault, PackageError};
 use super::job::JobTrack;
 use crate::input::{Sample, Track};
+use crate::manifest::Turn;
+use model::Rotation;
 use std::num::NonZeroU32;
 
 /// One segment of one track.
@@ -50,6 +52,8 @@ pub(super) struct Cuts {
     pub text: TextCut,
     /// Where parts of the title begin but the first, nanoseconds.
     pub cues_ns: Vec<u64>,
+    /// Where keys change; empty where they do not.
+    pub turns: Vec<Turn>,
 }
 
 /// Where subtitles are cut: where the first rendition of the ladder is.
@@ -106,7 +110,22 @@ pub(super) fn cut(tracks: &[JobTrack], plan: &Plan) -> Result<Cuts, PackageError
     let text = leader.map_or_else(TextCut::none, |(job, cut)| text_cut(&job.track, cut, shift_ns));
     let parts = cues.begins(leader.map_or(0, |(job, _)| end_ns(&job.track)))?;
     let cues_ns = leader.map_or_else(Vec::new, |(job, cut)| begins_ns(&job.track, cut, parts));
-    Ok(Cuts { tracks: cuts, text, cues_ns })
+    let turns = match (&plan.rotation, leader) {
+        (Some(rotation), Some((job, cut))) => turns(rotation.of, &job.track, cut),
+        _ => Vec::new(),
+    };
+    Ok(Cuts { tracks: cuts, text, cues_ns, turns })
+}
+
+/// The segments of the ladder with which key periods begin; the first period begins with the title.
+fn turns(rotation: Rotation, leader: &Track, cut: &TrackCut) -> Vec<Turn> {
+    let all: Vec<usize> = (0..cut.segments.len()).collect();
+    let begins = begins_ns(leader, cut, &all).into_iter();
+    let begun = begins.map(|ns| Turn { start_ns: ns, period: rotation.period_at(ns / 1_000_000) });
+    let mut turns: Vec<Turn> = begun.collect();
+    turns.dedup_by_key(|turn| turn.period);
+    turns.first_mut().iter_mut().for_each(|first| first.start_ns = 0);
+    turns
 }
 
 /// Where segments begin, nanoseconds: with their earliest picture, which under an open GOP is

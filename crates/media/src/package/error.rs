@@ -88,6 +88,27 @@ pub enum PlanError {
     /// More cues than [`super::MAX_AD_CUES`].
     #[error("more than {} ad cues", super::MAX_AD_CUES)]
     TooManyCues,
+    /// A key period that is shorter than a segment.
+    #[error("a key serves at least one segment, which lasts {segment_s} seconds")]
+    KeyPeriod {
+        /// What was asked for.
+        segment_s: u32,
+    },
+    /// More key periods than [`super::MAX_KEY_PERIODS`].
+    #[error("the title has more than {} key periods", super::MAX_KEY_PERIODS)]
+    TooManyKeyPeriods,
+    /// Key periods that manifests tell with single files.
+    #[error(
+        "key periods in manifests need a file for each segment: a single file has one init, and \
+         each key would need its own"
+    )]
+    KeyPeriodsInOneFile,
+    /// A manifest that nobody could be served.
+    #[error(
+        "with so many key periods a manifest would be longer than 8 MiB: longer periods, or keys \
+         that change in band, are needed"
+    )]
+    ManifestTooLong,
     /// A source is described twice.
     #[error("source {input} is described twice")]
     DescribedTwice {
@@ -151,6 +172,31 @@ pub enum KeyFault {
         class: TrackClass,
         /// The scheme.
         scheme: Scheme,
+    },
+    /// No key for a track in a period.
+    #[error("there is no key for {class} tracks under {scheme} in the key period {period}")]
+    MissingInPeriod {
+        /// The class.
+        class: TrackClass,
+        /// The scheme.
+        scheme: Scheme,
+        /// The period, counted from 0.
+        period: u32,
+    },
+    /// The key of a period serves another period too, or names the track.
+    #[error("the key period {period} has a key or a key id that serves elsewhere too")]
+    PeriodsShareKey {
+        /// The later one of them, counted from 0.
+        period: u32,
+    },
+    /// A batch that no PlayReady header holds.
+    #[error(
+        "a batch of {batch_periods} key periods names more keys than a PlayReady header holds: \
+         fewer periods in a batch, or longer ones, are needed"
+    )]
+    BatchTooLarge {
+        /// Periods of a batch.
+        batch_periods: u32,
     },
     /// A first sample IV serves several tracks: their key streams would be the same.
     #[error("a key with an IV of its own serves more than one cenc track; leave the iv out")]

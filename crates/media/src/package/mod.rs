@@ -13,6 +13,8 @@ mod describe;
 mod error;
 mod image_files;
 mod job;
+mod key_check;
+mod key_periods;
 pub(crate) mod keyring;
 mod output;
 pub(crate) mod rendition;
@@ -24,11 +26,12 @@ pub use crate::manifest::KeySignal;
 pub use describe::{MAX_LABEL, TrackDescription};
 pub use error::{CueFault, KeyFault, LadderFault, PackageError, PlanError};
 pub use job::LeftOut;
+pub use key_periods::periods_of as key_periods_of;
 pub use output::{FileId, Output};
 
 use crate::images::ImageSet;
 use crate::input::{NamedInput, Place, Unsupported};
-use crate::manifest::{self, Presentation, TrackMedia};
+use crate::manifest::{self, KeyRotation, Presentation, TrackMedia};
 use cut::Cuts;
 use job::Opened;
 use keys::PackagingKeys;
@@ -47,6 +50,8 @@ pub const MAX_SEGMENT_S: u32 = 60;
 pub const MAX_CLEAR_LEAD_S: u32 = 60;
 /// Ad cues of one title.
 pub const MAX_AD_CUES: usize = 200;
+/// Key periods of one title.
+pub const MAX_KEY_PERIODS: u32 = 16_384;
 /// Name of the document that describes a package.
 pub const DOCUMENT: &str = "package.json";
 
@@ -197,20 +202,24 @@ pub fn package(
     if plan.has_trick_track {
         job::add_trick_track(&mut jobs)?;
     }
-    let Cuts { tracks: cuts, text: text_cut, cues_ns } = cut::cut(&jobs, plan)?;
+    let whole_cut = cut::cut(&jobs, plan)?;
+    let rotation = key_periods::of_title(plan, &jobs, &whole_cut, &schemes, keys)?;
+    let Cuts { tracks: cuts, text: text_cut, cues_ns, .. } = whole_cut;
     let is_single = plan.layout == Layout::SingleFile;
     if is_single {
         check_index_fits(inputs, &jobs, &cuts)?;
     }
-    let protections = keyring::protect(&jobs, &schemes, keys, entropy)?;
+    let tracks: Vec<_> = jobs.iter().zip(&cuts).collect();
+    let protections = keyring::protect(&tracks, &schemes, keys, rotation.as_ref(), entropy)?;
     let kids: Vec<_> = protections.iter().flatten().map(|one| (one.scheme, one.kid)).collect();
     let total = jobs.iter().map(|job| job.track.samples.total_bytes()).sum();
     progress(Progress::Begins { total });
     let mut workspace = Workspace::default();
     let mut written = Vec::new();
-    for ((job, cut), protections) in jobs.iter().zip(&cuts).zip(protections) {
+    for ((job, cut), protections) in tracks.into_iter().zip(protections) {
         let Some(input) = inputs.get_mut(job.input) else { continue };
-        let task = TrackJob { job, cut, layout: plan.layout, kids: &kids };
+        let rotation = rotation.as_ref();
+        let task = TrackJob { job, cut, layout: plan.layout, kids: &kids, rotation };
         written.extend(track_writer::write(
             &task,
             protections,
@@ -226,7 +235,7 @@ pub fn package(
     let tracks = written.iter().map(|one| one.track.clone()).collect();
     let images = plan.images.as_ref().map(|set| image_files::write(set, out)).transpose()?;
     let presentation =
-        Presentation { content_id: plan.content_id.clone(), tracks, images, cues_ns };
+        Presentation { content_id: plan.content_id.clone(), tracks, images, cues_ns, rotation };
     let manifests = write_manifests(&presentation, &schemes, out)?;
     progress(Progress::VerificationBegins);
     let mut media_bytes = check::package(&presentation, &written, &manifests, out)?;
@@ -239,7 +248,7 @@ pub fn package(
     progress(Progress::VerificationEnds);
     let manifest_bytes: u64 = manifests.iter().map(|(_, text)| text.len() as u64).sum();
     let size_bytes = media_bytes + image_bytes + manifest_bytes;
-    let event = event(plan, &schemes, &written, size_bytes);
+    let event = event(plan, &presentation, &schemes, &written, size_bytes);
     let document = serde_json::to_string_pretty(&event).unwrap_or_default() + "\n";
     write_file(DOCUMENT, document.as_bytes(), out)?;
     Ok(event)
@@ -262,6 +271,7 @@ fn check_plan(plan: &Plan) -> Result<Vec<Scheme>, PlanError> {
     if plan.ad_cues_ms.len() > MAX_AD_CUES {
         return Err(PlanError::TooManyCues);
     }
+    key_periods::check(plan)?;
     Ok(schemes)
 }
 
@@ -305,6 +315,11 @@ fn write_manifests(
         manifests.push((path, manifest::hls_master(presentation, *scheme)));
     }
     manifests.push((manifest::DASH_PATH.to_owned(), manifest::mpd(presentation)));
+    // What is longer is served to nobody.
+    let is_too_long = |text: &str| text.len() > manifest::xml::MAX_BYTES;
+    if presentation.rotation.is_some() && manifests.iter().any(|(_, text)| is_too_long(text)) {
+        return Err(PlanError::ManifestTooLong.into());
+    }
     for (path, text) in &manifests {
         write_file(path, text.as_bytes(), out)?;
     }
@@ -318,7 +333,14 @@ fn write_file(path: &str, bytes: &[u8], out: &mut dyn Output) -> Result<(), Pack
     out.close(file).map_err(failed)
 }
 
-fn event(plan: &Plan, schemes: &[Scheme], written: &[Written], size_bytes: u64) -> PackagedEvent {
+fn event(
+    plan: &Plan,
+    presentation: &Presentation,
+    schemes: &[Scheme],
+    written: &[Written],
+    size_bytes: u64,
+) -> PackagedEvent {
+    let rotation = presentation.rotation.as_ref();
     let duration_ms = written.iter().map(|one| one.track.duration_ms()).max().unwrap_or(0);
     PackagedEvent {
         event: PackagedEvent::EVENT.to_owned(),
@@ -326,13 +348,13 @@ fn event(plan: &Plan, schemes: &[Scheme], written: &[Written], size_bytes: u64) 
         content_id: plan.content_id.clone(),
         package_id: plan.package_id,
         schemes: schemes.to_vec(),
-        variants: written.iter().filter_map(variant).collect(),
+        variants: written.iter().filter_map(|one| variant(one, rotation)).collect(),
         texts: written.iter().filter_map(text).collect(),
         images: plan.images.iter().map(image_files::describe).collect(),
         dash: manifest::DASH_PATH.to_owned(),
         hls: schemes.iter().map(|scheme| manifest::hls_path(*scheme).to_owned()).collect(),
         live: false,
-        rotation: None,
+        rotation: rotation.map(|rotation| rotation.of),
         duration_ms,
         size_bytes,
         packager: plan.packager.clone(),
@@ -341,7 +363,7 @@ fn event(plan: &Plan, schemes: &[Scheme], written: &[Written], size_bytes: u64) 
 }
 
 /// A track of picture or sound.
-fn variant(written: &Written) -> Option<PackagedVariant> {
+fn variant(written: &Written, rotation: Option<&KeyRotation>) -> Option<PackagedVariant> {
     let track = &written.track;
     let protection = track.protection?;
     let (width, height) = match track.media {
@@ -354,7 +376,7 @@ fn variant(written: &Written) -> Option<PackagedVariant> {
         scheme: protection.scheme,
         track_class: protection.class,
         kid: protection.kid,
-        period_kids: Vec::new(),
+        period_kids: rotation.map(|one| one.period_kids(protection)).unwrap_or_default(),
         codecs: track.codecs.clone(),
         bandwidth: track.average_bandwidth(),
         width,
@@ -364,7 +386,7 @@ fn variant(written: &Written) -> Option<PackagedVariant> {
         clear_lead_ms: track.clear_lead_ms(),
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
-        size_bytes: track.size_bytes() + written.init.len() as u64,
+        size_bytes: written.size_bytes(),
     })
 }
 
@@ -378,6 +400,6 @@ fn text(written: &Written) -> Option<PackagedText> {
         language: track.language().map(str::to_owned),
         role: track.description.role,
         playlist: track.playlist_path(),
-        size_bytes: track.size_bytes() + written.init.len() as u64,
+        size_bytes: written.size_bytes(),
     })
 }

@@ -11,7 +11,7 @@ use crate::cmaf::{
 };
 use crate::codec::{ProtectedEnd, Run, TrackCodec};
 use crate::input::Track;
-use crate::manifest::{ByteSpan, KeyFrame};
+use crate::manifest::{ByteSpan, KeyFrame, KeySignal};
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -45,15 +45,17 @@ pub(crate) struct KeyTurn {
     pub first_iv: Option<SampleIv>,
     /// The `pssh` boxes of the key's batch.
     pub pssh: Arc<[u8]>,
+    /// Whether fragments say so, or manifests alone.
+    pub signal: KeySignal,
 }
 
 /// One track in one scheme.
-pub(crate) struct Rendition<'b> {
+pub(crate) struct Rendition<'b, 'k> {
     /// Type of the source's sample entry.
     entry: FourCc,
     /// Where the protected parts of a sample end.
     protected_end: ProtectedEnd,
-    pub protection: Protection,
+    pub protection: Protection<'k>,
     pub buffers: &'b mut Buffers,
     /// The file that is being written.
     pub file: FileId,
@@ -74,9 +76,9 @@ pub(crate) struct Rendition<'b> {
     verified: (usize, usize, usize),
 }
 
-impl<'b> Rendition<'b> {
+impl<'b, 'k> Rendition<'b, 'k> {
     pub fn new(
-        protection: Protection,
+        protection: Protection<'k>,
         track: &Track,
         file: FileId,
         path: String,
@@ -123,9 +125,10 @@ impl<'b> Rendition<'b> {
             return Err(PackageError::Verification { path: self.path.clone(), what });
         }
         self.protection.tenc = turn.seig.into();
-        self.protection.cipher = turn.cipher;
+        self.protection.cipher = Some(turn.cipher);
         self.next_iv = turn.first_iv;
-        self.rotation = Some((turn.seig, turn.pssh));
+        let is_in_band = turn.signal == KeySignal::InBand;
+        self.rotation = is_in_band.then_some((turn.seig, turn.pssh));
         Ok(())
     }
 
@@ -148,8 +151,8 @@ impl<'b> Rendition<'b> {
         buffers.payload.extend_from_slice(sample);
         let stored = buffers.payload.get_mut(start..).unwrap_or_default();
         let block = self.next_iv.map(SampleIv::counter_block);
-        self.protection
-            .cipher
+        let cipher = self.protection.cipher.as_mut().ok_or(SampleInfoError::Malformed)?;
+        cipher
             .encrypt(block, &buffers.subsamples, stored)
             .map_err(|_| SampleInfoError::Malformed)?;
         self.next_iv = self.next_iv.map(|iv| iv.next(sample.len(), &buffers.subsamples));
@@ -188,7 +191,7 @@ impl<'b> Rendition<'b> {
         let info = SampleInfo::read(info, iv_size, has_subsamples, &mut buffers.subsamples).ok()?;
         buffers.decrypted.clear();
         buffers.decrypted.extend_from_slice(stored);
-        let cipher = &mut self.protection.cipher;
+        let cipher = self.protection.cipher.as_mut()?;
         cipher.decrypt(info.iv, info.subsamples, &mut buffers.decrypted).ok()?;
         self.verified = (payload_at + len, info_at + info_len, sample_at + 1);
         Some(buffers.decrypted == expected)

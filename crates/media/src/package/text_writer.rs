@@ -6,7 +6,7 @@ use super::cut::TextCut;
 use super::error::PackageError;
 use super::job::JobText;
 use super::output::{FileId, Output};
-use super::track_writer::{Written, create, references};
+use super::track_writer::{Written, WrittenInit, create, references};
 use crate::bmff::{FourCc, plain_box};
 use crate::cmaf::{
     self, Entry, Fragment, Init, MediaKind, TRACK_ID, open_media_data, write_index, write_init,
@@ -68,7 +68,8 @@ pub(super) fn write(
         out.overwrite(file, index.start, &bytes).map_err(failed)?;
         out.close(file).map_err(failed)?;
     }
-    Ok(Written { track, counts, init })
+    let inits = vec![WrittenInit { path: track.init_path(), bytes: init, kid: None }];
+    Ok(Written { track, counts, inits, turns: Vec::new() })
 }
 
 /// Subtitles for which there is no picture belong to another cut of the film.

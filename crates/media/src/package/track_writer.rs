@@ -4,22 +4,26 @@
 use super::cut::{Segment, TrackCut};
 use super::error::PackageError;
 use super::job::JobTrack;
+use super::key_periods::{PlannedTurn, init_pssh};
 use super::keyring::Protection;
 use super::output::{FileId, Output};
 use super::rendition::{Buffers, Rendition};
 use super::{Layout, Progress};
+use crate::cenc::{Seig, Tenc};
 use crate::cmaf::{
     self, Entry, Init, InitProtection, MediaKind, Reference, write_index, write_init,
 };
 use crate::codec::{Run, TrackCodec, VideoCodec};
 use crate::input::{Fault, Malformed, NamedInput, Place, Sample, Samples, Source};
 use crate::manifest::{
-    ByteSpan, KeyFrame, SegmentEntry, TrackLayout, TrackProtection, TrackRendition,
+    ByteSpan, KeyFrame, KeyRotation, KeySignal, SegmentEntry, TrackLayout, TrackProtection,
+    TrackRendition,
 };
 use crate::pssh;
 use model::{KeyId, Scheme, TrackClass};
 use std::io::IoSlice;
 use std::iter::Peekable;
+use std::sync::Arc;
 
 /// Bytes that are read at once: they and their encrypted copies fit the cache.
 const WINDOW: usize = 256 << 10;
@@ -44,8 +48,10 @@ pub(super) struct TrackJob<'a> {
     pub job: &'a JobTrack,
     pub cut: &'a TrackCut,
     pub layout: Layout,
-    /// Every key of the title with its scheme.
+    /// Every key of the title with its scheme; of one whose keys change, those of its tracks.
     pub kids: &'a [(Scheme, KeyId)],
+    /// How keys change, where they do.
+    pub rotation: Option<&'a KeyRotation>,
 }
 
 /// A track in one scheme as it was written, or a clear one.
@@ -54,14 +60,44 @@ pub(super) struct Written {
     pub track: TrackRendition,
     /// Samples of each segment.
     pub counts: Vec<u32>,
-    /// Its init.
-    pub init: Vec<u8>,
+    /// Its init, or one for each key.
+    pub inits: Vec<WrittenInit>,
+    /// Where its key changes.
+    pub turns: Vec<WrittenTurn>,
+}
+
+/// An init as it was written.
+#[derive(Clone)]
+pub(super) struct WrittenInit {
+    /// Its path in the package.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The key that it names; none in a clear track.
+    pub kid: Option<KeyId>,
+}
+
+/// A turn as it was written.
+pub(super) struct WrittenTurn {
+    /// The first segment under the key, counted from 0.
+    pub segment: usize,
+    /// The key.
+    pub seig: Seig,
+    /// What every fragment says of it; nothing where manifests do.
+    pub pssh: Option<Arc<[u8]>>,
+}
+
+impl Written {
+    /// Bytes of all its files.
+    pub fn size_bytes(&self) -> u64 {
+        self.track.size_bytes() + self.inits.iter().map(|init| init.bytes.len() as u64).sum::<u64>()
+    }
 }
 
 /// Writes a track under every scheme of `protections`.
 pub(super) fn write(
     task: &TrackJob<'_>,
-    protections: Vec<Protection>,
+    protections: Vec<Protection<'_>>,
     input: &mut NamedInput<'_>,
     out: &mut dyn Output,
     workspace: &mut Workspace,
@@ -71,13 +107,16 @@ pub(super) fn write(
     schemes.resize_with(protections.len().max(schemes.len()), Buffers::default);
     let mut described: Vec<TrackRendition> =
         protections.iter().map(|protection| describe(task, protection)).collect();
-    let inits: Vec<_> = protections.iter().map(|one| init_bytes(task, one)).collect();
+    let turns: Vec<_> = protections.iter().map(written_turns).collect();
+    let mut inits = Vec::new();
+    for (protection, track) in protections.iter().zip(&described) {
+        inits.push(inits_of(task, protection, track)?);
+    }
     let mut renditions = Vec::new();
-    for ((protection, buffers), track) in
-        protections.into_iter().zip(schemes.iter_mut()).zip(&mut described)
+    for (((protection, buffers), track), inits) in
+        protections.into_iter().zip(schemes.iter_mut()).zip(&mut described).zip(&inits)
     {
-        let begun = begin(task, protection, buffers, track, out)?;
-        renditions.push(begun);
+        renditions.push(begin(task, protection, inits, buffers, track, out)?);
     }
     let picture = match &task.job.track.codec {
         TrackCodec::Video(video) => Some(video.codec.clone()),
@@ -111,12 +150,17 @@ pub(super) fn write(
     }
     writer.finish(&described)?;
     let counts: Vec<_> = task.cut.segments.iter().map(|segment| segment.count).collect();
-    let written = described.into_iter().zip(inits);
-    Ok(written.map(|(track, init)| Written { track, counts: counts.clone(), init }).collect())
+    let written = described.into_iter().zip(inits).zip(turns);
+    let whole = |((track, inits), turns)| Written { track, counts: counts.clone(), inits, turns };
+    Ok(written.map(whole).collect())
+}
+
+fn written_turns(protection: &Protection<'_>) -> Vec<WrittenTurn> {
+    protection.turns.iter().map(PlannedTurn::written).collect()
 }
 
 /// The track as manifests will say it, its segments still missing.
-fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
+fn describe(task: &TrackJob<'_>, protection: &Protection<'_>) -> TrackRendition {
     let none = ByteSpan { start: 0, len: 0 };
     TrackRendition {
         name: task.job.name.clone(),
@@ -142,38 +186,66 @@ fn describe(task: &TrackJob<'_>, protection: &Protection) -> TrackRendition {
     }
 }
 
-/// Begins a rendition's files: the init, and the room for the index of a single file.
-fn begin<'b>(
+/// Begins a rendition's files: the inits, and the room for the index of a single file.
+fn begin<'b, 'k>(
     task: &TrackJob<'b>,
-    protection: Protection,
+    protection: Protection<'k>,
+    inits: &[WrittenInit],
     buffers: &'b mut Buffers,
     track: &mut TrackRendition,
     out: &mut dyn Output,
-) -> Result<Rendition<'b>, PackageError> {
-    let path = track.init_path();
-    let failed = |source| PackageError::Write { path: path.clone(), source };
-    let init = init_bytes(task, &protection);
-    let file = out.create(&path).map_err(failed)?;
-    let mut head = init.len();
-    out.append(file, &mut [IoSlice::new(&init)]).map_err(failed)?;
-    if let TrackLayout::SingleFile { init, index } = &mut track.layout {
-        let room = vec![0; cmaf::index_len(task.cut.segments.len())];
-        out.append(file, &mut [IoSlice::new(&room)]).map_err(failed)?;
-        *init = ByteSpan { start: 0, len: head as u64 };
-        *index = ByteSpan { start: head as u64, len: room.len() as u64 };
-        head += room.len();
-    } else {
-        out.close(file).map_err(failed)?;
+) -> Result<Rendition<'b, 'k>, PackageError> {
+    let (mut file, mut head) = (FileId(0), 0);
+    for WrittenInit { path, bytes, .. } in inits {
+        let failed = |source| PackageError::Write { path: path.clone(), source };
+        file = create(out, path)?;
+        head = bytes.len();
+        out.append(file, &mut [IoSlice::new(bytes)]).map_err(failed)?;
+        if let TrackLayout::SingleFile { init, index } = &mut track.layout {
+            let room = vec![0; cmaf::index_len(task.cut.segments.len())];
+            out.append(file, &mut [IoSlice::new(&room)]).map_err(failed)?;
+            *init = ByteSpan { start: 0, len: head as u64 };
+            *index = ByteSpan { start: head as u64, len: room.len() as u64 };
+            head += room.len();
+        } else {
+            out.close(file).map_err(failed)?;
+        }
     }
-    let mut rendition = Rendition::new(protection, &task.job.track, file, path, buffers);
+    let mut rendition =
+        Rendition::new(protection, &task.job.track, file, track.init_path(), buffers);
     rendition.written = head as u64;
     Ok(rendition)
 }
 
-/// The init of a track under a scheme, with a `pssh` of each system: the common one names all
-/// keys of the title, so that a player asks once for all tracks.
-fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8> {
-    let Protection { scheme, kid, playready_checksum, tenc, .. } = protection;
+/// The init of a track under a scheme, or one for each of its keys.
+fn inits_of(
+    task: &TrackJob<'_>,
+    protection: &Protection<'_>,
+    track: &TrackRendition,
+) -> Result<Vec<WrittenInit>, PackageError> {
+    let whole = |path: String, tenc: Tenc, pssh: &[u8]| WrittenInit {
+        path,
+        bytes: init_bytes(task, protection.scheme, tenc, pssh),
+        kid: Some(tenc.kid),
+    };
+    let Some(rotation) = task.rotation else {
+        let pssh = static_pssh(task, protection);
+        return Ok(vec![whole(track.init_path(), protection.tenc, &pssh)]);
+    };
+    if rotation.signal == KeySignal::InBand {
+        let pssh = init_pssh(rotation, protection.scheme)?;
+        return Ok(vec![whole(track.init_path(), protection.tenc, &pssh)]);
+    }
+    let of_turn = |turn: &PlannedTurn<'_>| {
+        whole(track.init_path_in(turn.period), turn.seig.into(), &turn.pssh)
+    };
+    Ok(protection.turns.iter().map(of_turn).collect())
+}
+
+/// A `pssh` of each system: the common one names all keys of the title, so that a player asks once
+/// for all tracks.
+fn static_pssh(task: &TrackJob<'_>, protection: &Protection<'_>) -> Vec<u8> {
+    let Protection { scheme, kid, playready_checksum, .. } = protection;
     let of_scheme = task.kids.iter().filter(|(own, _)| own == scheme);
     let all: Vec<_> = of_scheme.map(|(_, kid)| *kid).collect();
     let boxes = [
@@ -181,8 +253,14 @@ fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8> {
         pssh::widevine(&[*kid], *scheme),
         pssh::playready(*kid, *scheme, *playready_checksum),
     ];
+    boxes.concat()
+}
+
+/// The init of a track under a scheme.
+fn init_bytes(task: &TrackJob<'_>, scheme: Scheme, tenc: Tenc, pssh: &[u8]) -> Vec<u8> {
     let length = task.cut.segments.iter().map(|segment| segment.duration).sum();
     let track = &task.job.track;
+    let has_clear_entry = task.cut.clear_segments > 0;
     let init = Init {
         kind: if task.job.is_video() { MediaKind::Video } else { MediaKind::Audio },
         timescale: track.timescale,
@@ -192,12 +270,7 @@ fn init_bytes(task: &TrackJob<'_>, protection: &Protection) -> Vec<u8> {
         media_time: track.edit.media_time,
         entry: track.entry,
         entry_body: &track.entry_body,
-        protection: Some(InitProtection {
-            scheme: *scheme,
-            tenc: *tenc,
-            pssh: &boxes.concat(),
-            has_clear_entry: task.cut.clear_segments > 0,
-        }),
+        protection: Some(InitProtection { scheme, tenc, pssh, has_clear_entry }),
         length,
     };
     let mut bytes = Vec::new();
@@ -219,7 +292,7 @@ struct TrackWriter<'a, 'w> {
     samples: &'w mut Vec<Sample>,
     entries: &'w mut Vec<Entry>,
     runs: &'w mut Vec<Run>,
-    renditions: Vec<Rendition<'w>>,
+    renditions: Vec<Rendition<'w, 'a>>,
     out: &'w mut dyn Output,
     progress: &'w mut dyn FnMut(Progress),
 }
@@ -238,6 +311,13 @@ impl TrackWriter<'_, '_> {
                 rendition.path = track.segment_path(number);
                 rendition.file = create(self.out, &rendition.path)?;
                 rendition.written = 0;
+            }
+        }
+        for rendition in &mut self.renditions {
+            let turns = &rendition.protection.turns;
+            let found = turns.binary_search_by_key(&number, |turn| turn.segment + 1).ok();
+            if let Some(turn) = found.and_then(|at| turns.get(at)).map(PlannedTurn::turn) {
+                rendition.turn(turn)?;
             }
         }
         let is_clear = number <= self.task.cut.clear_segments;
@@ -278,7 +358,7 @@ impl TrackWriter<'_, '_> {
     /// Fills the buffers with samples before index `end`, up to the size of a fragment.
     fn fragment(&mut self, end: u32) -> Result<(), PackageError> {
         self.entries.clear();
-        let is_full = |one: &Rendition<'_>| one.payload_len() >= MAX_FRAGMENT;
+        let is_full = |one: &Rendition<'_, '_>| one.payload_len() >= MAX_FRAGMENT;
         while !self.renditions.first().is_some_and(is_full) {
             let from = self.entries.len();
             let read = self.read_window(end)?;

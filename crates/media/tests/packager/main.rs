@@ -17,6 +17,7 @@ mod images;
 mod key_frames;
 mod packages;
 mod refusals;
+mod rotation;
 mod sound;
 mod subtitles;
 mod trick_track;

@@ -82,6 +82,7 @@ fn presentation() -> Presentation {
         tracks,
         images,
         cues_ns: Vec::new(),
+        rotation: None,
     }
 }
 

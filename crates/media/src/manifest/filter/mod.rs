@@ -46,7 +46,10 @@ impl Filter {
         Self {
             dialect,
             scheme,
-            kids: allowed().map(|variant| variant.kid).collect(),
+            kids: allowed()
+                .flat_map(|variant| variant.period_kids.iter().chain([&variant.kid]))
+                .copied()
+                .collect(),
             playlists: allowed()
                 .filter(|variant| variant.trick_of.is_none())
                 .map(|variant| variant.playlist.clone())

@@ -2,7 +2,8 @@
 //! then of each the segments that its media playlist does.
 
 use super::{
-    Listed, ListingError, MAX_RENDITIONS, MAX_SEGMENTS, MediaParts, Medium, Part, joined, number,
+    Listed, ListedTurn, ListingError, MAX_RENDITIONS, MAX_SEGMENTS, MediaParts, Medium, Part,
+    joined, number,
 };
 use crate::manifest::ByteSpan;
 use crate::manifest::attribute_list::AttributeList;
@@ -163,9 +164,9 @@ impl Named {
     ///
     /// Errors: [`ListingError`]. Limits: a million segments.
     pub fn list(self, text: &str, dialect: Dialect) -> Result<Listed, ListingError> {
-        let mut media = Media { playlist: &self.playlist, key: None, init: None, parts: vec![] };
+        let mut media = Media::new(&self.playlist);
         media.read(text, dialect)?;
-        let (protection, key_uri) = media.key.unzip();
+        let (protection, key_uri) = media.first_key.unzip();
         // As the MPD names it: a playlist lies beside its segments, or beside its file.
         let id = self.playlist.trim_end_matches(".m3u8").trim_end_matches("/playlist");
         Ok(Listed {
@@ -179,8 +180,9 @@ impl Named {
             is_main: self.is_main,
             protection,
             key_uri,
-            init: media.init.ok_or(ListingError::Unsupported("it has no EXT-X-MAP"))?,
+            init: media.first_init.ok_or(ListingError::Unsupported("it has no EXT-X-MAP"))?,
             media: MediaParts::Segments(media.parts),
+            turns: media.turns,
         })
     }
 }
@@ -188,12 +190,50 @@ impl Named {
 /// A media playlist on its way.
 struct Media<'a> {
     playlist: &'a str,
-    key: Option<((Scheme, KeyId), String)>,
+    /// The key of what follows, and the first of all.
+    key: Option<Key>,
+    first_key: Option<Key>,
+    /// The initialization of what follows, and the first of all.
     init: Option<Part>,
+    first_init: Option<Part>,
     parts: Vec<Part>,
+    turns: Vec<ListedTurn>,
 }
 
-impl Media<'_> {
+/// Scheme and id of a key, and where it is.
+type Key = ((Scheme, KeyId), String);
+
+impl<'a> Media<'a> {
+    const fn new(playlist: &'a str) -> Self {
+        Self {
+            playlist,
+            key: None,
+            first_key: None,
+            init: None,
+            first_init: None,
+            parts: Vec::new(),
+            turns: Vec::new(),
+        }
+    }
+
+    /// Notes where key or initialization are others than those of the segments before. The first
+    /// key of all is no turn, also behind a clear lead.
+    fn turn(&mut self) {
+        let Some(init) = self.init.clone() else { return };
+        let (key, key_uri) = self.key.clone().unzip();
+        let kid = key.map(|(_, kid)| kid);
+        let first = self.first_key.as_ref().map(|((_, kid), _)| *kid);
+        let last = self.turns.last().map(|last| (last.kid, &last.init));
+        let is_new = match (last, &self.first_init) {
+            (Some(last), _) => last != (kid, &init),
+            (None, Some(first_init)) => (first, first_init) != (kid, &init),
+            (None, None) => false,
+        };
+        if is_new && !self.parts.is_empty() {
+            self.turns.push(ListedTurn { segment: self.parts.len(), kid, key_uri, init });
+        }
+    }
+
     fn read(&mut self, text: &str, dialect: Dialect) -> Result<(), ListingError> {
         let (mut range, mut is_whole) = (None, false);
         for line in lines(text)? {
@@ -209,6 +249,7 @@ impl Media<'_> {
                     if self.parts.len() == MAX_SEGMENTS {
                         return Err(ListingError::TooLarge);
                     }
+                    self.turn();
                     let path = joined(self.playlist, uri)?;
                     let span = range.take().map(|range| self.span(range, &path)).transpose()?;
                     self.parts.push(Part { path, span });
@@ -219,8 +260,7 @@ impl Media<'_> {
         if is_whole { Ok(()) } else { Err(ListingError::Unsupported("it is live")) }
     }
 
-    /// The line of the client's own system. A rendition has one key: one that changes it is none
-    /// of ours.
+    /// The line of the client's own system.
     fn key_line(&mut self, value: &str, dialect: Dialect) -> Result<(), ListingError> {
         let list = attributes(value)?;
         let format = list.value("KEYFORMAT").unwrap_or("identity");
@@ -236,15 +276,12 @@ impl Media<'_> {
         let named = list.value("KEYID").and_then(|kid| kid.strip_prefix("0x"));
         let kid = named.map_or_else(|| kid_of_skd(uri), |kid| KeyId::parse(kid).ok());
         let kid = kid.ok_or(ListingError::Unsupported("a key"))?;
-        match &self.key {
-            Some((known, _)) if *known != (scheme, kid) => {
-                Err(ListingError::Unsupported("a rendition with several keys"))
-            }
-            _ => {
-                self.key = Some(((scheme, kid), uri.to_owned()));
-                Ok(())
-            }
+        let known = self.first_key.get_or_insert_with(|| ((scheme, kid), uri.to_owned()));
+        if known.0.0 != scheme {
+            return Err(ListingError::Unsupported("a rendition in several schemes"));
         }
+        self.key = Some(((scheme, kid), uri.to_owned()));
+        Ok(())
     }
 
     fn map_line(&mut self, value: &str) -> Result<(), ListingError> {
@@ -252,12 +289,9 @@ impl Media<'_> {
         let path = joined(self.playlist, list.value("URI").unwrap_or_default())?;
         let span = list.value("BYTERANGE").map(|range| self.span(range, &path)).transpose()?;
         let init = Part { path, span };
-        match self.init.replace(init.clone()) {
-            Some(known) if known != init => {
-                Err(ListingError::Unsupported("a rendition with several initializations"))
-            }
-            _ => Ok(()),
-        }
+        self.first_init.get_or_insert_with(|| init.clone());
+        self.init = Some(init);
+        Ok(())
     }
 
     /// `LENGTH@START`; without a start it goes on where the last part of the file ended.
