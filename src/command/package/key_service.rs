@@ -12,7 +12,7 @@ use dialect::cpix::speke::{Ask, ContractPart, SpekeVersion, TrackType, WantedKey
 use dialect::cpix::{Blob, Clock, Document, KeyPeriod, KeyValue, Span, SpanForm, SystemId, Text};
 use keys::{PackagingKey, PackagingKeys, RecipientKey, SystemEntropy};
 use media::NamedInput;
-use media::package::probe;
+use media::package::{key_periods_of, probe};
 use model::{Entropy as _, KeyId, Rotation, Scheme, Timestamp, TrackClass, TrackClasses};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use server::vault::{Job, Source};
@@ -153,8 +153,8 @@ impl OwnRecipient {
     }
 }
 
-/// The classes of the tracks that need keys.
-pub(super) fn classes(inputs: &[Source]) -> Result<TrackClasses, Failure> {
+/// The classes of the tracks that need keys, and the length of the title, milliseconds.
+pub(super) fn probed(inputs: &[Source]) -> Result<(TrackClasses, u64), Failure> {
     let mut files = inputs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let mut named: Vec<_> = files
         .iter_mut()
@@ -162,21 +162,29 @@ pub(super) fn classes(inputs: &[Source]) -> Result<TrackClasses, Failure> {
         .map(|(input, source)| NamedInput { name: source.name(), input: &mut **input })
         .collect();
     let probe = probe(&mut named).map_err(Failure::refused)?;
-    Ok(probe.tracks.iter().map(|track| track.class).collect())
+    let length_ms = probe.tracks.iter().map(|track| track.duration_ms).max().unwrap_or(0);
+    Ok((probe.tracks.iter().map(|track| track.class).collect(), length_ms))
 }
 
 impl KeyService {
-    /// Asks for one key for each class and scheme; a document has one scheme.
+    /// Asks for one key for each class and scheme, and where keys rotate for one for each period
+    /// too; a document has one scheme.
     pub(super) async fn keys(
         &self,
         job: &Job,
-        classes: TrackClasses,
+        (classes, length_ms): (TrackClasses, u64),
     ) -> Result<PackagingKeys, Failure> {
         let mut keys = Vec::new();
         for scheme in &job.schemes {
             keys.extend(self.keys_of(job.content_id.as_str(), classes, *scheme).await?);
         }
-        Ok(PackagingKeys::new(keys))
+        let mut keys = PackagingKeys::new(keys);
+        if let Some(planned) = job.rotation {
+            let periods = key_periods_of(planned.of, length_ms).map_err(Failure::refused)?;
+            let (content_id, uses) = (job.content_id.as_str(), (classes, &job.schemes[..]));
+            keys.extend(self.period_keys(content_id, uses, periods, None).await?);
+        }
+        Ok(keys)
     }
 
     async fn keys_of(
@@ -192,7 +200,6 @@ impl KeyService {
     /// Asks for a key for each period, class and scheme, in as few questions as a key service
     /// can be expected to answer. Of a live event it says when each period is, where the dialect
     /// has words for that beside the period's number.
-    #[expect(dead_code, reason = "the flags of rotation call it")]
     pub(super) async fn period_keys(
         &self,
         content_id: &str,

@@ -56,9 +56,9 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         }),
     };
     let key_service = arguments.key_service.open()?;
-    let classes = match key_service {
-        Some(_) => key_service::classes(&job.inputs)?,
-        None => TrackClasses::NONE,
+    let wanted = match key_service {
+        Some(_) => key_service::probed(&job.inputs)?,
+        None => (TrackClasses::NONE, 0),
     };
     let meter = Meter::default();
     let progress = meter.on_progress("packaging");
@@ -66,7 +66,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
     let event = runtime.block_on(async {
         let given = match (arguments.keys, key_service) {
             (Some(file), _) => Some(read_keys(&file, &job.content_id)?),
-            (None, Some(key_service)) => Some(key_service.keys(&job, classes).await?),
+            (None, Some(key_service)) => Some(key_service.keys(&job, wanted).await?),
             (None, None) => None,
         };
         let made = match (target, given) {

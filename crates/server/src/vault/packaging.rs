@@ -12,8 +12,8 @@ use crate::clock::Clock;
 use keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
 use media::package::{
-    Layout, Output, PackageError, Plan, Probe, Progress, RotationPlan, TrackDescription, package,
-    probe,
+    Layout, Output, PackageError, Plan, Probe, Progress, RotationPlan, TrackDescription,
+    key_periods_of, package, probe,
 };
 use model::{ContentId, PackageId, PackagedEvent, Scheme, Title, TitlePolicy, TitleState};
 use std::io;
@@ -156,7 +156,8 @@ impl Vault {
         package_with(keys, target, job, clock, progress).await
     }
 
-    /// Probes the sources, then finds or makes the title and one key for each class and scheme.
+    /// Probes the sources, then finds or makes the title and one key for each class and scheme;
+    /// where keys rotate, also one for each period.
     async fn title_and_keys(
         &self,
         job: &Job,
@@ -168,7 +169,18 @@ impl Vault {
         let title = self.title_or(&job.content_id, TitleState::Draft, policy).await?;
         let Probe { tracks, .. } = probe;
         let classes = tracks.iter().map(|track| track.class).collect();
-        let keys = self.keys.packaging_keys(&title, classes, &job.schemes, clock.now()).await?;
+        let now = clock.now();
+        let rotation = job.rotation.map(|planned| {
+            let length_ms = tracks.iter().map(|track| track.duration_ms).max().unwrap_or(0);
+            key_periods_of(planned.of, length_ms).map_err(PackageError::from)
+        });
+        let periods = rotation.transpose()?;
+        let mut keys = self.keys.packaging_keys(&title, classes, &job.schemes, now).await?;
+        if let Some(periods) = periods {
+            let schemes = &job.schemes;
+            let of_periods = self.keys.period_keys(&title, classes, schemes, periods, None, now);
+            keys.extend(of_periods.await?);
+        }
         Ok((title, keys))
     }
 
