@@ -5,7 +5,9 @@
 //! alone name each other as switchable (5.3.3.5).
 //!
 //! Descriptors are those that every web player takes: no license URL, no descriptor of the
-//! common system and no `pssh` for Clear Key, each of which stops dash.js or misleads Shaka.
+//! common system and no `pssh` for Clear Key, each of which stops dash.js or misleads Shaka. Where
+//! keys change in band, which dash.js does not play, the common system stands for Clear Key and no
+//! descriptor has a `pssh`: what the media names is then asked for.
 
 use super::description;
 use super::periods::{self, CONTINUITY, Part, Run};
@@ -22,6 +24,8 @@ use model::KeyId;
 
 /// `schemeIdUri` of the descriptor that names scheme and KID (ISO/IEC 23009-1, 5.8.5.2).
 pub(super) const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
+/// `value` of the descriptor that stands for Clear Key.
+pub(super) const CLEARKEY_NAME: &str = "ClearKey1.0";
 const CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
 /// Dolby's channel map, four hexadecimal digits (ETSI TS 102 366, I.1.2.1).
 const DOLBY_CHANNELS: &str = "tag:dolby.com,2014:dash:audio_channel_configuration:2011";
@@ -195,21 +199,25 @@ fn content_protection(
         }
     };
     let kids: Vec<KeyId> = keys.iter().map(|key| key.kid).collect();
+    let in_band = rotation.filter(|_| part.key_period.is_none());
+    // A player that finds initialization data here does not look for more in the media.
+    let is_told = in_band.is_none_or(|rotation| rotation.is_one_batch());
+    let widevine = is_told.then(|| text("cenc:pssh", pssh::widevine(&kids, scheme)));
     let mut found = vec![
         descriptor(NAME, MP4_PROTECTION, scheme.name()).with("cenc:default_KID", kid.to_uuid()),
-        Element::new(NAME)
-            .with("schemeIdUri", SystemId::WIDEVINE.urn())
-            .child(text("cenc:pssh", pssh::widevine(&kids, scheme))),
+        Element::new(NAME).with("schemeIdUri", SystemId::WIDEVINE.urn()).with_children(widevine),
     ];
     // The packager refuses a batch that no header holds.
     let playready = pssh::playready_list(&keys, scheme).ok();
     let object = pssh::playready_object_of(&keys, scheme).ok();
     found.extend(playready.zip(object).map(|(whole, object)| {
+        let named = [text("cenc:pssh", whole), text("mspr:pro", object)];
         descriptor(NAME, &SystemId::PLAYREADY.urn(), "MSPR 2.0")
-            .child(text("cenc:pssh", whole))
-            .child(text("mspr:pro", object))
+            .with_children(named.into_iter().filter(|_| is_told))
     }));
-    found.push(descriptor(NAME, &SystemId::CLEARKEY.urn(), "ClearKey1.0"));
+    // Of its own system Shaka makes initialization data of the default KID, with the same effect.
+    let clearkey = if in_band.is_some() { SystemId::COMMON } else { SystemId::CLEARKEY };
+    found.push(descriptor(NAME, &clearkey.urn(), CLEARKEY_NAME));
     found
 }
 

@@ -58,10 +58,41 @@ fn in_band_an_mpd_names_the_keys_of_the_tracks() {
         for set in &read.periods[0].adaptations {
             let (default, all) = protection(set);
             assert!(own.contains(&default));
-            assert_eq!(all.len(), 3);
-            assert!(all.iter().all(|kids| *kids == named(scheme_of(set), 0..0)), "{all:?}");
+            // What the media names is looked for only by players that find nothing here.
+            assert_eq!(all, [[]; 0]);
+            let clearkey = set.ContentProtection.iter().map(|one| one.schemeIdUri.as_str()).last();
+            assert_eq!(clearkey, Some("urn:uuid:1077efec-c0b2-4d02-ace3-3c1e52e2fb4b"));
         }
     }
+}
+
+#[test]
+fn an_mpd_names_every_key_where_one_batch_has_them_all() {
+    let mut presentation = rotating(KeySignal::InBand);
+    let rotation = presentation.rotation.as_mut().unwrap();
+    rotation.of.batch_periods = std::num::NonZeroU32::new(3).unwrap();
+    for set in &dash::parse(&mpd(&presentation)).unwrap().periods[0].adaptations {
+        let (_, all) = protection(set);
+        assert_eq!(all.len(), 3);
+        assert!(all.iter().all(|kids| *kids == named(scheme_of(set), 0..3)), "{all:?}");
+    }
+}
+
+#[test]
+fn a_session_of_clear_key_is_told_its_system_where_keys_change_in_band() {
+    let presentation = rotating(KeySignal::InBand);
+    let event = package(&presentation);
+    let filter =
+        Filter::new(&event, Scheme::Cbcs, TrackClasses::up_to(TrackClass::Uhd), Dialect::ClearKey);
+    let text = filter::mpd(&mpd(&presentation), &filter).unwrap();
+    for set in &dash::parse(&text).unwrap().periods[0].adaptations {
+        let uris: Vec<_> =
+            set.ContentProtection.iter().map(|one| one.schemeIdUri.as_str()).collect();
+        let common = "urn:uuid:1077efec-c0b2-4d02-ace3-3c1e52e2fb4b";
+        assert_eq!(uris, ["urn:mpeg:dash:mp4protection:2011", common]);
+    }
+    let other = text.replace("ClearKey1.0", "other");
+    assert!(!filter::mpd(&other, &filter).unwrap().contains("1077efec"));
 }
 
 #[test]

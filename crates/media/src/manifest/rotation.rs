@@ -42,6 +42,13 @@ pub struct Turn {
 }
 
 impl KeyRotation {
+    /// Whether inits name every key that there will ever be.
+    #[must_use]
+    pub fn is_one_batch(&self) -> bool {
+        let last = self.turns.last().map_or(0, |turn| turn.period);
+        self.is_whole && self.of.batch_of(last) == 0
+    }
+
     /// The names of one scheme.
     #[must_use]
     pub fn names_of(&self, scheme: Scheme) -> Option<&KeyNames> {

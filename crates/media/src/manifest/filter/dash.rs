@@ -1,7 +1,7 @@
 //! The filter over an MPD (ISO/IEC 23009-1:2022, 5.3 and 5.8.4.1).
 
 use super::{Filter, FilterError, check_playready};
-use crate::manifest::dash::{MP4_PROTECTION, SWITCHING};
+use crate::manifest::dash::{CLEARKEY_NAME, MP4_PROTECTION, SWITCHING};
 use crate::manifest::xml::{self, Element, Node};
 use crate::pssh::{self, PlayReadyObject, SystemData, SystemId};
 use base64::Engine as _;
@@ -188,7 +188,7 @@ fn keep_protections(element: &mut Element, filter: &Filter) -> Result<(), Filter
             return Ok(true);
         }
         let uri = scheme_of(child).unwrap_or_default();
-        let is_system = SystemId::parse_urn(&uri) == Some(system_of(filter.dialect));
+        let is_system = is_system(child, &uri, filter.dialect);
         let content: &[&str] = match filter.dialect {
             Dialect::Widevine if is_system => &["pssh"],
             Dialect::PlayReady if is_system => &["pssh", "pro"],
@@ -206,6 +206,16 @@ fn keep_protections(element: &mut Element, filter: &Filter) -> Result<(), Filter
         check_content(child)?;
         Ok(is_system || uri == MP4_PROTECTION)
     })
+}
+
+/// Whether a descriptor is of the asking system. Where keys change in band, the common system
+/// stands for Clear Key.
+fn is_system(descriptor: &Element, uri: &str, dialect: Dialect) -> bool {
+    let system = SystemId::parse_urn(uri);
+    let stands_for_clearkey = dialect == Dialect::ClearKey
+        && system == Some(SystemId::COMMON)
+        && descriptor.attribute("value") == Some(CLEARKEY_NAME);
+    stands_for_clearkey || system == Some(system_of(dialect))
 }
 
 const fn system_of(dialect: Dialect) -> SystemId {
