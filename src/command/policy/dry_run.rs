@@ -202,15 +202,13 @@ async fn of_title(home: &Home, text: &str) -> Result<(TitlePolicy, Option<Keys>)
     let title = title.with_context(|| format!("there is no title {id}"));
     let policy = title.map_err(Failure::Refused)?.policy;
     let rows = home.store.track_keys_of(&id).await.map_err(Failure::environment)?;
-    let rotation = match home.store.has_period_keys(&id).await.map_err(Failure::environment)? {
-        false => None,
-        true => {
-            let live = is_live(home, &id).await.map_err(Failure::environment)?;
-            let right = policy.rotation;
-            let horizon_s = (live && !right.whole_event).then_some(right.horizon_s);
-            Some(RotationRuling { live, horizon_s })
-        }
-    };
+    let mut rotation = None;
+    if home.store.has_period_keys(&id).await.map_err(Failure::environment)? {
+        let live = is_live(home, &id).await.map_err(Failure::environment)?;
+        let right = policy.rotation;
+        let horizon_s = (live && !right.whole_event).then_some(right.horizon_s);
+        rotation = Some(RotationRuling { live, horizon_s });
+    }
     Ok((policy, Some(Keys { rows, rotation })))
 }
 

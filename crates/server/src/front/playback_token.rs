@@ -149,9 +149,10 @@ pub async fn playback_token(
     tell_streams(&caller.trail, &entitlement);
     let package = package_of(&service.store, content_id).await?;
     let playable = playable(package.as_ref(), client, &entitlement)?;
-    let covers = match service.store.has_period_keys(content_id).await? {
-        true => Covers::Periods,
-        false => named(&service.store, content_id, package.as_ref()).await?,
+    let covers = if service.store.has_period_keys(content_id).await? {
+        Covers::Periods
+    } else {
+        named(&service.store, content_id, package.as_ref()).await?
     };
     let session = reserve(service, &viewer, &entitlement).await?;
     caller.trail.tell(|told| told.session = Some(session));

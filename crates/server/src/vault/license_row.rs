@@ -150,9 +150,10 @@ fn withheld_words(withheld: &[WrappedKey]) -> String {
 
 fn horizon_words(policy: &TitlePolicy, given: &[WrappedKey], beyond: &[WrappedKey]) -> String {
     let of_periods = given.iter().filter(|row| row.period.is_some()).count();
-    let reach = match policy.rotation.whole_event {
-        true => "the whole event".to_owned(),
-        false => format!("{} s ahead", policy.rotation.horizon_s),
+    let reach = if policy.rotation.whole_event {
+        "the whole event".to_owned()
+    } else {
+        format!("{} s ahead", policy.rotation.horizon_s)
     };
     format!("{reach}: {of_periods} keys of periods, {} beyond it withheld", beyond.len())
 }
@@ -352,13 +353,13 @@ mod tests {
     #[test]
     fn a_license_of_hundreds_of_periods_has_a_short_row_however_they_lie() {
         let terms = terms();
-        let of_period = |number: usize, index: u32| {
+        let of_period = |number: u32, index: u32| {
             let period = Some(KeyPeriod { index, span: None });
             let number = u8::try_from(number % 256).unwrap();
             WrappedKey { period, scheme: Some(Scheme::Cbcs), ..row(number, TrackClass::Sd) }
         };
-        let run: Vec<_> = (0..512).map(|at| of_period(at, u32::try_from(at).unwrap())).collect();
-        let gaps: Vec<_> = (0..512).map(|at| of_period(at, u32::MAX - 2 * at as u32)).collect();
+        let run: Vec<_> = (0..512).map(|at| of_period(at, at)).collect();
+        let gaps: Vec<_> = (0..512).map(|at| of_period(at, u32::MAX - 2 * at)).collect();
         let tracks = vec![row(1, TrackClass::Sd); 512];
         let parted = Parted { given: run, withheld: gaps.clone(), beyond: gaps };
         let detail = row_of(&terms, &parted).detail();

@@ -84,7 +84,7 @@ mod tests {
                 content_id: ContentId::parse("film").unwrap(),
                 scheme: Scheme::Cbcs,
                 kids: (0..count)
-                    .map(|number| KeyId::from_bytes([(number % 251) as u8; 16]))
+                    .map(|number| KeyId::from_bytes((number as u128).to_be_bytes()))
                     .collect(),
             };
             let bytes = memo.to_bytes().unwrap();
