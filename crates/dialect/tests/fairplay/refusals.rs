@@ -65,6 +65,12 @@ fn containers() -> Vec<(ChallengeError, &'static str, Vec<u8>)> {
         (TooLarge, "a long body", vec![0; MAX_BYTES + 1]),
         (TooLarge, "a long SPC", payload(&vec![0; 33 * 1024])),
         (SpcTwice, "two SPCs", b"spc=AAAA&spc=AAAA".to_vec()),
+        (SpcTwice, "several where one is asked", b"{\"spc\":[\"AAAA\"]}".to_vec()),
+        (
+            TooManySpcs,
+            "65 SPCs",
+            serde_json::json!({ "spc": vec!["AAAA"; 65] }).to_string().into_bytes(),
+        ),
         (Base64, "no base64", b"spc=!".to_vec()),
         (Base64, "no base64 in JSON", b"{\"spc\":\"!\"}".to_vec()),
         (UnknownCertificate, "another's certificate", edit(152, &[7; 20])),
@@ -203,6 +209,8 @@ fn each_reason_has_its_name() {
     }
     // What a licensee's module says of its own is met in `modules`.
     met.insert(Module.name());
+    // Two requests for one key are met where several are read, in `round_trips`.
+    met.insert(KidTwice.name());
     assert_eq!(met, names);
     assert!(WORLD.parse(&spc()).is_ok());
 }
