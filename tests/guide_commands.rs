@@ -316,6 +316,18 @@ fn fairplay() {
 }
 
 #[test]
+fn rotation() {
+    run_guide("rotation.md", 2, |command, place, told| {
+        assert!(told.contains(" kid "), "{told}");
+        let by_periods = command.contains("periods");
+        let folder = place.join(if by_periods { "film-tv" } else { "film" });
+        let document = std::fs::read_to_string(folder.join("package.json")).unwrap();
+        assert!(document.contains("\"rotation\"") && document.contains("\"period_kids\""));
+        assert_eq!(folder.join("cbcs/video-360p/init-0.mp4").exists(), by_periods);
+    });
+}
+
+#[test]
 fn subtitles() {
     let text = guide("subtitles.md");
     let shown: Vec<_> = blocks(&text)

@@ -143,8 +143,8 @@ mod tests {
         for at in begin..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;
-            // Version and flags: those of `sbgp` and the flags of `sgpd` mean nothing here, nor does
-            // the reserved byte of the entry.
+            // Version and flags of `sbgp`, the flags of `sgpd` and the reserved byte of the entry
+            // mean nothing here.
             let is_ignored = (begin + 5..begin + 8).contains(&at)
                 || (run + 4..run + 8).contains(&at)
                 || at == begin + 20;

@@ -1,8 +1,9 @@
 //! `pssh`: what a DRM system needs to start (ISO/IEC 23001-7, 8.1), written and read.
 //!
 //! Written for one track key at a time, or for the keys of a batch ([`boxes_of`]): Widevine and
-//! PlayReady as version 0, the common system of the W3C as version 1 that lists its KIDs. FairPlay has no box in practice; playlists name
-//! it. The Widevine and PlayReady boxes equal Shaka Packager's byte for byte.
+//! PlayReady as version 0, the common system of the W3C as version 1 that lists its KIDs. FairPlay
+//! has no box in practice; playlists name it. The Widevine and PlayReady boxes equal Shaka
+//! Packager's byte for byte.
 
 mod batch;
 mod playready;
