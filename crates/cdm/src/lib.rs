@@ -12,10 +12,12 @@
 mod clearkey;
 mod exchange;
 pub mod fairplay;
+mod groups;
 mod module;
 pub mod playready;
 pub mod protocol;
-mod segment;
+mod sample_infos;
+pub mod segment;
 mod sessions;
 mod system;
 mod track;

@@ -10,12 +10,13 @@ use crate::track::Track;
 use crate::usage::{Reach, Usage};
 use crate::{clearkey, widevine};
 use dialect::terms::LicensedKey;
+use keys::ContentKey;
 use model::{Entropy, KeyId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Most sessions at a time.
-pub const MAX_SESSIONS: usize = 64;
+/// Most sessions at a time: FairPlay has one for each key, and keys that change are many.
+pub const MAX_SESSIONS: usize = 512;
 
 /// A session's number; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,10 +89,10 @@ pub enum CdmError {
     /// Not a license of this session.
     #[error("the license is not an answer to this session's request")]
     License,
-    /// No session has the track's key.
+    /// No session has a key that samples are under.
     #[error("no license carries the track's key")]
     NoKey,
-    /// A session has the track's key, and it may not be used.
+    /// A session has such a key, and it may not be used.
     #[error("the track's key may not be used: {0:?}")]
     NotUsable(KeyStatus),
     /// The segment.
@@ -262,7 +263,8 @@ impl Sessions {
         self.open.remove(&id).map(drop).ok_or(CdmError::NoSession)
     }
 
-    /// Decrypts a segment in place.
+    /// Decrypts a segment in place, each sample with the key that its group names: every one of
+    /// them must be usable, or nothing is decrypted.
     ///
     /// Errors: [`CdmError::NoKey`], [`CdmError::NotUsable`], [`CdmError::Segment`].
     pub fn decrypt(
@@ -272,17 +274,28 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<(), CdmError> {
         let now = self.clock(now);
-        let Some(kid) = track.kid() else { return Ok(()) };
-        let reach = self.system.reach();
-        let mut best = CdmError::NoKey;
-        for held in self.open.values_mut().filter_map(|session| session.license.as_mut()) {
+        let mut opened = BTreeMap::new();
+        for kid in segment::kids(track, segment)? {
+            opened.insert(kid, self.usable(kid, now)?);
+        }
+        let keys = opened.iter().map(|(kid, (_, key))| (*kid, *key)).collect();
+        segment::decrypt(track, &keys, segment)?;
+        let played: Vec<SessionId> = opened.into_values().map(|(session, _)| session).collect();
+        for session in played {
+            let license = self.open.get_mut(&session).and_then(|one| one.license.as_mut());
+            license.into_iter().for_each(|held| held.usage.plays(now));
+        }
+        Ok(())
+    }
+
+    /// The key of this id, of the first session in which it may be used.
+    fn usable(&self, kid: KeyId, now: Timestamp) -> Result<(SessionId, &ContentKey), CdmError> {
+        let (reach, mut best) = (self.system.reach(), CdmError::NoKey);
+        for (id, session) in &self.open {
+            let Some(held) = &session.license else { continue };
             let Some(key) = held.keys.iter().find(|key| key.kid == kid) else { continue };
             match held.usage.status(&key.terms, reach, now) {
-                KeyStatus::Usable => {
-                    segment::decrypt(track, &key.key, segment)?;
-                    held.usage.plays(now);
-                    return Ok(());
-                }
+                KeyStatus::Usable => return Ok((*id, &key.key)),
                 status => best = CdmError::NotUsable(status),
             }
         }

@@ -8,6 +8,8 @@ use model::{KeyId, SecurityLevel};
 
 /// Most boxes that one request names: what a license server reads.
 const MAX_OWN_BOXES: usize = 16;
+/// Most keys that one request names: beyond what any license carries.
+const MAX_KIDS: usize = 1024;
 
 /// A DRM system, with what a client needs to speak it.
 #[derive(Debug)]
@@ -56,7 +58,8 @@ pub(crate) struct Boxes {
 
 impl Boxes {
     /// Finds them. Boxes of other systems are passed over, whatever is in them, and so are own
-    /// ones that do not read, or that name no key; `None` where none is left.
+    /// ones that do not read, or that name no key; `None` where none is left, or where all of
+    /// them name more keys than [`MAX_KIDS`].
     pub(crate) fn of(system: &System, init_data: &[u8]) -> Option<Self> {
         let Some(id) = system.id() else {
             let kids = vec![fairplay::asked_kid(init_data)?];
@@ -83,6 +86,6 @@ impl Boxes {
         }
         found.kids.sort_unstable();
         found.kids.dedup();
-        (!found.kids.is_empty()).then_some(found)
+        (1..=MAX_KIDS).contains(&found.kids.len()).then_some(found)
     }
 }

@@ -4,9 +4,10 @@
 //! Nothing moves: an `encv` entry takes back the type that `frma` names, and what describes the
 //! protection becomes free space, so that every offset stays true.
 
+use crate::groups::{self, Group, GroupError};
 use crate::walk::{Placed, children, find};
 use media::bmff::{BoxError, Fields};
-use media::cenc::Tenc;
+use media::cenc::{Seig, Tenc};
 use model::{KeyId, Scheme};
 
 /// Longest initialization segment, bytes.
@@ -31,6 +32,15 @@ pub enum InitError {
     /// A scheme, a pattern or an IV that this CDM does not decrypt.
     #[error("the track's protection is not supported")]
     Unsupported,
+    /// Groups of samples that do not read, or whose protection this CDM does not know.
+    #[error("the track's sample groups are malformed: {0}")]
+    Groups(&'static str),
+}
+
+impl From<GroupError> for InitError {
+    fn from(GroupError(what): GroupError) -> Self {
+        Self::Groups(what)
+    }
 }
 
 /// What a track needs to be decrypted.
@@ -38,8 +48,20 @@ pub enum InitError {
 pub struct Protection {
     /// How its samples are encrypted.
     pub scheme: Scheme,
-    /// The key that opens it, and the IVs.
+    /// The key that opens it, and the IVs; where keys change, of samples that are in no group.
     pub tenc: Tenc,
+    /// How groups of its samples are protected.
+    pub(crate) groups: Vec<Group>,
+}
+
+impl Protection {
+    /// Whether samples of a scheme may be protected like this.
+    pub(crate) fn is_known(scheme: Scheme, of: Seig) -> bool {
+        match scheme {
+            Scheme::Cenc => of.pattern.is_none() && of.constant_iv.is_none(),
+            Scheme::Cbcs => matches!(of.pattern, None | Some((1, 9))) && of.constant_iv.is_some(),
+        }
+    }
 }
 
 /// A track that was read.
@@ -71,14 +93,14 @@ impl Track {
         let mut init_data = Vec::new();
         for pssh in movie.iter().filter(|child| child.kind.0 == *b"pssh") {
             init_data.extend(init.get(pssh.whole.clone()).unwrap_or_default());
-            retype(&mut clear, pssh, *b"free");
+            erase(&mut clear, pssh);
         }
         let default_size = default_size(init, &movie)?;
         let protection = protection(init, &movie, &mut clear)?;
         Ok(Self { protection, init_data, default_size, clear_init: clear })
     }
 
-    /// The key that opens the track.
+    /// The key that opens the track; where keys change, the one that names it.
     #[must_use]
     pub fn kid(&self) -> Option<KeyId> {
         self.protection.as_ref().map(|protection| protection.tenc.kid)
@@ -101,7 +123,7 @@ fn protection(
     movie: &[Placed],
     clear: &mut [u8],
 ) -> Result<Option<Protection>, InitError> {
-    let mut siblings = movie.to_vec();
+    let (mut siblings, mut table) = (movie.to_vec(), vec![]);
     for (kind, name) in [
         (b"trak", "trak"),
         (b"mdia", "mdia"),
@@ -112,7 +134,8 @@ fn protection(
         let inner = find(&siblings, kind).ok_or(InitError::Missing(name))?.body.clone();
         // `stsd` is a full box with a count before its entries.
         let skipped = if kind == b"stsd" { 8 } else { 0 };
-        siblings = children(init, inner.start.saturating_add(skipped)..inner.end)?;
+        let inside = children(init, inner.start.saturating_add(skipped)..inner.end)?;
+        table = std::mem::replace(&mut siblings, inside);
     }
     let mut found = None;
     for entry in &siblings {
@@ -129,8 +152,12 @@ fn protection(
             return Err(InitError::Unsupported);
         }
         retype(clear, entry, original);
-        retype(clear, sinf, *b"free");
+        erase(clear, sinf);
     }
+    if let Some(protection) = &mut found {
+        protection.groups = groups::described(init, &table, protection)?;
+    }
+    groups::of_type(init, &table).for_each(|one| erase(clear, one));
     Ok(found)
 }
 
@@ -153,14 +180,19 @@ fn scheme_information(init: &[u8], sinf: &Placed) -> Result<([u8; 4], Protection
     let settings = children(init, schi.body.clone())?;
     let tenc = find(&settings, b"tenc").ok_or(InitError::Missing("tenc"))?;
     let tenc = Tenc::parse(init.get(tenc.body.clone()).unwrap_or_default())?;
-    let is_known = match scheme {
-        Scheme::Cenc => tenc.pattern.is_none() && tenc.constant_iv.is_none(),
-        Scheme::Cbcs => matches!(tenc.pattern, None | Some((1, 9))) && tenc.constant_iv.is_some(),
-    };
-    if is_known {
-        Ok((original.0, Protection { scheme, tenc }))
+    if Protection::is_known(scheme, tenc.into()) {
+        Ok((original.0, Protection { scheme, tenc, groups: vec![] }))
     } else {
         Err(InitError::Unsupported)
+    }
+}
+
+/// Makes free space of a box, where it is: two initialization segments of which only the keys
+/// differ are the same to a decoder.
+fn erase(bytes: &mut [u8], placed: &Placed) {
+    retype(bytes, placed, *b"free");
+    if let Some(body) = bytes.get_mut(placed.body.clone()) {
+        body.fill(0);
     }
 }
 

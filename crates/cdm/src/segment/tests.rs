@@ -1,15 +1,16 @@
 //! Segments as the packager writes them, decrypted by this reader of its own.
 
+mod rotation;
+
 use super::*;
 use keys::SystemEntropy;
 use media::bmff::{FourCc, plain_box};
-use media::cenc::{SampleIv, Tenc};
+use media::cenc::{SampleInfo, SampleIv, Subsample, Tenc};
 use media::cmaf::{
     Entry, Fragment as Written, Init, InitProtection, MediaKind, SampleProtection, open_media_data,
     write_init,
 };
 use media::input::TrackFrame;
-use model::{KeyId, Scheme};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 
@@ -96,11 +97,17 @@ fn made(scheme: Scheme, maps: &Maps) -> Made {
         samples: &entries,
         protection: Some(protection),
         description: 1,
+        rotation: None,
     }
     .write(&mut segment);
     open_media_data(protected.len(), &mut segment);
     segment.extend(&protected);
     Made { key, init: init(scheme, is_whole), segment, clear }
+}
+
+/// Decrypts with the one key that there is.
+fn open(track: &Track, key: &ContentKey, segment: &mut [u8]) -> Result<(), SegmentError> {
+    decrypt(track, &BTreeMap::from([(KeyId::from_bytes(KID), key)]), segment)
 }
 
 fn payload(segment: &[u8]) -> &[u8] {
@@ -121,7 +128,7 @@ fn samples_come_back_where_they_lie() {
             assert_eq!(track.kid(), Some(KeyId::from_bytes(KID)));
             let mut segment = made.segment.clone();
             assert_ne!(payload(&segment), made.clear);
-            decrypt(&track, &made.key, &mut segment).unwrap();
+            open(&track, &made.key, &mut segment).unwrap();
             assert_eq!(payload(&segment), made.clear, "{scheme}");
             assert_eq!(segment.len(), made.segment.len());
             for gone in [&b"senc"[..], b"saiz", b"saio"] {
@@ -156,12 +163,12 @@ fn descriptions_that_do_not_fit_are_refused() {
     for (at, what) in [(senc + 11, "count"), (senc + 12 + 8 + 1, "subsample count")] {
         let mut segment = made.segment.clone();
         segment[at] ^= 1;
-        assert!(decrypt(&track, &made.key, &mut segment).is_err(), "{what}");
+        assert!(open(&track, &made.key, &mut segment).is_err(), "{what}");
     }
     for end in 0..made.segment.len() - 1 {
         let mut cut = made.segment[..end].to_vec();
         // A cut between two boxes leaves a whole `moof` without its samples, or nothing.
-        assert!(decrypt(&track, &made.key, &mut cut).is_err() || end == 0, "{end}");
+        assert!(open(&track, &made.key, &mut cut).is_err() || end == 0, "{end}");
     }
 }
 
@@ -189,7 +196,7 @@ proptest! {
         let track = Track::parse(&made.init).unwrap();
         let mut segment = made.segment.clone();
         if let Some(byte) = segment.get_mut(at) { *byte = with; }
-        let _ = decrypt(&track, &made.key, &mut segment);
+        let _ = open(&track, &made.key, &mut segment);
         let mut init = made.init.clone();
         if let Some(byte) = init.get_mut(at % made.init.len()) { *byte = with; }
         let _ = Track::parse(&init);

@@ -388,3 +388,43 @@ fn sessions_are_counted() {
     let refused = sessions.request(&data, NOW, &mut SystemEntropy);
     assert_eq!(refused.map(|_| ()), Err(CdmError::TooManySessions));
 }
+
+/// A license of Clear Key with these keys.
+fn clear_license(kids: &[u8]) -> Vec<u8> {
+    let key = |byte: &u8| {
+        let key = "AAAAAAAAAAAAAAAAAAAAAA";
+        format!(r#"{{"kty":"oct","kid":"{}","k":"{key}"}}"#, kid(*byte).to_base64url())
+    };
+    let keys: Vec<String> = kids.iter().map(key).collect();
+    format!(r#"{{"keys":[{}],"type":"temporary"}}"#, keys.join(",")).into_bytes()
+}
+
+#[test]
+fn one_box_names_the_keys_of_many_periods() {
+    let kids: Vec<KeyId> = (1..=100).map(kid).collect();
+    let mut sessions = clearkey();
+    let boxes = pssh::common(&kids);
+    let (id, message) = sessions.request(&boxes, NOW, &mut SystemEntropy).unwrap();
+    let challenge = Challenge::parse(&message.body, Offline::Refused).unwrap();
+    assert_eq!(challenge.kids(), kids);
+    // Some are withheld, as keys of later periods are.
+    let given: Vec<u8> = (1..=60).collect();
+    let updated = update(&mut sessions, id, &clear_license(&given)).unwrap();
+    assert_eq!(updated.keys.len(), 60);
+    assert!(updated.keys.iter().all(|(_, status)| *status == KeyStatus::Usable));
+    let foreign = clear_license(&[7, 101]);
+    let mut sessions = clearkey();
+    let (id, _) = sessions.request(&boxes, NOW, &mut SystemEntropy).unwrap();
+    assert_eq!(update(&mut sessions, id, &foreign), Err(CdmError::License), "one was not asked for");
+    let mut sessions = widevine();
+    let boxes = pssh::widevine(&kids, Scheme::Cbcs);
+    let (id, first) = sessions.request(&boxes, NOW, &mut SystemEntropy).unwrap();
+    let certificate = SERVER.answer(&first, &terms(), &[]);
+    let message = update(&mut sessions, id, &certificate).unwrap().message.unwrap();
+    let license = SERVER.answer(&message, &terms(), &given);
+    assert_eq!(update(&mut sessions, id, &license).unwrap().keys.len(), 60);
+    let many: Vec<KeyId> =
+        (0..1025_u128).map(|number| KeyId::from_bytes(number.to_be_bytes())).collect();
+    let refused = clearkey().request(&pssh::common(&many), NOW, &mut SystemEntropy);
+    assert_eq!(refused.unwrap_err(), CdmError::InitData);
+}
