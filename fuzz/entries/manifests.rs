@@ -36,7 +36,7 @@ pub fn run(bytes: &[u8]) {
     });
     for listed in parse_mpd(text).into_iter().flatten().chain(from_playlists).chain(alone) {
         let media = match listed.media {
-            MediaParts::Segments(parts) => parts,
+            MediaParts::Segments(segments) => segments.into_iter().map(|one| one.part).collect(),
             MediaParts::Indexed(index) => vec![index],
         };
         let inits = listed.turns.iter().map(|turn| &turn.init).chain([&listed.init]);

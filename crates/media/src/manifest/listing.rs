@@ -1,11 +1,12 @@
 //! What a player fetches: the renditions of an MPD (ISO/IEC 23009-1, 5.3) or of HLS playlists with
 //! the places of their segments.
 //!
-//! Read are pictures and sound of static presentations in the two layouts that a package has.
-//! Thumbnails, trick-play and text are passed over. References are relative: a manifest that
-//! sends a player elsewhere is refused.
+//! Read are pictures and sound in the two layouts that a package has, of titles that are whole and of
+//! those that go on, whose manifests list what can be played now. Thumbnails, trick-play and text are
+//! passed over. References are relative: a manifest that sends a player elsewhere is refused.
 
 mod hls;
+mod moments;
 
 pub(super) use hls::kid_of_skd;
 pub use hls::{Named, parse_multivariant};
@@ -19,6 +20,10 @@ use model::{KeyId, Scheme};
 const MAX_RENDITIONS: usize = 1000;
 /// Most segments of all renditions together.
 const MAX_SEGMENTS: usize = 1_000_000;
+/// How often a manifest is read anew at most, milliseconds.
+const MIN_RELOAD_MS: u64 = 250;
+/// How often, where it does not say.
+const USUAL_RELOAD_MS: u64 = 2000;
 /// Longest reference, bytes.
 const MAX_PATH_BYTES: usize = 2048;
 
@@ -82,6 +87,17 @@ pub struct Listed {
     /// Where it goes on under another key, or with another initialization, as far as its manifest
     /// says so: keys may also change in its media alone.
     pub turns: Vec<ListedTurn>,
+    /// How it goes on; none: it is whole.
+    pub live: Option<Live>,
+}
+
+impl Listed {
+    /// Every key that it names, with the line of a playlist that says where it is.
+    pub fn keys(&self) -> impl Iterator<Item = (KeyId, Option<&str>)> {
+        let first = self.protection.map(|(_, kid)| (kid, self.key_uri.as_deref()));
+        let later = self.turns.iter().filter_map(|turn| Some((turn.kid?, turn.key_uri.as_deref())));
+        first.into_iter().chain(later)
+    }
 }
 
 /// Where a rendition goes on under another key, or with another initialization.
@@ -97,11 +113,33 @@ pub struct ListedTurn {
     pub init: Part,
 }
 
+/// How a title that goes on is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// When to read the manifest anew, milliseconds behind the last time.
+    pub reload_ms: u64,
+    /// How far behind the newest segment's end to begin, milliseconds.
+    pub delay_ms: u64,
+}
+
+/// A segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it lies.
+    pub part: Part,
+    /// What it is known by when the manifest is read anew; it grows from segment to segment.
+    pub number: u64,
+    /// When it begins, milliseconds: from the begin of the title, or as a playlist's dates say.
+    pub begins_ms: u64,
+    /// How long it is, milliseconds.
+    pub duration_ms: u64,
+}
+
 /// Where media lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MediaParts {
     /// A file for each segment.
-    Segments(Vec<Part>),
+    Segments(Vec<Segment>),
     /// One file: the part is its index ([`subsegments`]).
     Indexed(Part),
 }
@@ -123,22 +161,41 @@ pub fn parse_mpd(text: &str) -> Result<Vec<Listed>, ListingError> {
     if !root.is("MPD") {
         return Err(ListingError::OtherDocument);
     }
-    if root.attribute("type").is_some_and(|kind| kind != "static") {
-        return Err(ListingError::Unsupported("it is live"));
-    }
-    let mut reader = Reader { found: vec![], segments: 0 };
+    let live = dynamic(&root)?;
+    let mut reader = Reader { found: vec![], segments: 0, live };
     let base = based("", &root)?;
+    let mut begins_ms = 0;
     for period in root.named("Period") {
+        begins_ms = milliseconds(period.attribute("start"))?.unwrap_or(begins_ms);
         let base = based(&base, period)?;
         for set in period.named("AdaptationSet") {
             let Some(medium) = medium(set) else { continue };
             let base = based(&base, set)?;
             for one in set.named("Representation") {
-                reader.add(&base, medium, set, one)?;
+                reader.add((&base, begins_ms), medium, set, one)?;
             }
         }
+        let length_ms = milliseconds(period.attribute("duration"))?.unwrap_or(0);
+        begins_ms = begins_ms.saturating_add(length_ms);
     }
     Ok(reader.found)
+}
+
+/// How a dynamic MPD is followed (5.3.1.2); none: it is static.
+fn dynamic(root: &Element) -> Result<Option<Live>, ListingError> {
+    if root.attribute("type").is_none_or(|kind| kind == "static") {
+        return Ok(None);
+    }
+    let reload_ms = milliseconds(root.attribute("minimumUpdatePeriod"))?.unwrap_or(USUAL_RELOAD_MS);
+    let reload_ms = reload_ms.max(MIN_RELOAD_MS);
+    let told = milliseconds(root.attribute("suggestedPresentationDelay"))?;
+    Ok(Some(Live { reload_ms, delay_ms: told.unwrap_or(reload_ms.saturating_mul(3)) }))
+}
+
+/// An attribute that is a duration.
+fn milliseconds(text: Option<&str>) -> Result<Option<u64>, ListingError> {
+    let read = |text| moments::duration_ms(text).ok_or(ListingError::Unsupported("a duration"));
+    text.map(read).transpose()
 }
 
 /// Pictures and sound; none: anything else, or what only a special player shows.
@@ -157,36 +214,24 @@ fn medium(set: &Element) -> Option<Medium> {
 struct Reader {
     found: Vec<Listed>,
     segments: usize,
+    live: Option<Live>,
 }
 
 impl Reader {
-    /// Reads a representation; one of a later period continues that of its name.
+    /// Reads a representation of a period with this base and begin; one of a later period
+    /// continues that of its name.
     fn add(
         &mut self,
-        base: &str,
+        (base, begins_ms): (&str, u64),
         medium: Medium,
         set: &Element,
         one: &Element,
     ) -> Result<(), ListingError> {
         let id = one.attribute("id").unwrap_or_default();
-        let (init, media) = self.parts(&based(base, one)?, set, one)?;
+        let (init, media) = self.parts((&based(base, one)?, begins_ms), set, one)?;
+        let protection = protection(set, one)?;
         if let Some(known) = self.found.iter_mut().find(|known| known.id == id) {
-            let (MediaParts::Segments(parts), MediaParts::Segments(more)) =
-                (&mut known.media, media)
-            else {
-                return Ok(());
-            };
-            let (scheme, kid) = protection(set, one)?.unzip();
-            if scheme != known.protection.map(|(scheme, _)| scheme) {
-                return Err(ListingError::Unsupported("a rendition in several schemes"));
-            }
-            let last = known.turns.last().map(|last| (last.kid, &last.init));
-            let last = last.unwrap_or((known.protection.map(|(_, kid)| kid), &known.init));
-            if last != (kid, &init) {
-                known.turns.push(ListedTurn { segment: parts.len(), kid, key_uri: None, init });
-            }
-            parts.extend(more);
-            return Ok(());
+            return known.go_on(init, protection, media);
         }
         if self.found.len() == MAX_RENDITIONS {
             return Err(ListingError::TooLarge);
@@ -202,18 +247,19 @@ impl Reader {
             bandwidth: number(attribute("bandwidth"), 0)?,
             language: text("lang"),
             is_main: set.named("Role").any(|role| role.attribute("value") == Some("main")),
-            protection: protection(set, one)?,
+            protection,
             key_uri: None,
             init,
             media,
             turns: vec![],
+            live: self.live,
         });
         Ok(())
     }
 
     fn parts(
         &mut self,
-        base: &str,
+        (base, begins_ms): (&str, u64),
         set: &Element,
         one: &Element,
     ) -> Result<(Part, MediaParts), ListingError> {
@@ -238,15 +284,27 @@ impl Reader {
         let init = names.fill(name("initialization"), 0, 0)?;
         let mut number = number(template.attribute("startNumber"), 1)?;
         let mut media = vec![];
-        for start_ts in self.timeline(template)? {
-            media.push(names.fill(name("media"), number, start_ts)?);
+        let timescale: u64 = self::number(template.attribute("timescale"), 1)?;
+        let offset_ts: u64 = self::number(template.attribute("presentationTimeOffset"), 0)?;
+        let to_ms = |ts: u64| {
+            let ms = u128::from(ts) * 1000 / u128::from(timescale.max(1));
+            u64::try_from(ms).unwrap_or(u64::MAX)
+        };
+        for (start_ts, duration_ts) in self.timeline(template)? {
+            let begins_ms = begins_ms.saturating_add(to_ms(start_ts.saturating_sub(offset_ts)));
+            media.push(Segment {
+                part: names.fill(name("media"), number, start_ts)?,
+                number: begins_ms,
+                begins_ms,
+                duration_ms: to_ms(duration_ts),
+            });
             number = number.saturating_add(1);
         }
         Ok((init, MediaParts::Segments(media)))
     }
 
-    /// When each segment begins.
-    fn timeline(&mut self, template: &Element) -> Result<Vec<u64>, ListingError> {
+    /// When each segment begins, and how long it is.
+    fn timeline(&mut self, template: &Element) -> Result<Vec<(u64, u64)>, ListingError> {
         let timeline = template.named("SegmentTimeline").next();
         let timeline = timeline.ok_or(ListingError::Unsupported("it has no timeline"))?;
         let (mut starts, mut at) = (vec![], 0_u64);
@@ -259,11 +317,37 @@ impl Reader {
                 return Err(ListingError::TooLarge);
             }
             for _ in 0..=repeats {
-                starts.push(at);
+                starts.push((at, duration));
                 at = at.saturating_add(duration);
             }
         }
         Ok(starts)
+    }
+}
+
+impl Listed {
+    /// Goes on with what a later period has of it.
+    fn go_on(
+        &mut self,
+        init: Part,
+        protection: Option<(Scheme, KeyId)>,
+        media: MediaParts,
+    ) -> Result<(), ListingError> {
+        let (MediaParts::Segments(known), MediaParts::Segments(more)) = (&mut self.media, media)
+        else {
+            return Ok(());
+        };
+        let (scheme, kid) = protection.unzip();
+        let (own, first) = self.protection.unzip();
+        if scheme != own {
+            return Err(ListingError::Unsupported("a rendition in several schemes"));
+        }
+        let last = self.turns.last().map(|turn| (turn.kid, &turn.init));
+        if last.unwrap_or((first, &self.init)) != (kid, &init) {
+            self.turns.push(ListedTurn { segment: known.len(), kid, key_uri: None, init });
+        }
+        known.extend(more);
+        Ok(())
     }
 }
 
@@ -342,37 +426,48 @@ fn span(range: &str) -> Option<ByteSpan> {
     Some(ByteSpan { start, len: last.checked_add(1)?.checked_sub(start)? })
 }
 
-/// The parts of a file that its index lists (`sidx`, ISO/IEC 14496-12, 8.16.3).
+/// The segments of a file that its index lists (`sidx`, ISO/IEC 14496-12, 8.16.3).
 ///
 /// Errors: [`BoxError`] for what is no index of media; an index of indexes is none.
-pub fn subsegments(index: &Part, bytes: &[u8]) -> Result<Vec<Part>, BoxError> {
+pub fn subsegments(index: &Part, bytes: &[u8]) -> Result<Vec<Segment>, BoxError> {
     let sidx = boxes(bytes).next().ok_or(BoxError::Truncated)??;
     if sidx.kind.0 != *b"sidx" {
         return Err(BoxError::Truncated);
     }
     let mut fields = Fields::new(sidx.body);
     let (version, _) = fields.version_and_flags()?;
-    // Track and timescale; then the earliest time, and how far behind the index media begins.
-    fields.take(8)?;
-    fields.time(version)?;
+    // The track; timescale and earliest time; then how far behind the index media begins.
+    fields.u32()?;
+    let timescale = fields.u32()?;
+    let mut at_ts = fields.time(version)?;
     let gap = fields.time(version)?;
     fields.u16()?;
     let count = fields.u16()?;
+    let to_ms = |ts: u64| {
+        let ms = u128::from(ts) * 1000 / u128::from(timescale.max(1));
+        u64::try_from(ms).unwrap_or(u64::MAX)
+    };
     let length = u64::try_from(sidx.whole.len()).map_err(|_| BoxError::Truncated)?;
     let start = index.span.map_or(0, |span| span.start);
     let mut at = start.saturating_add(length).saturating_add(gap);
-    let mut parts = vec![];
-    for _ in 0..count {
-        let size = fields.u32()?;
-        fields.take(8)?;
+    let mut segments = vec![];
+    for number in 0..count {
+        let (size, duration) = (fields.u32()?, fields.u32()?);
+        fields.u32()?;
         if size >> 31 != 0 {
             return Err(BoxError::Truncated);
         }
         let span = ByteSpan { start: at, len: size.into() };
         at = at.saturating_add(span.len);
-        parts.push(Part { path: index.path.clone(), span: Some(span) });
+        segments.push(Segment {
+            part: Part { path: index.path.clone(), span: Some(span) },
+            number: number.into(),
+            begins_ms: to_ms(at_ts),
+            duration_ms: to_ms(duration.into()),
+        });
+        at_ts = at_ts.saturating_add(duration.into());
     }
-    Ok(parts)
+    Ok(segments)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The renditions of HLS playlists (RFC 8216bis, 4.4): those that a multivariant playlist names,
 //! then of each the segments that its media playlist does.
 
+use super::moments::{date_ms, seconds_ms};
 use super::{
-    Listed, ListedTurn, ListingError, MAX_RENDITIONS, MAX_SEGMENTS, MediaParts, Medium, Part,
-    joined, number,
+    Listed, ListedTurn, ListingError, Live, MAX_RENDITIONS, MAX_SEGMENTS, MIN_RELOAD_MS,
+    MediaParts, Medium, Part, Segment, USUAL_RELOAD_MS, joined, number,
 };
 use crate::manifest::ByteSpan;
 use crate::manifest::attribute_list::AttributeList;
@@ -164,9 +165,18 @@ impl Named {
     ///
     /// Errors: [`ListingError`]. Limits: a million segments.
     pub fn list(self, text: &str, dialect: Dialect) -> Result<Listed, ListingError> {
-        let mut media = Media::new(&self.playlist);
-        media.read(text, dialect)?;
-        let (protection, key_uri) = media.first_key.unzip();
+        let mut media = Media {
+            playlist: &self.playlist,
+            dialect,
+            first: State::default(),
+            current: State::default(),
+            turns: vec![],
+            segments: vec![],
+            clock: Clock::default(),
+        };
+        media.read(text)?;
+        let live = media.clock.live();
+        let (protection, key_uri) = media.first.key.unzip();
         // As the MPD names it: a playlist lies beside its segments, or beside its file.
         let id = self.playlist.trim_end_matches(".m3u8").trim_end_matches("/playlist");
         Ok(Listed {
@@ -180,91 +190,147 @@ impl Named {
             is_main: self.is_main,
             protection,
             key_uri,
-            init: media.first_init.ok_or(ListingError::Unsupported("it has no EXT-X-MAP"))?,
-            media: MediaParts::Segments(media.parts),
+            init: media.first.init.ok_or(ListingError::Unsupported("it has no EXT-X-MAP"))?,
+            media: MediaParts::Segments(media.segments),
             turns: media.turns,
+            live,
         })
     }
-}
-
-/// A media playlist on its way.
-struct Media<'a> {
-    playlist: &'a str,
-    /// The key of what follows, and the first of all.
-    key: Option<Key>,
-    first_key: Option<Key>,
-    /// The initialization of what follows, and the first of all.
-    init: Option<Part>,
-    first_init: Option<Part>,
-    parts: Vec<Part>,
-    turns: Vec<ListedTurn>,
 }
 
 /// Scheme and id of a key, and where it is.
 type Key = ((Scheme, KeyId), String);
 
-impl<'a> Media<'a> {
-    const fn new(playlist: &'a str) -> Self {
-        Self {
-            playlist,
-            key: None,
-            first_key: None,
-            init: None,
-            first_init: None,
-            parts: Vec::new(),
-            turns: Vec::new(),
+/// A media playlist on its way.
+struct Media<'a> {
+    playlist: &'a str,
+    dialect: Dialect,
+    /// The first key and initialization of all.
+    first: State,
+    /// Those of what follows.
+    current: State,
+    turns: Vec<ListedTurn>,
+    segments: Vec<Segment>,
+    clock: Clock,
+}
+
+/// What the tags above a segment say of it.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct State {
+    key: Option<Key>,
+    init: Option<Part>,
+}
+
+/// Times and numbers of segments.
+#[derive(Default)]
+struct Clock {
+    number: u64,
+    begins_ms: u64,
+    duration_ms: u64,
+    target_ms: Option<u64>,
+    is_whole: bool,
+    /// The next segment is not there (`EXT-X-GAP`).
+    is_gap: bool,
+}
+
+impl Clock {
+    /// Reads a tag about times, if it is one.
+    fn read(&mut self, name: &str, value: &str) -> Result<(), ListingError> {
+        const TIME: ListingError = ListingError::Unsupported("a time");
+        match name {
+            "EXT-X-TARGETDURATION" => self.target_ms = Some(seconds_ms(value).ok_or(TIME)?),
+            "EXT-X-MEDIA-SEQUENCE" => self.number = number(Some(value), 0)?,
+            "EXT-X-PROGRAM-DATE-TIME" => self.begins_ms = date_ms(value).ok_or(TIME)?,
+            "EXTINF" => {
+                let length = value.split(',').next().unwrap_or_default();
+                self.duration_ms = seconds_ms(length.trim()).ok_or(TIME)?;
+            }
+            "EXT-X-GAP" => self.is_gap = true,
+            "EXT-X-ENDLIST" => self.is_whole = true,
+            _ => {}
         }
+        Ok(())
     }
 
-    /// Notes where key or initialization are others than those of the segments before. The first
-    /// key of all is no turn, also behind a clear lead.
-    fn turn(&mut self) {
-        let Some(init) = self.init.clone() else { return };
-        let (key, key_uri) = self.key.clone().unzip();
-        let kid = key.map(|(_, kid)| kid);
-        let first = self.first_key.as_ref().map(|((_, kid), _)| *kid);
-        let last = self.turns.last().map(|last| (last.kid, &last.init));
-        let is_new = match (last, &self.first_init) {
-            (Some(last), _) => last != (kid, &init),
-            (None, Some(first_init)) => (first, first_init) != (kid, &init),
-            (None, None) => false,
+    /// A segment stood here.
+    fn pass(&mut self) {
+        self.number = self.number.saturating_add(1);
+        self.begins_ms = self.begins_ms.saturating_add(self.duration_ms);
+        (self.duration_ms, self.is_gap) = (0, false);
+    }
+
+    /// A playlist that goes on is read anew about as often as it grows, and played from three
+    /// target durations before its end (RFC 8216bis, 6.3.3 and 6.3.4).
+    fn live(&self) -> Option<Live> {
+        let target_ms = self.target_ms.unwrap_or(USUAL_RELOAD_MS);
+        let live = Live {
+            reload_ms: (target_ms / 2).max(MIN_RELOAD_MS),
+            delay_ms: target_ms.saturating_mul(3),
         };
-        if is_new && !self.parts.is_empty() {
-            self.turns.push(ListedTurn { segment: self.parts.len(), kid, key_uri, init });
-        }
+        (!self.is_whole).then_some(live)
     }
+}
 
-    fn read(&mut self, text: &str, dialect: Dialect) -> Result<(), ListingError> {
-        let (mut range, mut is_whole) = (None, false);
+impl Media<'_> {
+    fn read(&mut self, text: &str) -> Result<(), ListingError> {
+        let mut range = None;
         for line in lines(text)? {
             match line {
                 Line::Tag("EXT-X-STREAM-INF", _) => {
                     return Err(ListingError::Unsupported("it is a multivariant playlist"));
                 }
-                Line::Tag("EXT-X-KEY", value) => self.key_line(value, dialect)?,
+                Line::Tag("EXT-X-KEY", value) => self.key_line(value)?,
                 Line::Tag("EXT-X-MAP", value) => self.map_line(value)?,
                 Line::Tag("EXT-X-BYTERANGE", value) => range = Some(value),
-                Line::Tag("EXT-X-ENDLIST", _) => is_whole = true,
-                Line::Uri(uri) => {
-                    if self.parts.len() == MAX_SEGMENTS {
-                        return Err(ListingError::TooLarge);
-                    }
-                    self.turn();
-                    let path = joined(self.playlist, uri)?;
-                    let span = range.take().map(|range| self.span(range, &path)).transpose()?;
-                    self.parts.push(Part { path, span });
-                }
-                Line::Tag(..) => {}
+                Line::Tag(name, value) => self.clock.read(name, value)?,
+                Line::Uri(uri) => self.segment(uri, range.take())?,
             }
         }
-        if is_whole { Ok(()) } else { Err(ListingError::Unsupported("it is live")) }
+        Ok(())
     }
 
-    /// The line of the client's own system.
-    fn key_line(&mut self, value: &str, dialect: Dialect) -> Result<(), ListingError> {
+    fn segment(&mut self, uri: &str, range: Option<&str>) -> Result<(), ListingError> {
+        if self.segments.len() == MAX_SEGMENTS {
+            return Err(ListingError::TooLarge);
+        }
+        let path = joined(self.playlist, uri)?;
+        let span = range.map(|range| self.span(range, &path)).transpose()?;
+        if !self.clock.is_gap {
+            self.turn()?;
+            let Clock { number, begins_ms, duration_ms, .. } = self.clock;
+            self.segments.push(Segment {
+                part: Part { path, span },
+                number,
+                begins_ms,
+                duration_ms,
+            });
+        }
+        self.clock.pass();
+        Ok(())
+    }
+
+    /// Notes where key or initialization are others than those of the segments before. The first
+    /// key of all is no turn, also behind a clear lead.
+    fn turn(&mut self) -> Result<(), ListingError> {
+        let State { key, init } = self.current.clone();
+        let init = init.ok_or(ListingError::Unsupported("it has no EXT-X-MAP"))?;
+        let (key, key_uri) = key.unzip();
+        let kid = key.map(|(_, kid)| kid);
+        let first = self.first.key.as_ref().map(|((_, kid), _)| *kid);
+        let last = self.turns.last().map(|turn| (turn.kid, Some(&turn.init)));
+        let is_new = last.unwrap_or((first, self.first.init.as_ref())) != (kid, Some(&init));
+        let is_clear_lead = kid.is_none() && self.turns.is_empty();
+        if is_new && !is_clear_lead {
+            self.turns.push(ListedTurn { segment: self.segments.len(), kid, key_uri, init });
+        }
+        Ok(())
+    }
+
+    /// The line of the client's own system: what comes is under this key.
+    fn key_line(&mut self, value: &str) -> Result<(), ListingError> {
         let list = attributes(value)?;
         let format = list.value("KEYFORMAT").unwrap_or("identity");
-        if super::super::hls::dialect_of(format) != Some(dialect) {
+        if super::super::hls::dialect_of(format) != Some(self.dialect) {
             return Ok(());
         }
         let scheme = match list.value("METHOD") {
@@ -276,11 +342,11 @@ impl<'a> Media<'a> {
         let named = list.value("KEYID").and_then(|kid| kid.strip_prefix("0x"));
         let kid = named.map_or_else(|| kid_of_skd(uri), |kid| KeyId::parse(kid).ok());
         let kid = kid.ok_or(ListingError::Unsupported("a key"))?;
-        let known = self.first_key.get_or_insert_with(|| ((scheme, kid), uri.to_owned()));
-        if known.0.0 != scheme {
+        let key = ((scheme, kid), uri.to_owned());
+        if self.first.key.get_or_insert_with(|| key.clone()).0.0 != scheme {
             return Err(ListingError::Unsupported("a rendition in several schemes"));
         }
-        self.key = Some(((scheme, kid), uri.to_owned()));
+        self.current.key = Some(key);
         Ok(())
     }
 
@@ -289,8 +355,8 @@ impl<'a> Media<'a> {
         let path = joined(self.playlist, list.value("URI").unwrap_or_default())?;
         let span = list.value("BYTERANGE").map(|range| self.span(range, &path)).transpose()?;
         let init = Part { path, span };
-        self.first_init.get_or_insert_with(|| init.clone());
-        self.init = Some(init);
+        self.first.init.get_or_insert_with(|| init.clone());
+        self.current.init = Some(init);
         Ok(())
     }
 
@@ -300,7 +366,7 @@ impl<'a> Media<'a> {
             Some((len, start)) => (len, Some(start)),
             None => (range, None),
         };
-        let last = self.parts.last().filter(|last| last.path == path);
+        let last = self.segments.last().map(|last| &last.part).filter(|last| last.path == path);
         let behind = last.and_then(|last| last.span).map(|span| span.end());
         let start = start.map(|start| number(Some(start), 0)).transpose()?.or(behind);
         let start = start.ok_or(ListingError::Unsupported("a range"))?;

@@ -11,7 +11,7 @@ use model::TrackClass;
 
 fn paths(media: &MediaParts) -> Vec<&str> {
     match media {
-        MediaParts::Segments(parts) => parts.iter().map(|part| part.path.as_str()).collect(),
+        MediaParts::Segments(parts) => parts.iter().map(|one| one.part.path.as_str()).collect(),
         MediaParts::Indexed(index) => vec![&index.path],
     }
 }
@@ -56,7 +56,7 @@ fn single_files_are_read_by_their_index() {
     let mut bytes = vec![];
     write_index(1000, 0, &[reference(500), reference(300)], &mut bytes);
     let spans: Vec<_> =
-        subsegments(index, &bytes).unwrap().iter().filter_map(|part| part.span).collect();
+        subsegments(index, &bytes).unwrap().iter().filter_map(|one| one.part.span).collect();
     let start = 1200 + u64::try_from(bytes.len()).unwrap();
     assert_eq!(spans, [ByteSpan { start, len: 500 }, ByteSpan { start: start + 500, len: 300 }]);
     for cut in 0..bytes.len() {
@@ -104,8 +104,8 @@ fn what_leaves_the_package_is_refused() {
 fn other_documents_are_refused() {
     assert_eq!(parse_mpd("<html/>"), Err(ListingError::OtherDocument));
     assert!(matches!(parse_mpd("<MPD>"), Err(ListingError::Xml(_))));
-    let live = parse_mpd(r#"<MPD type="dynamic"/>"#);
-    assert_eq!(live, Err(ListingError::Unsupported("it is live")));
+    let live = parse_mpd(r#"<MPD type="dynamic" minimumUpdatePeriod="2"/>"#);
+    assert_eq!(live, Err(ListingError::Unsupported("a duration")));
     assert_eq!(parse_mpd("<MPD/>"), Ok(vec![]));
     let many = r#"<SegmentTemplate initialization="i" media="m"><SegmentTimeline>
         <S d="1" r="9999999"/></SegmentTimeline></SegmentTemplate>"#;
@@ -118,4 +118,50 @@ fn other_documents_are_refused() {
         assert_eq!(one(&template), Err(ListingError::Unsupported("a template")), "{bad}");
     }
     assert!(one("").is_err() && one("<SegmentBase/>").is_err());
+}
+
+#[test]
+fn a_title_that_goes_on_says_when_to_look_again_and_where_to_begin() {
+    let of = |attributes: &str| {
+        let listed = parse_mpd(&format!(
+            r#"<MPD type="dynamic" {attributes}><Period start="PT1M"><AdaptationSet
+            contentType="video"><SegmentTemplate timescale="10" initialization="i" media="$Time$"
+            presentationTimeOffset="100"><SegmentTimeline><S t="120" d="20" r="1"/>
+            <S t="200" d="15"/></SegmentTimeline></SegmentTemplate><Representation id="a"/>
+            </AdaptationSet></Period></MPD>"#
+        ));
+        listed.unwrap().remove(0)
+    };
+    let told = r#"minimumUpdatePeriod="PT2S" suggestedPresentationDelay="PT4.5S""#;
+    let one = of(told);
+    assert_eq!(one.live, Some(Live { reload_ms: 2000, delay_ms: 4500 }));
+    let MediaParts::Segments(segments) = one.media else { panic!("segments") };
+    let times: Vec<_> = segments.iter().map(|one| (one.begins_ms, one.duration_ms)).collect();
+    assert_eq!(times, [(62_000, 2000), (64_000, 2000), (70_000, 1500)], "with a gap");
+    let hasty = of(r#"minimumUpdatePeriod="PT0S""#).live;
+    assert_eq!(hasty, Some(Live { reload_ms: 250, delay_ms: 750 }));
+    assert_eq!(of("").live, Some(Live { reload_ms: 2000, delay_ms: 6000 }));
+}
+
+#[test]
+fn a_period_with_another_key_goes_on_with_its_own_initialization() {
+    let period = |kid: char, first: u32| {
+        let kid = kid.to_string().repeat(32);
+        format!(
+            r#"<Period duration="PT2S"><AdaptationSet contentType="video"><ContentProtection
+            schemeIdUri="urn:mpeg:dash:mp4protection:2011" value="cbcs" default_KID="{kid}"/>
+            <SegmentTemplate startNumber="{first}" initialization="i-{kid}" media="$Number$">
+            <SegmentTimeline><S d="1" r="1"/></SegmentTimeline></SegmentTemplate>
+            <Representation id="a"/></AdaptationSet></Period>"#
+        )
+    };
+    let text = format!("<MPD>{}{}{}</MPD>", period('1', 1), period('1', 3), period('2', 5));
+    let listed = parse_mpd(&text).unwrap().remove(0);
+    let key = |byte| KeyId::from_bytes([byte; 16]);
+    assert_eq!(listed.keys().collect::<Vec<_>>(), [(key(0x11), None), (key(0x22), None)]);
+    let [turn] = &listed.turns[..] else { panic!("one turn") };
+    assert_eq!((turn.segment, turn.init.path.as_str()), (4, &*format!("i-{}", "2".repeat(32))));
+    assert_eq!(paths(&listed.media), ["1", "2", "3", "4", "5", "6"]);
+    let MediaParts::Segments(segments) = listed.media else { panic!("segments") };
+    assert_eq!(segments[4].begins_ms, 4000);
 }

@@ -30,7 +30,11 @@ fn playlists_list_what_the_mpd_lists() {
             assert_eq!(found.len(), known.len());
             for one in found {
                 let same = known.iter().find(|same| same.id == one.id).unwrap();
-                assert_eq!((&one.init, &one.media), (&same.init, &same.media));
+                let paths = |one: &Listed| {
+                    let MediaParts::Segments(segments) = &one.media else { panic!("segments") };
+                    segments.iter().map(|one| one.part.clone()).collect::<Vec<_>>()
+                };
+                assert_eq!((&one.init, paths(&one)), (&same.init, paths(same)));
                 assert_eq!((one.medium, one.protection), (same.medium, same.protection));
                 assert_eq!((one.width, one.height), (same.width, same.height));
                 assert_eq!((&one.codecs, &one.language), (&same.codecs, &same.language));
@@ -49,10 +53,11 @@ fn single_files_are_read_by_their_ranges() {
         let MediaParts::Segments(parts) = &one.media else { panic!("segments") };
         assert_eq!(one.init.span, Some(ByteSpan { start: 0, len: 1200 }));
         assert_eq!(parts.len(), track.unwrap().segments.len());
-        assert_eq!(parts[0].span.unwrap().start, 1268);
+        assert_eq!(parts[0].part.span.unwrap().start, 1268);
         for pair in parts.windows(2) {
-            assert_eq!(pair[0].span.unwrap().end(), pair[1].span.unwrap().start);
-            assert_eq!(pair[0].path, pair[1].path);
+            let [one, next] = [&pair[0].part, &pair[1].part];
+            assert_eq!(one.span.unwrap().end(), next.span.unwrap().start);
+            assert_eq!(one.path, next.path);
         }
     }
     assert!(subsegments(&found[0].init, b"").is_err());
@@ -94,8 +99,8 @@ fn ranges_without_a_start_go_on() {
     let lines = "#EXT-X-MAP:URI=\"a\",BYTERANGE=\"9@0\"\n#EXT-X-BYTERANGE:5@9\na\n\
                  #EXT-X-BYTERANGE:7\na";
     let MediaParts::Segments(parts) = media(lines).unwrap().media else { panic!("segments") };
-    assert_eq!(parts[1].span, Some(ByteSpan { start: 14, len: 7 }));
-    assert_eq!(parts[1].path, "v/a");
+    assert_eq!(parts[1].part.span, Some(ByteSpan { start: 14, len: 7 }));
+    assert_eq!(parts[1].part.path, "v/a");
     let other = "#EXT-X-MAP:URI=\"a\"\n#EXT-X-BYTERANGE:5@9\na\n#EXT-X-BYTERANGE:7\nb";
     assert_eq!(media(other), Err(ListingError::Unsupported("a range")));
 }
@@ -118,6 +123,9 @@ fn other_playlists_are_refused() {
         (key("skd://a", "SAMPLE-AES"), "a key"),
         (key(&one, "AES-128"), "a method of encryption"),
         (key(&one, "SAMPLE-AES") + &key(&two, "SAMPLE-AES-CTR"), "a rendition in several schemes"),
+        (format!("{map}#EXTINF:x\na"), "a time"),
+        (format!("{map}#EXT-X-PROGRAM-DATE-TIME:today\na"), "a time"),
+        ("a".to_owned(), "it has no EXT-X-MAP"),
         (format!("{map}#EXT-X-BYTERANGE:x@1\na"), "a number"),
         (format!("{map}#EXT-X-KEY:METHOD"), "a list of attributes"),
     ] {
@@ -130,12 +138,48 @@ fn other_playlists_are_refused() {
         assert_eq!(parse_multivariant(&master), Err(ListingError::Outside), "{name}");
     }
     let one = || parse_multivariant("#EXTM3U\n#EXT-X-STREAM-INF:A=1\np\n").unwrap().remove(0);
-    let live = one().list("#EXTM3U\n#EXT-X-MAP:URI=\"i\"\n", Dialect::FairPlay);
-    assert_eq!(live, Err(ListingError::Unsupported("it is live")));
     assert_eq!(one().list("#EXT", Dialect::FairPlay), Err(ListingError::OtherDocument));
     assert!(parse_multivariant("#EXTM3U\n#EXTINF:1,\n").is_err());
     assert!(parse_multivariant("#EXTM3U\n#EXT-X-STREAM-INF:A=1\n#EXT\n").is_err());
     let many = "#EXT-X-STREAM-INF:A=1\n";
     let many: String = (0..=MAX_RENDITIONS).map(|at| format!("{many}{at}\n")).collect();
     assert_eq!(parse_multivariant(&format!("#EXTM3U\n{many}")), Err(ListingError::TooLarge));
+}
+
+#[test]
+fn keys_and_initializations_change_where_their_lines_stand() {
+    let key = |digit: &str| {
+        format!(
+            "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://a?kid={}\",\
+             KEYFORMAT=\"com.apple.streamingkeydelivery\"\n",
+            digit.repeat(32)
+        )
+    };
+    let lines = format!(
+        "#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"i\"\n{}\
+         #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:01:00Z\n#EXTINF:2,\na\n{}#EXTINF:1.5,\nb\n{}\
+         #EXT-X-GAP\n#EXTINF:2,\nc\n#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"j\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:02:00Z\n#EXTINF:2,\nd",
+        key("1"),
+        key("1"),
+        key("2"),
+    );
+    let listed = media(&lines).unwrap();
+    let uri = |digit: &str| format!("skd://a?kid={}", digit.repeat(32));
+    let uris: Vec<_> = listed.keys().filter_map(|(_, uri)| uri).collect();
+    assert_eq!(uris, [uri("1"), uri("2")]);
+    let [turn] = &listed.turns[..] else { panic!("one turn") };
+    assert_eq!((turn.segment, turn.init.path.as_str()), (2, "v/j"));
+    let MediaParts::Segments(segments) = &listed.media else { panic!("segments") };
+    let of = |one: &Segment| (one.part.path.clone(), one.number, one.begins_ms, one.duration_ms);
+    let of: Vec<_> = segments.iter().map(of).collect();
+    let name = |name: &str| format!("v/{name}");
+    let known = [(name("a"), 7, 60_000, 2000), (name("b"), 8, 62_000, 1500)];
+    assert_eq!(of[..2], known);
+    assert_eq!(of[2..], [(name("d"), 10, 120_000, 2000)], "what is not there is passed over");
+    assert_eq!(listed.live, None);
+    let one = parse_multivariant("#EXTM3U\n#EXT-X-STREAM-INF:RESOLUTION=4x2\nv/p.m3u8\n");
+    let text = format!("#EXTM3U\n{lines}\n");
+    let live = one.unwrap().remove(0).list(&text, Dialect::FairPlay).unwrap().live;
+    assert_eq!(live, Some(Live { reload_ms: 1000, delay_ms: 6000 }));
 }
