@@ -161,25 +161,29 @@ impl Environment {
 /// L1: what is clear stays here.
 #[derive(Default)]
 struct Inside {
-    decoders: BTreeMap<u32, Decoder>,
+    /// Each with the initialization segment that it decodes under.
+    decoders: BTreeMap<u32, (Vec<u8>, Decoder)>,
 }
 
 impl Inside {
     /// Takes the clear body of a reply; what may leave instead of it.
     fn keep(&mut self, command: Command, reply: &Reply, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-        let decoder = |found: Option<Decoder>| found.ok_or_else(|| anyhow!("no such decoder"));
         match (command, reply) {
             (Command::Load { track }, Reply::Track { .. }) => {
-                let mut decoder = Decoder::start()?;
-                decoder.write(&body)?;
-                self.decoders.insert(track, decoder);
+                // Another key is no other track: what is decoded goes on.
+                if self.decoders.get(&track).is_none_or(|(init, _)| *init != body) {
+                    let mut decoder = Decoder::start()?;
+                    decoder.write(&body)?;
+                    self.decoders.insert(track, (body, decoder));
+                }
             }
             (Command::Decrypt { track }, Reply::Media) => {
-                let decoder = self.decoders.get_mut(&track);
+                let decoder = self.decoders.get_mut(&track).map(|(_, decoder)| decoder);
                 decoder.ok_or_else(|| anyhow!("no such decoder"))?.write(&body)?;
             }
             (Command::Finish { track }, Reply::Frames) => {
-                let lines = decoder(self.decoders.remove(&track))?.finish()?;
+                let decoder = self.decoders.remove(&track).map(|(_, decoder)| decoder);
+                let lines = decoder.ok_or_else(|| anyhow!("no such decoder"))?.finish()?;
                 return Ok(lines.into_bytes());
             }
             // Messages to the license server.

@@ -9,7 +9,7 @@ use dialect::widevine::{
     Answer, Credentials, Desk, DeviceList, Issue, Request, RootFile, VerifiedModels,
 };
 use keys::{SessionSeal, SystemEntropy};
-use model::{Scheme, SecurityLevel, Timestamp, TrackClass};
+use model::{KeyId, Scheme, SecurityLevel, Timestamp, TrackClass};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -68,25 +68,38 @@ impl WidevineService {
 
     /// Answers a message.
     pub fn answer(&self, body: &[u8]) -> Vec<u8> {
+        let renewal = RenewalTerms { on_first_use: true, ..RenewalTerms::default() };
+        let can_renew = self.keys == Keys::All;
+        let terms = LicenseTerms { can_play: true, can_renew, renewal, ..LicenseTerms::default() };
+        self.license(body, &terms, |_, level| {
+            let classes = level.track_classes();
+            let all = TrackClass::ALL.into_iter();
+            let given = all.filter(|class| self.keys == Keys::All || classes.contains(*class));
+            given.map(licensed).collect()
+        })
+    }
+
+    /// Answers a message under these terms; a new license has the keys that `given` makes of the
+    /// asked ones and the device's level.
+    pub fn license(
+        &self,
+        body: &[u8],
+        terms: &LicenseTerms,
+        given: impl Fn(&[KeyId], SecurityLevel) -> Vec<LicensedKey>,
+    ) -> Vec<u8> {
         let desk = Desk {
             credentials: &self.credentials,
             models: &self.models,
             devices: &self.devices,
             sessions: &self.seal,
         };
-        let renewal = RenewalTerms { on_first_use: true, ..RenewalTerms::default() };
-        let can_renew = self.keys == Keys::All;
-        let terms = LicenseTerms { can_play: true, can_renew, renewal, ..LicenseTerms::default() };
         let (scheme, sessions) = (Scheme::Cbcs, &self.seal);
-        let issue = Issue { terms: &terms, scheme, memo: b"", sessions, now: NOW };
+        let issue = Issue { terms, scheme, memo: b"", sessions, now: NOW };
         let answer: Answer = match Request::parse(body, &desk, NOW).unwrap() {
             Request::ServiceCertificate => return self.credentials.service_certificate(),
             Request::Existing(renewal) => renewal.answer(&issue, &mut SystemEntropy),
             Request::New(challenge) => {
-                let classes = challenge.device().level.track_classes();
-                let all = TrackClass::ALL.into_iter();
-                let given = all.filter(|class| self.keys == Keys::All || classes.contains(*class));
-                let keys = given.map(licensed).collect();
+                let keys = given(challenge.kids(), challenge.device().level);
                 challenge.answer(&issue, keys, &mut SystemEntropy)
             }
         };

@@ -219,9 +219,10 @@ impl Fragment {
                 };
                 let info = infos.next(seig.iv_size)?;
                 let bytes = segment.get_mut(sample).ok_or(SegmentError::Malformed("a sample"))?;
-                ciphers.of(seig)?.decrypt(info.iv, info.subsamples, bytes).map_err(|_| {
-                    SegmentError::Malformed("subsamples do not cover their sample")
-                })?;
+                ciphers
+                    .of(seig)?
+                    .decrypt(info.iv, info.subsamples, bytes)
+                    .map_err(|_| SegmentError::Malformed("subsamples do not cover their sample"))?;
             }
             infos.ended()?;
         }

@@ -102,6 +102,19 @@ impl CdmProcess {
         self.keys(Command::Update { session }, answer)
     }
 
+    /// What the keys of a session may do now.
+    pub fn statuses(&mut self, session: SessionId) -> anyhow::Result<Vec<KeyState>> {
+        Ok(self.keys(Command::Status { session }, &[])?.0)
+    }
+
+    /// Ends a session.
+    pub fn close(&mut self, session: SessionId) -> anyhow::Result<()> {
+        match self.ask(Command::Close { session }, &[])? {
+            (Reply::Done, _) => Ok(()),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
     /// The renewal that may be due.
     pub fn renewal(&mut self, session: SessionId) -> anyhow::Result<Option<Outgoing>> {
         Ok(self.keys(Command::Renew { session }, &[])?.1)

@@ -27,9 +27,9 @@ pub fn of_scheme(
 /// The best picture and the main sound whose keys are usable.
 pub fn best<'a>(listed: &'a [Listed], keys: &[KeyState]) -> Vec<&'a Listed> {
     let is_usable = |one: &&Listed| {
-        one.protection.is_some_and(|(_, kid)| {
-            keys.iter().any(|key| key.kid == kid && key.status == KeyStatus::Usable)
-        })
+        let usable = keys.iter().filter(|key| key.status == KeyStatus::Usable);
+        let mut usable = usable.map(|key| key.kid);
+        usable.any(|kid| one.keys().any(|(own, _)| own == kid))
     };
     let of = |medium| listed.iter().filter(is_usable).filter(move |one| one.medium == medium);
     let area = |one: &Listed| u64::from(one.width) * u64::from(one.height);
@@ -77,6 +77,7 @@ mod tests {
             init: Part { path: id.to_owned(), span: None },
             media: MediaParts::Segments(vec![]),
             turns: vec![],
+            live: None,
         }
     }
 

@@ -1,37 +1,37 @@
 //! `play`: the reference player. It finds the package, ferries opaque messages between its CDM's
 //! process and the license server, plays the best renditions whose keys are usable, and says
-//! which frames came out.
+//! which frames came out. A title that goes on is followed at its edge, and keys that change are
+//! asked for before they are needed.
 
 mod cdm_client;
 mod choice;
 pub mod decoder;
 mod device;
+mod licenses;
 mod place;
+mod run;
+mod stage;
 mod summary;
+mod timeline;
 mod web;
 
 use super::cdm_process::Level;
 use super::{Failure, Place as Settings, runtime};
-use crate::screen::{Answer, count_bar};
+use crate::screen::Answer;
 use anyhow::{Context as _, anyhow};
-use cdm::protocol::KeyState;
-use cdm::{MAX_INIT_BYTES, MAX_SEGMENT_BYTES, MessageKind, SessionId, Track};
-use cdm_client::{CdmProcess, Outgoing};
+use cdm::{MAX_INIT_BYTES, Track};
+use cdm_client::CdmProcess;
 use clap::{Args, ValueEnum};
-use decoder::Decoder;
-use indicatif::ProgressBar;
-use media::manifest::listing::{Listed, MediaParts, Part, subsegments};
+use licenses::{Licenses, kids_of};
+use media::manifest::listing::Listed;
 use model::{ContentId, Scheme};
 use place::Place;
+use run::Run;
 use std::path::{Path, PathBuf};
-use store::remote::{UNAVAILABLE, ViewerError, ViewerSettings};
-use summary::{Played, Summary};
+use store::remote::{UNAVAILABLE, ViewerSettings};
+use summary::Summary;
 use web::{LicenseServer, Viewer, Web};
 
-/// Messages that one session exchanges at its start: the certificate, the license, and no more.
-const MAX_MESSAGES: usize = 4;
-/// Longest index of a single file, bytes.
-const MAX_INDEX_BYTES: usize = 1 << 20;
 /// Longest certificate of an authority, bytes.
 const MAX_AUTHORITY_BYTES: u64 = 1 << 20;
 
@@ -74,6 +74,9 @@ pub struct Arguments {
     /// Write a line for each decoded frame: medium, number, bytes, MD5.
     #[arg(long, value_name = "FILE")]
     frames: Option<PathBuf>,
+    /// End when so much has played; a title that goes on else plays to its end.
+    #[arg(long, value_name = "N")]
+    seconds: Option<u32>,
     /// A certificate authority beside the system's (PEM).
     #[arg(long, value_name = "FILE")]
     authority: Option<PathBuf>,
@@ -146,10 +149,14 @@ pub fn run(arguments: &Arguments, _: &Settings, answer: Answer) -> Result<(), Fa
     }?;
     if let Some(file) = &arguments.frames {
         let about = || file.display().to_string();
-        std::fs::write(file, played.frames()).with_context(about).map_err(Failure::Environment)?;
+        std::fs::write(file, played.0.frames())
+            .with_context(about)
+            .map_err(Failure::Environment)?;
     }
+    let (played, lost) = played;
     answer.print(&played, Summary::to_string);
-    Ok(())
+    // What was played is said in any case; a picture that was lost is no success.
+    lost.map_or(Ok(()), Err)
 }
 
 fn authority(file: &Path) -> anyhow::Result<Vec<u8>> {
@@ -165,40 +172,37 @@ struct Player<'a> {
     web: Web,
 }
 
-/// The licenses that are held: one, or one for each key where the system has it so.
-#[derive(Default)]
-struct Licenses {
-    sessions: Vec<SessionId>,
-    keys: Vec<KeyState>,
-}
-
 impl Player<'_> {
     /// 1 read the manifest, 2 fetch each rendition's initialization segment, 3 get the license,
-    /// 4 choose by its keys, 5 fetch, decrypt, decode.
-    fn play(&self, place: &Place, server: &LicenseServer) -> Result<Summary, Failure> {
+    /// 4 choose by its keys, 5 fetch, decrypt, decode, and ask again as keys change.
+    fn play(
+        &self,
+        place: &Place,
+        server: &LicenseServer,
+    ) -> Result<(Summary, Option<Failure>), Failure> {
         let dialect = self.chosen.dialect;
         let listed = place.renditions(&self.web, dialect.system())?;
         let (scheme, listed) =
             choice::of_scheme(listed, self.arguments.scheme).map_err(Failure::Refused)?;
-        let init_data = self.init_data(place, &listed)?;
+        let rotates = self.rotates(place, &listed)?;
+        let init_data = self.init_data(place, &listed, rotates.as_deref())?;
         let (level, files) = (self.chosen.level, self.chosen.files.as_ref());
         let mut cdm = CdmProcess::start(dialect, level, files).map_err(Failure::Environment)?;
         self.register(&mut cdm)?;
-        let licenses = self.licenses(&mut cdm, server, &init_data)?;
-        let chosen = choice::best(&listed, &licenses.keys);
+        let mut licenses = Licenses::new(self, server, rotates.is_some());
+        licenses.start(&mut cdm, init_data)?;
+        let chosen = choice::best(&listed, licenses.keys());
         if chosen.is_empty() {
             return Err(Failure::Refused(anyhow!(
                 "This device may not play this title: its license opens none of the renditions"
             )));
         }
-        let mut tracks = vec![];
-        for (number, one) in (0_u32..).zip(chosen) {
-            let sessions = &licenses.sessions;
-            let mut stage = Stage { player: self, place, cdm: &mut cdm, server, sessions };
-            tracks.push(stage.play(number, one)?);
-        }
+        let mut run = Run::new(self, place, cdm, licenses, &chosen)?;
+        let (ended, lost) = run.play()?;
+        let (tracks, licenses) = run.end()?;
         let kids = choice::kids(&listed);
-        Ok(Summary::new((dialect, level, scheme), &kids, &licenses.keys, tracks))
+        let keys = licenses.keys();
+        Ok((Summary::new((dialect, level, scheme), &kids, keys, tracks, ended), lost))
     }
 
     /// Fetches the certificate that a CDM asks for; one that has its own asks for none.
@@ -209,15 +213,52 @@ impl Player<'_> {
         cdm.provisioned(&answer).context(UNAVAILABLE).map_err(Failure::Refused)
     }
 
-    /// The initialization data of each session: that of all renditions, each box once; for
-    /// FairPlay the URI of each key.
-    fn init_data(&self, place: &Place, listed: &[Listed]) -> Result<Vec<Vec<u8>>, Failure> {
+    /// What the first segment has of initialization data, where keys change; none where they do
+    /// not. FairPlay knows it from the playlists.
+    fn rotates(&self, place: &Place, listed: &[Listed]) -> Result<Option<Vec<u8>>, Failure> {
+        let is_told = listed.iter().any(|one| one.live.is_some() || !one.turns.is_empty());
+        if self.chosen.dialect == Dialect::Fairplay {
+            return Ok(is_told.then(Vec::new));
+        }
+        let Some(one) = listed.first() else { return Ok(None) };
+        let first = self.first_step(place, one)?;
+        // A first segment that is not to be had is missed when it is played.
+        let read = |step: timeline::Step| {
+            place.read(&self.web, &step.segment.part, cdm::MAX_SEGMENT_BYTES).ok()
+        };
+        let data = first.and_then(read).map(|bytes| cdm::segment::init_data(&bytes));
+        let data = data.unwrap_or_default();
+        Ok((is_told || !data.is_empty()).then_some(data))
+    }
+
+    /// The segment with which a rendition begins.
+    fn first_step(&self, place: &Place, one: &Listed) -> Result<Option<timeline::Step>, Failure> {
+        let steps = timeline::steps(place, &self.web, 0, one)?;
+        let begin_ms = timeline::begin_ms(std::slice::from_ref(&steps), one.live);
+        Ok(steps.into_iter().find(|step| timeline::end_ms(step) > begin_ms))
+    }
+
+    /// The initialization data of each session: that of all renditions, each box once, or that of
+    /// the first fragments, where keys change and it names all of them; for FairPlay the URI of
+    /// each key, of those that change the first ones.
+    fn init_data(
+        &self,
+        place: &Place,
+        listed: &[Listed],
+        first: Option<&[u8]>,
+    ) -> Result<Vec<Vec<u8>>, Failure> {
         let mut found: Vec<Vec<u8>> = vec![];
         for one in listed {
+            let changes = one.live.is_some() || !one.turns.is_empty();
+            let first = if changes { self.first_step(place, one)? } else { None };
+            let (init, uri) = first.map_or_else(
+                || (one.init.clone(), one.key_uri.clone()),
+                |step| (step.init, step.key_uri),
+            );
             let data = if self.chosen.dialect == Dialect::Fairplay {
-                one.key_uri.clone().unwrap_or_default().into_bytes()
+                uri.unwrap_or_default().into_bytes()
             } else {
-                let init = place.read(&self.web, &one.init, MAX_INIT_BYTES)?;
+                let init = place.read(&self.web, &init, MAX_INIT_BYTES)?;
                 let track = Track::parse(&init).with_context(|| one.id.clone());
                 track.map_err(Failure::Refused)?.init_data
             };
@@ -225,158 +266,12 @@ impl Player<'_> {
                 found.push(data);
             }
         }
-        Ok(if self.chosen.dialect == Dialect::Fairplay { found } else { vec![found.concat()] })
-    }
-
-    /// Gets every license. One of several that the server refuses is a key that is withheld; of
-    /// all of them, the first refusal is the answer.
-    fn licenses(
-        &self,
-        cdm: &mut CdmProcess,
-        server: &LicenseServer,
-        init_data: &[Vec<u8>],
-    ) -> Result<Licenses, Failure> {
-        let (mut held, mut no) = (Licenses::default(), None);
-        for data in init_data {
-            match self.license(cdm, server, data) {
-                Ok((session, keys)) => {
-                    held.sessions.push(session);
-                    held.keys.extend(keys);
-                }
-                Err(failure) if is_no(&failure) => no = no.or(Some(failure)),
-                Err(failure) => return Err(failure),
-            }
+        if self.chosen.dialect == Dialect::Fairplay {
+            return Ok(found);
         }
-        match no {
-            Some(no) if held.sessions.is_empty() => Err(no),
-            _ => Ok(held),
-        }
-    }
-
-    /// Opens a session and carries its messages until it has its license.
-    fn license(
-        &self,
-        cdm: &mut CdmProcess,
-        server: &LicenseServer,
-        init_data: &[u8],
-    ) -> Result<(SessionId, Vec<KeyState>), Failure> {
-        let (session, mut message) = cdm.request(init_data).map_err(Failure::Refused)?;
-        for _ in 0..MAX_MESSAGES {
-            let (keys, next) = self.carry(cdm, session, server, &message)?;
-            match next {
-                // The license is held, whether its server hears of it or not.
-                Some(told) if told.kind == MessageKind::LicenseAcknowledgement => {
-                    if let Err(failure) = self.carry(cdm, session, server, &told) {
-                        let error = failure.into_error();
-                        tracing::warn!(%error, "the license was not acknowledged");
-                    }
-                    return Ok((session, keys));
-                }
-                Some(next) => message = next,
-                None => return Ok((session, keys)),
-            }
-        }
-        Err(Failure::Refused(anyhow!("the CDM asks without an end").context(UNAVAILABLE)))
-    }
-
-    /// One message there, its answer back; an answer that the CDM refuses is no license.
-    fn carry(
-        &self,
-        cdm: &mut CdmProcess,
-        session: SessionId,
-        server: &LicenseServer,
-        message: &Outgoing,
-    ) -> Result<(Vec<KeyState>, Option<Outgoing>), Failure> {
-        tracing::debug!(kind = ?message.kind, bytes = message.body.len(), "to the license server");
-        let answer = self.web.license(server, message)?;
-        cdm.update(session, &answer).context(UNAVAILABLE).map_err(Failure::Refused)
-    }
-}
-
-/// Whether a server said no, in its own words.
-fn is_no(failure: &Failure) -> bool {
-    let Failure::Refused(error) = failure else { return false };
-    matches!(error.downcast_ref(), Some(ViewerError::Refused { .. }))
-}
-
-/// A track on its way.
-struct Stage<'a> {
-    player: &'a Player<'a>,
-    place: &'a Place,
-    cdm: &'a mut CdmProcess,
-    server: &'a LicenseServer,
-    sessions: &'a [SessionId],
-}
-
-impl Stage<'_> {
-    fn play(&mut self, number: u32, one: &Listed) -> Result<Played, Failure> {
-        let (place, web) = (self.place, &self.player.web);
-        let init = place.read(web, &one.init, MAX_INIT_BYTES)?;
-        let (protection, clear) = self.cdm.load(number, &init).map_err(Failure::Refused)?;
-        if protection.map(|found| (found.scheme, found.kid)) != one.protection {
-            let error = anyhow!("{}: the segment's key is not the manifest's", one.id);
-            return Err(Failure::Refused(error));
-        }
-        let parts = self.parts(one)?;
-        let mut decoder = match self.player.chosen.level {
-            Level::L1 => None,
-            Level::L2 | Level::L3 => Some(Decoder::start().map_err(Failure::Environment)?),
-        };
-        decode(&mut decoder, &clear)?;
-        let bar = count_bar("play", u64::try_from(parts.len()).unwrap_or(0));
-        let done = self.segments(number, &parts, &mut decoder, &bar);
-        bar.finish_and_clear();
-        done?;
-        let inside = self.cdm.finish(number).map_err(Failure::Refused)?;
-        let outside = decoder.map(Decoder::finish).transpose().map_err(Failure::Refused)?;
-        Ok(Played::new(one, parts.len(), outside.unwrap_or(inside)))
-    }
-
-    fn segments(
-        &mut self,
-        number: u32,
-        parts: &[Part],
-        decoder: &mut Option<Decoder>,
-        bar: &ProgressBar,
-    ) -> Result<(), Failure> {
-        for part in parts {
-            let segment = self.place.read(&self.player.web, part, MAX_SEGMENT_BYTES)?;
-            let clear = self.cdm.decrypt(number, &segment).map_err(Failure::Refused)?;
-            decode(decoder, &clear)?;
-            self.renew()?;
-            bar.inc(1);
-        }
-        Ok(())
-    }
-
-    /// Asks for more time when a license says so. A no is not the end: that is the license's.
-    fn renew(&mut self) -> Result<(), Failure> {
-        for session in self.sessions {
-            let due = self.cdm.renewal(*session).map_err(Failure::Refused)?;
-            let Some(message) = due else { continue };
-            let carried = self.player.carry(self.cdm, *session, self.server, &message);
-            if let Err(failure) = carried {
-                tracing::warn!(error = %failure.into_error(), "the license was not renewed");
-            }
-        }
-        Ok(())
-    }
-
-    fn parts(&self, one: &Listed) -> Result<Vec<Part>, Failure> {
-        match &one.media {
-            MediaParts::Segments(parts) => Ok(parts.clone()),
-            MediaParts::Indexed(index) => {
-                let bytes = self.place.read(&self.player.web, index, MAX_INDEX_BYTES)?;
-                let parts = subsegments(index, &bytes).with_context(|| one.id.clone());
-                parts.map_err(Failure::Refused)
-            }
-        }
-    }
-}
-
-fn decode(decoder: &mut Option<Decoder>, clear: &[u8]) -> Result<(), Failure> {
-    match decoder {
-        Some(decoder) => decoder.write(clear).map_err(Failure::Refused),
-        None => Ok(()),
+        let (all, first) = (found.concat(), first.unwrap_or_default());
+        let named = kids_of(first);
+        let is_covered = !first.is_empty() && kids_of(&all).iter().all(|kid| named.contains(kid));
+        Ok(vec![if is_covered { first.to_vec() } else { all }])
     }
 }

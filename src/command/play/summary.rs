@@ -16,6 +16,26 @@ pub struct Summary {
     scheme: Scheme,
     tracks: Vec<Played>,
     keys: Keys,
+    #[serde(flatten)]
+    ended: Ended,
+}
+
+/// Where a playback ended, and what it took.
+#[derive(Serialize)]
+pub struct Ended {
+    /// How much was played, milliseconds.
+    #[serde(rename = "played_ms")]
+    pub at_ms: u64,
+    /// Where that is in the title, milliseconds; of playlists with dates, since 1970.
+    #[serde(rename = "ended_at_ms")]
+    pub title_ms: u64,
+    /// Why.
+    #[serde(rename = "ended")]
+    pub why: String,
+    /// Segments that were not there, or had no key, when it was their turn.
+    pub stalls: usize,
+    /// License requests.
+    pub license_requests: usize,
 }
 
 /// What became of the keys that were asked for.
@@ -41,6 +61,8 @@ pub struct Played {
     language: Option<String>,
     kid: Option<KeyId>,
     segments: usize,
+    /// Keys that its segments were under.
+    key_count: usize,
     frames: usize,
     /// A line for each frame.
     #[serde(skip)]
@@ -49,7 +71,7 @@ pub struct Played {
 
 impl Played {
     /// A track, and its frames.
-    pub fn new(one: &Listed, segments: usize, frames: String) -> Self {
+    pub fn new(one: &Listed, segments: usize, key_count: usize, frames: String) -> Self {
         let is_video = one.medium == Medium::Video;
         Self {
             id: one.id.clone(),
@@ -60,6 +82,7 @@ impl Played {
             language: one.language.clone(),
             kid: one.protection.map(|(_, kid)| kid),
             segments,
+            key_count,
             frames: frames.lines().count(),
             lines: frames,
         }
@@ -73,6 +96,7 @@ impl Summary {
         asked: &[KeyId],
         keys: &[KeyState],
         tracks: Vec<Played>,
+        ended: Ended,
     ) -> Self {
         let (usable, not_usable): (Vec<&KeyState>, Vec<&KeyState>) =
             keys.iter().partition(|key| key.status == KeyStatus::Usable);
@@ -82,7 +106,7 @@ impl Summary {
             not_usable: not_usable.into_iter().copied().collect(),
             withheld: asked.iter().filter(is_withheld).copied().collect(),
         };
-        Self { dialect: dialect.name(), level: level.name(), scheme, tracks, keys }
+        Self { dialect: dialect.name(), level: level.name(), scheme, tracks, keys, ended }
     }
 
     /// Every frame: medium, number, bytes, MD5.
@@ -98,12 +122,13 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for track in &self.tracks {
-            let Played { id, codecs, frames, segments, .. } = track;
+            let Played { id, codecs, frames, segments, key_count, .. } = track;
             let resolution =
                 track.resolution.as_ref().map_or_else(String::new, |size| format!(", {size}"));
             writeln!(
                 f,
-                "played {id} ({codecs}{resolution}): {segments} segments, {frames} frames"
+                "played {id} ({codecs}{resolution}): {segments} segments, {frames} frames, \
+                 {key_count} keys"
             )?;
         }
         let Keys { usable, not_usable, withheld } = &self.keys;
@@ -116,6 +141,12 @@ impl fmt::Display for Summary {
             usable.len(),
             not_usable.len(),
             withheld.len()
+        )?;
+        let Ended { at_ms, why, stalls, license_requests, .. } = &self.ended;
+        let (s, ms) = (at_ms / 1000, at_ms % 1000);
+        writeln!(
+            f,
+            "ended after {s}.{ms:03} s: {why}; {license_requests} license requests, {stalls} stalls"
         )
     }
 }

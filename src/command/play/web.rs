@@ -9,12 +9,13 @@ use keys::SystemEntropy;
 use model::{ContentId, Scheme};
 use serde::Deserialize;
 use std::io::Read as _;
-use store::remote::{Asked, Question, ViewerClient, ViewerError, ViewerSettings};
+use std::time::Duration;
+use store::remote::{Answered, Asked, Question, ViewerClient, ViewerError, ViewerSettings};
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
 /// Longest answer to a request that is not media, bytes.
-const MAX_ANSWER: usize = 256 << 10;
+const MAX_ANSWER: usize = 1 << 20;
 /// Longest password, bytes.
 const MAX_PASSWORD: u64 = 1024;
 
@@ -55,6 +56,15 @@ pub struct LicenseServer {
     pub dialect: Dialect,
 }
 
+impl LicenseServer {
+    fn address(&self, is_later: bool) -> (&str, Option<&str>) {
+        match &self.later {
+            Some((url, bearer)) if is_later => (url, Some(bearer.as_str())),
+            _ => (&self.url, None),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Session {
     token: String,
@@ -87,31 +97,56 @@ impl Web {
         bearer: Option<&str>,
         max_bytes: usize,
     ) -> Result<Vec<u8>, Failure> {
+        self.answered(what, url, bearer, max_bytes).map(|answered| answered.body)
+    }
+
+    fn answered(
+        &self,
+        what: Asked<'_>,
+        url: &str,
+        bearer: Option<&str>,
+        max_bytes: usize,
+    ) -> Result<Answered, Failure> {
         let question = Question { what, url, bearer, max_bytes };
         let mut entropy = SystemEntropy;
         self.runtime.block_on(self.client.ask(&question, &mut entropy)).map_err(blame)
     }
 
-    /// Brings a CDM's message to the license server; its answer.
+    /// Waits.
+    pub fn wait(&self, ms: u64) {
+        let sleep = async { tokio::time::sleep(Duration::from_millis(ms)).await };
+        self.runtime.block_on(sleep);
+    }
+
+    /// Brings a CDM's message to the license server; its answer. `is_later`: the playback has
+    /// its first license, and with it the license URL has done its work.
     pub fn license(
         &self,
         server: &LicenseServer,
         message: &Outgoing,
-    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let LicenseServer { url, later, dialect } = server;
-        let (url, bearer) = match (message.kind, later) {
-            (MessageKind::LicenseRenewal | MessageKind::LicenseRelease, Some((url, bearer))) => {
-                (url, Some(bearer.as_str()))
-            }
-            _ => (url, None),
-        };
-        let what = match (dialect, message.kind) {
+        is_later: bool,
+    ) -> Result<Answered, Failure> {
+        let is_later = is_later
+            || matches!(message.kind, MessageKind::LicenseRenewal | MessageKind::LicenseRelease);
+        let (url, bearer) = server.address(is_later);
+        let what = match (server.dialect, message.kind) {
             // The application's certificate is there for anyone.
             (Dialect::Fairplay, MessageKind::CertificateRequest) => Asked::Get(None),
             (Dialect::Playready, _) => Asked::Post("text/xml; charset=utf-8", &message.body),
             _ => Asked::Post("application/octet-stream", &message.body),
         };
-        self.ask(what, url, bearer, MAX_ANSWER).map(Zeroizing::new)
+        self.answered(what, url, bearer, MAX_ANSWER)
+    }
+
+    /// Brings several messages of FairPlay at once, in JSON; the answer.
+    pub fn licenses_together(
+        &self,
+        server: &LicenseServer,
+        body: &str,
+        is_later: bool,
+    ) -> Result<Answered, Failure> {
+        let (url, bearer) = server.address(is_later);
+        self.answered(Asked::Post("application/json", body.as_bytes()), url, bearer, MAX_ANSWER)
     }
 
     /// Brings a CDM's question to the provisioning server; its answer.

@@ -19,4 +19,6 @@ pub use error::RemoteError;
 pub use key_service::{KeyServiceClient, KeyServiceError, KeyServiceSettings, MAX_ANSWER};
 pub use object::{RemoteObject, RemoteReader};
 pub use package::{ReadBack, RemotePackage};
-pub use viewer::{Asked, Fault, Question, UNAVAILABLE, ViewerClient, ViewerError, ViewerSettings};
+pub use viewer::{
+    Answered, Asked, Fault, Question, UNAVAILABLE, ViewerClient, ViewerError, ViewerSettings,
+};

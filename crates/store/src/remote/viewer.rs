@@ -24,6 +24,8 @@ const RETRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 /// A server that wants a longer wait than this is one that does not answer.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// When a license server wants to be asked again.
+const NEXT_LICENSE: &str = "strongroom-next-license";
 /// Longest problem document.
 const MAX_PROBLEM: usize = 16 << 10;
 
@@ -64,6 +66,16 @@ pub enum Asked<'a> {
     Post(&'static str, &'a [u8]),
     /// That it ends.
     Delete,
+}
+
+/// An answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// Its body.
+    pub body: Vec<u8>,
+    /// In how many seconds a license server wants to be asked for the keys of later periods
+    /// (`Strongroom-Next-License`).
+    pub next_license_s: Option<u32>,
 }
 
 /// Why there is no answer.
@@ -120,7 +132,7 @@ struct Passing {
 }
 
 enum Outcome {
-    Done(Result<Vec<u8>, ViewerError>),
+    Done(Result<Answered, ViewerError>),
     Passing(Passing),
 }
 
@@ -155,7 +167,7 @@ impl ViewerClient {
         &self,
         question: &Question<'_>,
         entropy: &mut dyn Entropy,
-    ) -> Result<Vec<u8>, ViewerError> {
+    ) -> Result<Answered, ViewerError> {
         let url = self.checked(question)?;
         for retry in 0..=RETRIES {
             let Passing { why, retry_after } = match self.ask_once(&url, question).await? {
@@ -230,6 +242,8 @@ impl ViewerClient {
 
 /// Reads a body within a limit. One that breaks off is asked for again.
 async fn body_of(mut answer: Response, max_bytes: usize) -> Outcome {
+    let next_license_s =
+        answer.headers().get(NEXT_LICENSE).and_then(|value| value.to_str().ok()?.parse().ok());
     let mut body = Vec::new();
     loop {
         match answer.chunk().await {
@@ -237,7 +251,7 @@ async fn body_of(mut answer: Response, max_bytes: usize) -> Outcome {
                 body.extend_from_slice(&piece);
             }
             Ok(Some(_)) => return Outcome::Done(Err(ViewerError::TooLong)),
-            Ok(None) => return Outcome::Done(Ok(body)),
+            Ok(None) => return Outcome::Done(Ok(Answered { body, next_license_s })),
             Err(error) => return no_answer(&error),
         }
     }
@@ -248,7 +262,7 @@ async fn refusal(answer: Response) -> Outcome {
     let retry_after = retry_after(answer.headers());
     let is_passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
     let body = match body_of(answer, MAX_PROBLEM).await {
-        Outcome::Done(Ok(body)) => body,
+        Outcome::Done(Ok(answered)) => answered.body,
         _ => vec![],
     };
     let (code, sentence) = match problem(&body) {

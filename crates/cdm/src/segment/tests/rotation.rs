@@ -313,7 +313,10 @@ fn the_boxes_of_the_fragments_start_a_session_each_once() {
     let offset = &mut segment[trun + 12..][..4];
     let old = u32::from_be_bytes(offset.try_into().unwrap());
     offset.copy_from_slice(&(old + u32::try_from(boxes.len()).unwrap()).to_be_bytes());
-    assert_eq!(init_data(&[segment.clone(), segment.clone()].concat()), [pssh(1), pssh(2)].concat());
+    assert_eq!(
+        init_data(&[segment.clone(), segment.clone()].concat()),
+        [pssh(1), pssh(2)].concat()
+    );
     open_with(&track(Scheme::Cbcs), &[1, 2, 3], &mut segment).unwrap();
     assert_eq!(payload(&segment), clear);
     assert_eq!(init_data(&segment), b"", "the decoder sees none");

@@ -1,0 +1,379 @@
+//! The licenses of a playback: which keys are held, and when the license server is asked again.
+//!
+//! A title whose keys change names them a batch ahead of their time. Where the server says when it
+//! wants to be asked for them (`Strongroom-Next-License`), it is asked then and not before, so that
+//! no crowd of players comes at once (R124); where it says nothing, as soon as they are named; and
+//! in any case before a segment needs them.
+
+use super::cdm_client::{CdmProcess, Outgoing};
+use super::web::LicenseServer;
+use super::{Dialect, Failure, Player};
+use anyhow::{Context as _, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cdm::protocol::KeyState;
+use cdm::{KeyStatus, MessageKind, SessionId};
+use media::pssh;
+use model::{KeyId, Timestamp};
+use serde::Deserialize;
+use server::clock::Clock;
+use std::collections::BTreeSet;
+use store::remote::{UNAVAILABLE, ViewerError};
+
+/// Messages that one session exchanges at its start: the certificate, the license, and no more.
+const MAX_MESSAGES: usize = 4;
+/// Requests of FairPlay that travel together.
+const MAX_TOGETHER: usize = 64;
+/// Sessions that are kept of systems whose licenses have many keys; older ones hold what has
+/// played.
+const MAX_HELD: usize = 8;
+/// Sessions that are kept where a license has one key.
+const MAX_SINGLE: usize = 384;
+/// A server that gave no key is not asked for it again within this time, milliseconds.
+const ASK_AGAIN_MS: u64 = 1000;
+
+/// Whether the keys of a segment were there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Yes.
+    Held,
+    /// A license had to be fetched first.
+    Waited,
+}
+
+/// What is held of licenses, and what was asked.
+pub struct Licenses<'a> {
+    player: &'a Player<'a>,
+    server: &'a LicenseServer,
+    /// Oldest first.
+    held: Vec<Held>,
+    /// Every key that a license brought, as it was seen last.
+    keys: Vec<KeyState>,
+    /// Initialization data, each that was met.
+    met: BTreeSet<Vec<u8>>,
+    /// The newest: what the next request is about.
+    newest: Vec<Vec<u8>>,
+    /// When the server wants to be asked again.
+    next: Option<Timestamp>,
+    /// The last request.
+    asked: Timestamp,
+    requests: usize,
+    /// Why the last request brought nothing.
+    no: Option<Failure>,
+    /// Whether the title's keys change.
+    rotates: bool,
+}
+
+struct Held {
+    session: SessionId,
+    kids: Vec<KeyId>,
+}
+
+#[derive(Deserialize)]
+struct Together {
+    ckc: Vec<Option<String>>,
+}
+
+impl<'a> Licenses<'a> {
+    /// Nothing is held yet.
+    pub fn new(player: &'a Player<'a>, server: &'a LicenseServer, rotates: bool) -> Self {
+        Self {
+            player,
+            server,
+            held: vec![],
+            keys: vec![],
+            met: BTreeSet::new(),
+            newest: vec![],
+            next: None,
+            asked: Timestamp(0),
+            requests: 0,
+            no: None,
+            rotates,
+        }
+    }
+
+    /// Every key that a license brought.
+    pub fn keys(&self) -> &[KeyState] {
+        &self.keys
+    }
+
+    /// License requests that were made.
+    pub const fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// Gets the first licenses. One of several that the server refuses is a key that is
+    /// withheld; of all of them, the first refusal is the answer.
+    pub fn start(&mut self, cdm: &mut CdmProcess, data: Vec<Vec<u8>>) -> Result<(), Failure> {
+        self.met.extend(data.iter().cloned());
+        self.newest = data;
+        self.ask(cdm)?;
+        match self.no.take() {
+            Some(no) if self.held.is_empty() || !is_no(&no) => Err(no),
+            no => {
+                self.no = no;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes what media brings of initialization data, or the URIs of the keys that come next;
+    /// asks for them where it is time.
+    pub fn meet(&mut self, cdm: &mut CdmProcess, data: Vec<Vec<u8>>) -> Result<(), Failure> {
+        let is_new = data.iter().any(|one| !self.met.contains(one));
+        self.met.extend(data.iter().cloned());
+        if is_new {
+            self.newest = data;
+        }
+        let is_time = match self.next {
+            Some(next) => Clock::System.now() >= next,
+            None => is_new && !self.is_covered(),
+        };
+        if is_time { self.ask(cdm) } else { Ok(()) }
+    }
+
+    /// Whether all of this has been met before.
+    pub fn has_met<'d>(&self, mut data: impl Iterator<Item = &'d Vec<u8>>) -> bool {
+        data.all(|one| self.met.contains(one))
+    }
+
+    /// When the server wants to be asked again.
+    pub const fn next(&self) -> Option<Timestamp> {
+        self.next
+    }
+
+    /// Whether every key that the newest initialization data names has been given.
+    fn is_covered(&self) -> bool {
+        self.newest.iter().all(|data| self.is_given(data))
+    }
+
+    fn is_given(&self, data: &[u8]) -> bool {
+        let is_held = |kid: &KeyId| self.keys.iter().any(|key| key.kid == *kid);
+        kids_of(data).iter().all(is_held)
+    }
+
+    /// Sees to it that keys may be used; they are asked for where they may not.
+    ///
+    /// Errors: the server's no to the last request, or that there is no such key.
+    pub fn ensure(&mut self, cdm: &mut CdmProcess, kids: &[KeyId]) -> Result<Ready, Failure> {
+        if self.are_usable(cdm, kids)? {
+            return Ok(Ready::Held);
+        }
+        if self.asked.0.saturating_add(ASK_AGAIN_MS) <= Clock::System.now().0 || self.no.is_none() {
+            self.ask(cdm)?;
+        }
+        if self.are_usable(cdm, kids)? {
+            return Ok(Ready::Waited);
+        }
+        Err(self.no.take().unwrap_or_else(|| {
+            Failure::Refused(anyhow!("No license has the key of what comes now"))
+        }))
+    }
+
+    fn are_usable(&mut self, cdm: &mut CdmProcess, kids: &[KeyId]) -> Result<bool, Failure> {
+        for kid in kids {
+            let mut is_usable = false;
+            for held in self.held.iter().rev().filter(|held| held.kids.contains(kid)) {
+                let states = cdm.statuses(held.session).map_err(Failure::Refused)?;
+                for state in &states {
+                    note(&mut self.keys, *state);
+                }
+                let may = |one: &KeyState| one.kid == *kid && one.status == KeyStatus::Usable;
+                is_usable = states.iter().any(may);
+                if is_usable {
+                    break;
+                }
+            }
+            if !is_usable {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Asks for what the newest initialization data names. A no is kept: it is the end only of
+    /// what needs a key that is not held.
+    fn ask(&mut self, cdm: &mut CdmProcess) -> Result<(), Failure> {
+        let is_told = self.next.take().is_some();
+        (self.asked, self.no) = (Clock::System.now(), None);
+        let (data, is_later) = (std::mem::take(&mut self.newest), self.requests > 0);
+        let asked = if self.server.dialect == Dialect::Fairplay && self.rotates {
+            // Those that are held are asked for anew where the server says when: before they end.
+            let uris: Vec<Vec<u8>> =
+                data.iter().filter(|uri| is_told || !self.is_given(uri)).cloned().collect();
+            let mut together = uris.chunks(MAX_TOGETHER);
+            together.try_for_each(|some| self.together(cdm, some, is_later))
+        } else {
+            data.iter().try_for_each(|one| self.one(cdm, one, self.rotates && is_later))
+        };
+        self.newest = data;
+        match asked {
+            Err(Failure::Refused(error)) => {
+                tracing::warn!(%error, "no license");
+                self.no.get_or_insert(Failure::Refused(error));
+            }
+            asked => asked?,
+        }
+        self.forget(cdm)
+    }
+
+    /// One session for what initialization data names. What a server refuses in its own words is
+    /// kept, and others are asked for.
+    fn one(&mut self, cdm: &mut CdmProcess, data: &[u8], is_later: bool) -> Result<(), Failure> {
+        let (session, mut message) = cdm.request(data).map_err(Failure::Refused)?;
+        for _ in 0..MAX_MESSAGES {
+            let carried = self.carry(cdm, session, &message, is_later);
+            let (keys, next) = match carried {
+                Err(failure) if is_no(&failure) => {
+                    self.no.get_or_insert(failure);
+                    return cdm.close(session).map_err(Failure::Refused);
+                }
+                carried => carried?,
+            };
+            let told = match next {
+                // The license is held, whether its server hears of it or not.
+                Some(told) if told.kind == MessageKind::LicenseAcknowledgement => told,
+                Some(next) => {
+                    message = next;
+                    continue;
+                }
+                None => {
+                    self.hold(session, keys);
+                    return Ok(());
+                }
+            };
+            if let Err(failure) = self.carry(cdm, session, &told, is_later) {
+                let error = failure.into_error();
+                tracing::warn!(%error, "the license was not acknowledged");
+            }
+            self.hold(session, keys);
+            return Ok(());
+        }
+        Err(Failure::Refused(anyhow!("the CDM asks without an end").context(UNAVAILABLE)))
+    }
+
+    /// One message there, its answer back; an answer that the CDM refuses is no license.
+    fn carry(
+        &mut self,
+        cdm: &mut CdmProcess,
+        session: SessionId,
+        message: &Outgoing,
+        is_later: bool,
+    ) -> Result<(Vec<KeyState>, Option<Outgoing>), Failure> {
+        tracing::debug!(kind = ?message.kind, bytes = message.body.len(), "to the license server");
+        self.requests += usize::from(message.kind == MessageKind::LicenseRequest);
+        let answer = self.player.web.license(self.server, message, is_later)?;
+        self.time(answer.next_license_s);
+        cdm.update(session, &answer.body).context(UNAVAILABLE).map_err(Failure::Refused)
+    }
+
+    /// A session for each URI, whose messages travel together.
+    fn together(
+        &mut self,
+        cdm: &mut CdmProcess,
+        uris: &[Vec<u8>],
+        is_later: bool,
+    ) -> Result<(), Failure> {
+        let mut sessions = vec![];
+        for uri in uris {
+            let (session, mut message) = cdm.request(uri).map_err(Failure::Refused)?;
+            if message.kind == MessageKind::CertificateRequest {
+                let (_, next) = self.carry(cdm, session, &message, is_later)?;
+                message = next.context(UNAVAILABLE).map_err(Failure::Refused)?;
+            }
+            sessions.push((session, message.body));
+        }
+        let spcs: Vec<String> = sessions.iter().map(|(_, body)| STANDARD.encode(body)).collect();
+        let body = serde_json::json!({ "spc": spcs }).to_string();
+        self.requests += 1;
+        let answer = match self.player.web.licenses_together(self.server, &body, is_later) {
+            Err(failure) if is_no(&failure) => {
+                self.no.get_or_insert(failure);
+                for (session, _) in sessions {
+                    cdm.close(session).map_err(Failure::Refused)?;
+                }
+                return Ok(());
+            }
+            answer => answer?,
+        };
+        self.time(answer.next_license_s);
+        let read: Result<Together, _> = serde_json::from_slice(&answer.body);
+        let ckcs = read.ok().filter(|read| read.ckc.len() == sessions.len());
+        let ckcs = ckcs.context(UNAVAILABLE).map_err(Failure::Refused)?.ckc;
+        for ((session, _), ckc) in sessions.into_iter().zip(ckcs) {
+            let Some(ckc) = ckc else {
+                cdm.close(session).map_err(Failure::Refused)?;
+                continue;
+            };
+            let ckc = STANDARD.decode(ckc).context(UNAVAILABLE).map_err(Failure::Refused)?;
+            let updated = cdm.update(session, &ckc).context(UNAVAILABLE);
+            let (keys, _) = updated.map_err(Failure::Refused)?;
+            self.hold(session, keys);
+        }
+        Ok(())
+    }
+
+    fn time(&mut self, next_license_s: Option<u32>) {
+        let now = Clock::System.now();
+        self.next = next_license_s.map(|seconds| now.plus_s(seconds.into())).or(self.next);
+    }
+
+    fn hold(&mut self, session: SessionId, keys: Vec<KeyState>) {
+        self.held.push(Held { session, kids: keys.iter().map(|key| key.kid).collect() });
+        for state in keys {
+            note(&mut self.keys, state);
+        }
+    }
+
+    /// Ends the oldest sessions where there are more than are of use.
+    fn forget(&mut self, cdm: &mut CdmProcess) -> Result<(), Failure> {
+        let is_single = self.server.dialect == Dialect::Fairplay;
+        let most = if is_single { MAX_SINGLE } else { MAX_HELD };
+        let beyond = self.held.len().saturating_sub(most);
+        for held in self.held.drain(..beyond) {
+            cdm.close(held.session).map_err(Failure::Refused)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for more time when a license says so. A no is not the end: that is the license's.
+    /// Where the server says when it wants to be asked, a new license takes the old one's place.
+    pub fn renew(&mut self, cdm: &mut CdmProcess) -> Result<(), Failure> {
+        if self.next.is_some() {
+            return Ok(());
+        }
+        let sessions: Vec<SessionId> = self.held.iter().map(|held| held.session).collect();
+        for session in sessions {
+            let due = cdm.renewal(session).map_err(Failure::Refused)?;
+            let Some(message) = due else { continue };
+            if let Err(failure) = self.carry(cdm, session, &message, true) {
+                tracing::warn!(error = %failure.into_error(), "the license was not renewed");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key as it was seen last.
+fn note(keys: &mut Vec<KeyState>, state: KeyState) {
+    match keys.iter_mut().find(|known| known.kid == state.kid) {
+        Some(known) => *known = state,
+        None => keys.push(state),
+    }
+}
+
+/// The keys that boxes name, or a URI.
+pub fn kids_of(data: &[u8]) -> Vec<KeyId> {
+    if let Some((_, kid)) = std::str::from_utf8(data).ok().and_then(|uri| uri.split_once("?kid=")) {
+        return KeyId::parse(kid).into_iter().collect();
+    }
+    let boxes = pssh::parse_all(data).unwrap_or_default();
+    let kids = boxes.into_iter().flatten().flat_map(|one| one.all_kids());
+    kids.collect()
+}
+
+/// Whether a server said no, in its own words.
+fn is_no(failure: &Failure) -> bool {
+    let Failure::Refused(error) = failure else { return false };
+    matches!(error.downcast_ref(), Some(ViewerError::Refused { .. }))
+}
