@@ -13,6 +13,7 @@ mod database;
 mod decisions;
 mod error;
 mod keys;
+mod live_folder;
 mod out_folder;
 mod outbox;
 mod outcomes;
@@ -41,6 +42,7 @@ pub use credentials::{CredentialChange, CredentialKind, StoredCredential, Stored
 pub use decisions::DecisionRows;
 pub use error::StoreError;
 pub use keys::StoredKek;
+pub use live_folder::LiveFolder;
 pub use out_folder::OutFolder;
 pub use outbox::OutboxRow;
 pub use outcomes::{AskedRoute, Ended, OUTCOME_BATCH_MAX, RequestOutcome};

@@ -50,6 +50,20 @@ impl Folder {
         Ok(staging)
     }
 
+    /// The folder of a title, made where it is missing.
+    pub(crate) fn title(&self, content_id: &ContentId) -> io::Result<PathBuf> {
+        let folder = self.root.join(content_id.as_str());
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// The folder of the title's current package.
+    pub(crate) fn current(&self, content_id: &ContentId) -> io::Result<Option<PathBuf>> {
+        let content = self.root.join(content_id.as_str());
+        let package = current_package(&content)?;
+        Ok(package.map(|package| content.join(package.to_string())))
+    }
+
     /// An object of the title's current package. None: there is no such title, package or file.
     ///
     /// A symbolic link on the way is as good as no file: packages have none.
