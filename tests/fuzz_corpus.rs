@@ -25,6 +25,8 @@ mod hevc_entry;
 mod images_entry;
 #[path = "../fuzz/entries/keys.rs"]
 mod keys_entry;
+#[path = "../fuzz/entries/live_stream.rs"]
+mod live_stream_entry;
 #[path = "../fuzz/entries/manifests.rs"]
 mod manifests_entry;
 #[path = "../fuzz/entries/mp4.rs"]
@@ -152,6 +154,11 @@ fn images() {
 #[test]
 fn keys() {
     replay("keys", keys_entry::run);
+}
+
+#[test]
+fn live_stream() {
+    replay("live_stream", live_stream_entry::run);
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/media/src/images/", "images"),
     ("crates/media/src/input/", "mp4"),
     ("crates/media/src/inspect/", "mp4"),
+    ("crates/media/src/live/", "live_stream"),
     ("crates/media/src/manifest/", "manifests"),
     ("crates/media/src/pssh/", "pssh"),
     ("crates/media/src/text/clock.rs", "webvtt"),

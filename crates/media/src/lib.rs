@@ -12,6 +12,7 @@ pub mod codec;
 pub mod images;
 pub mod input;
 pub mod inspect;
+pub mod live;
 pub mod manifest;
 pub mod package;
 pub mod pssh;

@@ -27,7 +27,7 @@ pub struct Init<'a> {
     pub entry_body: &'a [u8],
     /// How it is encrypted; none in a clear track.
     pub protection: Option<InitProtection<'a>>,
-    /// Length of the fragments together, in the track's timescale.
+    /// Length of the fragments together, in the track's timescale; 0 where nobody knows it.
     pub length: u64,
 }
 
@@ -67,7 +67,9 @@ pub fn write_init(init: &Init<'_>, out: &mut Vec<u8>) {
         write_mvhd(init, out);
         plain_box(out, b"trak", |out| write_trak(init, out));
         plain_box(out, b"mvex", |out| {
-            full_box(out, b"mehd", 1, 0, |out| out.extend(init.length.to_be_bytes()));
+            if init.length > 0 {
+                full_box(out, b"mehd", 1, 0, |out| out.extend(init.length.to_be_bytes()));
+            }
             full_box(out, b"trex", 0, 0, |out| {
                 for field in [TRACK_ID, 1, 0, 0, 0] {
                     out.extend(field.to_be_bytes());

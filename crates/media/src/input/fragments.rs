@@ -47,7 +47,8 @@ pub(crate) fn read_one(
     let moof = source.box_at(offset, end)?;
     let mut table = SampleTable::default();
     let defaults = Defaults { track, description, ..Defaults::default() };
-    read(source, &moof, &[defaults], &mut [(track, Some(&mut table))])?;
+    let room = source.len();
+    read(source, &moof, room, &[defaults], &mut [(track, Some(&mut table))])?;
     Ok(table)
 }
 
@@ -55,7 +56,8 @@ pub(crate) fn read_one(
 struct Fragment<'d> {
     /// Offset of the `moof`.
     moof: u64,
-    file_len: u64,
+    /// Bytes that there are for samples.
+    room: u64,
     defaults: &'d [Defaults],
 }
 
@@ -69,10 +71,11 @@ struct Header {
 /// Tables being filled: the track's id and its table; a track that is left out has none.
 pub(super) type Tables<'t> = [(u32, Option<&'t mut SampleTable>)];
 
-/// Appends the samples of one `moof`.
+/// Appends the samples of one `moof`, for which there are at most `room` bytes.
 pub(super) fn read(
     source: &mut Source<'_>,
     moof: &Located,
+    room: u64,
     defaults: &[Defaults],
     tables: &mut Tables<'_>,
 ) -> Result<(), Fault> {
@@ -87,7 +90,7 @@ pub(super) fn read(
                 kind: child.kind,
                 offset: moof.body.saturating_add(child.offset as u64),
             };
-            let fragment = Fragment { moof: moof.offset, file_len: source.len(), defaults };
+            let fragment = Fragment { moof: moof.offset, room, defaults };
             reached = fragment.read_traf(&child, reached, tables, place)?;
         }
     }
@@ -154,9 +157,9 @@ impl Fragment<'_> {
         }
         let [has_duration, has_size, has_flags, has_composition] = per_sample;
         let default_size = u64::from(header.defaults.size.max(1));
-        if !has_size && u64::from(declared) * default_size > self.file_len {
-            // No entries to weigh the count against: the bytes of the file must carry it.
-            let room = self.file_len / default_size;
+        if !has_size && u64::from(declared) * default_size > self.room {
+            // No entries to weigh the count against: the bytes that are there must carry it.
+            let room = self.room / default_size;
             return Err(place.fault(Malformed::Count { declared: u64::from(declared), room }));
         }
         let mut end = offset;

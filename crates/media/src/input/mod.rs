@@ -18,6 +18,7 @@ mod track;
 pub use fault::{Fault, Malformed, Place, Unsupported, What};
 pub(crate) use fragments::read_one as read_fragment;
 pub use language::of_tag as language_of_tag;
+pub(crate) use movie::StreamedMovie;
 pub use movie::{Movie, read};
 pub use sample_table::{Sample, SampleTable, Samples};
 pub(crate) use source::Source;

@@ -1,5 +1,9 @@
 //! A source as a whole: `moov`, its tracks, and the fragments behind it.
 
+mod streamed;
+
+pub(crate) use streamed::StreamedMovie;
+
 use super::fault::{Fault, Malformed, Place, Unsupported, What};
 use super::fragments::{self, Defaults};
 use super::sample_table::MediaData;
@@ -121,7 +125,8 @@ impl Reading {
                 let texts = moov.movie.texts.iter_mut().map(|t| (t.id, Some(&mut t.samples)));
                 let left_out = moov.left_out_ids.iter().map(|id| (*id, None));
                 let mut tables: Vec<_> = kept.chain(texts).chain(left_out).collect();
-                fragments::read(source, located, &moov.defaults, &mut tables)?;
+                let room = source.len();
+                fragments::read(source, located, room, &moov.defaults, &mut tables)?;
             }
             b"sidx" => check_index(source, located)?,
             _ => {}

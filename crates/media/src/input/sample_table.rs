@@ -77,6 +77,11 @@ impl SyncSamples {
 }
 
 impl SampleTable {
+    /// An empty one, whose first sample is decoded at `start` unless it is told otherwise.
+    pub(super) fn beginning_at(start: u64) -> Self {
+        Self { start, ..Self::default() }
+    }
+
     /// Number of samples.
     #[must_use]
     pub const fn count(&self) -> u32 {
@@ -227,7 +232,11 @@ impl SampleTable {
     }
 }
 
-fn check_sample(track: u32, sample: &Sample, media_data: &mut [MediaData]) -> Result<(), Fault> {
+pub(super) fn check_sample(
+    track: u32,
+    sample: &Sample,
+    media_data: &mut [MediaData],
+) -> Result<(), Fault> {
     let Sample { offset, size, .. } = *sample;
     let place = Place::Sample { track, number: sample.index + 1, offset };
     if size == 0 {

@@ -1,4 +1,4 @@
-//! The DASH manifest: a static MPD (ISO/IEC 23009-1:2022, 5.2 and 5.3).
+//! The DASH manifest: an MPD, static or dynamic (ISO/IEC 23009-1:2022, 5.2 and 5.3).
 //!
 //! One `AdaptationSet` per scheme, kind, language, description, codec, loudspeakers and key, so that
 //! a set has one `default_KID` and a player that lacks a key drops the whole set. Sets that differ in the key
@@ -12,7 +12,7 @@
 use super::description;
 use super::periods::{self, CONTINUITY, Part, Run};
 use super::presentation::{
-    ByteSpan, Presentation, SegmentEntry, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
+    ByteSpan, Presentation, TrackLayout, TrackMedia, TrackProtection, TrackRendition,
 };
 use super::rotation::KeyRotation;
 use super::xml::{self, Element};
@@ -46,6 +46,7 @@ pub fn mpd(presentation: &Presentation) -> String {
         tracks.iter().all(|track| matches!(track.layout, TrackLayout::SingleFile { .. }));
     let profile = if in_one_file { "isoff-on-demand:2011" } else { "isoff-live:2011" };
     let longest_ms = tracks.iter().map(longest_segment_ms).max().unwrap_or(0);
+    let longest_ms = presentation.live.as_ref().map_or(longest_ms, |live| live.target_s * 1000);
     let root = Element::new("MPD")
         .with("xmlns", "urn:mpeg:dash:schema:mpd:2011")
         .with("xmlns:cenc", "urn:mpeg:cenc:2013")
@@ -53,9 +54,14 @@ pub fn mpd(presentation: &Presentation) -> String {
         .with(
             "profiles",
             format!("urn:mpeg:dash:profile:{profile},urn:mpeg:dash:profile:cmaf:2019"),
-        )
-        .with("type", "static")
-        .with("mediaPresentationDuration", duration(presentation.duration_ms()))
+        );
+    let root = match &presentation.live {
+        Some(live) => live.mpd(root, presentation),
+        None => root
+            .with("type", "static")
+            .with("mediaPresentationDuration", duration(presentation.duration_ms())),
+    };
+    let root = root
         .with("maxSegmentDuration", duration(longest_ms))
         .with("minBufferTime", duration(longest_ms));
     let periods = periods::parts(presentation).into_iter().map(|part| {
@@ -299,23 +305,28 @@ fn segment_template(track: &TrackRendition, part: &Part, run: &Run<'_>) -> Eleme
         .with("startNumber", run.number)
         .with("initialization", format!("{folder}/{init}"))
         .with("media", format!("{folder}/$Number$.m4s"))
-        .child(Element::new("SegmentTimeline").with_children(timeline(run)))
+        .child(Element::new("SegmentTimeline").with_children(timeline(track, run)))
 }
 
 /// One `S` per run of equally long segments.
-fn timeline(run: &Run<'_>) -> Vec<Element> {
-    let is_equal = |a: &SegmentEntry, b: &SegmentEntry| a.duration_ts == b.duration_ts;
-    let runs = run.segments.chunk_by(is_equal).filter_map(|run| Some((run.first()?, run.len())));
-    runs.enumerate()
-        .map(|(at, (first, count))| {
-            let mut equal = Element::new("S");
-            if at == 0 {
-                equal = equal.with("t", run.start_ts);
-            }
-            equal = equal.with("d", first.duration_ts);
-            if count > 1 { equal.with("r", count - 1) } else { equal }
-        })
-        .collect()
+fn timeline(track: &TrackRendition, run: &Run<'_>) -> Vec<Element> {
+    let mut runs: Vec<(Option<u64>, u64, u64)> = Vec::new();
+    for (at, segment) in run.segments.iter().enumerate() {
+        let begin = if at == 0 { Some(run.start_ts) } else { track.jump_at(run.first + at) };
+        match runs.last_mut().filter(|(_, lasts, _)| *lasts == segment.duration_ts) {
+            Some((_, _, repeats)) if begin.is_none() => *repeats += 1,
+            _ => runs.push((begin, segment.duration_ts, 0)),
+        }
+    }
+    let element = |(begin, lasts, repeats): (Option<u64>, u64, u64)| {
+        let mut equal = Element::new("S");
+        if let Some(begin) = begin {
+            equal = equal.with("t", begin);
+        }
+        equal = equal.with("d", lasts);
+        if repeats > 0 { equal.with("r", repeats) } else { equal }
+    };
+    runs.into_iter().map(element).collect()
 }
 
 const fn content_type(track: &TrackRendition) -> &'static str {
@@ -332,7 +343,7 @@ fn longest_segment_ms(track: &TrackRendition) -> u64 {
 }
 
 /// `PT4.004S` (XML Schema, `duration`).
-fn duration(ms: u64) -> String {
+pub(super) fn duration(ms: u64) -> String {
     match ms % 1000 {
         0 => format!("PT{}S", ms / 1000),
         rest => format!("PT{}.{rest:03}S", ms / 1000),

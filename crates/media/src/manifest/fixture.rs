@@ -37,6 +37,7 @@ pub(crate) fn in_segments() -> Presentation {
         tracks,
         images: None,
         cues_ns: Vec::new(),
+        live: None,
         rotation: None,
     }
 }
@@ -94,6 +95,7 @@ pub(crate) fn with_surround() -> Presentation {
         tracks,
         images: None,
         cues_ns: Vec::new(),
+        live: None,
         rotation: None,
     }
 }
@@ -321,5 +323,6 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
         clear_segments: 0,
         description: Description::default(),
         key_frames: Vec::new(),
+        live: None,
     }
 }

@@ -111,9 +111,11 @@ fn stream_lines(
 #[must_use]
 pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String {
     let target = target_s(presentation);
-    let mut out = format!(
-        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-PLAYLIST-TYPE:VOD\n"
-    );
+    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{target}\n");
+    match &presentation.live {
+        Some(live) => live.hls_head(&mut out),
+        None => out += "#EXT-X-PLAYLIST-TYPE:VOD\n",
+    }
     if track.segments.iter().all(|segment| segment.starts_with_sap) {
         out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
     }
@@ -125,22 +127,32 @@ pub fn hls_media(presentation: &Presentation, track: &TrackRendition) -> String 
     map_line(&mut out, presentation, track);
     super::periods::date_lines(&mut out, presentation, track);
     let playlist = track.playlist_path();
-    for (at, segment) in track.segments.iter().enumerate() {
+    let first_number = presentation.live.as_ref().map_or(1, |live| live.first_number);
+    for (at, (segment, begin_ts)) in track.segments.iter().zip(track.begins()).enumerate() {
         keys.before(at, &mut out);
+        if let Some(live) = &presentation.live {
+            live.hls_before(&mut out, track, at, begin_ts);
+        }
         length_line(&mut out, segment, track.timescale);
         if let Some(start) = offset {
             line(&mut out, format_args!("#EXT-X-BYTERANGE:{}@{start}", segment.size_bytes));
             offset = Some(start.saturating_add(segment.size_bytes));
         }
-        let path = track.hls_segment_path(at + 1);
+        let number = usize::try_from(first_number).unwrap_or(usize::MAX).saturating_add(at);
+        let path = track.hls_segment_path(number);
         line(&mut out, format_args!("{}", relative(&path, &playlist)));
     }
-    out += "#EXT-X-ENDLIST\n";
+    if presentation.live.as_ref().is_none_or(|live| live.is_over) {
+        out += "#EXT-X-ENDLIST\n";
+    }
     out
 }
 
 /// One target duration for all playlists of a presentation (6.2.4), in seconds.
 pub(super) fn target_s(presentation: &Presentation) -> u64 {
+    if let Some(live) = &presentation.live {
+        return live.target_s;
+    }
     let all = presentation.tracks.iter();
     all.map(|track| longest_s(&track.segments, track.timescale)).max().unwrap_or(0).max(1)
 }

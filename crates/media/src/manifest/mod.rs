@@ -9,6 +9,7 @@ mod i_frames;
 mod images;
 mod key_lines;
 pub mod listing;
+mod live;
 mod periods;
 mod presentation;
 mod renditions;
@@ -20,6 +21,8 @@ pub use description::Description;
 pub use hls::{hls_master, hls_media};
 pub use i_frames::hls_i_frames;
 pub use images::hls_images;
+pub use live::{Live, LiveTrack};
+pub(crate) use presentation::bits_per_second;
 pub use presentation::{
     ByteSpan, FrameRate, ImageTrack, KeyFrame, Presentation, SegmentEntry, TextFormat, TrackLayout,
     TrackMedia, TrackProtection, TrackRendition,

@@ -27,14 +27,20 @@ pub(super) struct Part {
     end_ns: Option<u64>,
     /// The whole title, microseconds.
     total_us: u64,
+    /// Number of the first segment of each track.
+    first_number: u64,
+    /// Whether the title goes on, or did.
+    is_live: bool,
     /// Its key period, where keys change with parts.
     pub key_period: Option<u32>,
 }
 
 /// The segments of a track that lie in a part.
 pub(super) struct Run<'a> {
-    /// Number of the first, counted from 1.
-    pub number: usize,
+    /// Index of the first among all of the track.
+    pub first: usize,
+    /// Its number, counted from 1.
+    pub number: u64,
     /// Where it begins, ticks.
     pub start_ts: u64,
     /// They themselves.
@@ -52,6 +58,8 @@ pub(super) fn parts(presentation: &Presentation) -> Vec<Part> {
     begins.dedup();
     let ends = begins.iter().copied().map(Some).chain([None]);
     let total_us = presentation.duration_ms().saturating_mul(1000);
+    let first_number = presentation.live.as_ref().map_or(1, |live| live.first_number);
+    let is_live = presentation.live.is_some();
     let mut before_ns = None;
     let starts = std::iter::once(0).chain(begins.iter().copied()).zip(ends).enumerate();
     starts
@@ -60,7 +68,7 @@ pub(super) fn parts(presentation: &Presentation) -> Vec<Part> {
             let begun = turns.partition_point(|turn| turn.start_ns <= start_ns);
             let turn = begun.checked_sub(1).and_then(|last| turns.get(last));
             let key_period = turn.map(|turn| turn.period);
-            Part { id, start_ns, before_ns, end_ns, total_us, key_period }
+            Part { id, start_ns, before_ns, end_ns, total_us, first_number, is_live, key_period }
         })
         .collect()
 }
@@ -73,7 +81,12 @@ impl Part {
         let before = track.segments.iter().take(from);
         let start_ts = before.fold(track.start_ts, |at, one| at.saturating_add(one.duration_ts));
         let segments = track.segments.get(from..until).unwrap_or(&[]);
-        Run { number: from + 1, start_ts, segments }
+        Run {
+            first: from,
+            number: self.first_number.saturating_add(from as u64),
+            start_ts,
+            segments,
+        }
     }
 
     /// The part before it, where the tracks of a set have something in that, too.
@@ -94,6 +107,10 @@ impl Part {
     /// The empty `Period`. One that is alone says no times: they are those of the MPD.
     pub fn period(&self) -> Element {
         let period = Element::new("Period").with("id", self.id);
+        if self.is_live {
+            // Without it the first period of a dynamic MPD is not there yet (5.3.2.1).
+            return period.with("start", "PT0S");
+        }
         if self.is_whole() {
             return period;
         }

@@ -1,6 +1,7 @@
 //! What the packager knows once a title is packaged, and all that a manifest says.
 
 use super::description::Description;
+use super::live::{Live, LiveTrack};
 use super::rotation::KeyRotation;
 use crate::codec::ChannelLayout;
 use crate::images::Tiles;
@@ -19,6 +20,8 @@ pub struct Presentation {
     /// Where advertisements may stand, nanoseconds from the begin, in order: each is the begin
     /// of a segment of the ladder, and none is 0.
     pub cues_ns: Vec<u64>,
+    /// That it goes on, or did; absent where it was whole when it was packaged.
+    pub live: Option<Live>,
     /// How keys change, where they do.
     pub rotation: Option<KeyRotation>,
 }
@@ -53,12 +56,14 @@ pub struct TrackRendition {
     pub start_ts: u64,
     /// Where its bytes are.
     pub layout: TrackLayout,
-    /// Its segments, in order, without gaps in time.
+    /// Its segments, in order, without gaps in time but for those that `live` names.
     pub segments: Vec<SegmentEntry>,
     /// So many segments, from the first on, are not encrypted: a clear lead.
     pub clear_segments: usize,
     /// Key frames of a picture that can be fetched alone, in order; none in sound and text.
     pub key_frames: Vec<KeyFrame>,
+    /// What is known of it where the title goes on.
+    pub live: Option<LiveTrack>,
 }
 
 /// How a track is encrypted.
@@ -170,6 +175,19 @@ pub struct KeyFrame {
 }
 
 impl Presentation {
+    /// A title without tracks.
+    #[must_use]
+    pub const fn new(content_id: ContentId) -> Self {
+        Self {
+            content_id,
+            tracks: Vec::new(),
+            images: None,
+            cues_ns: Vec::new(),
+            live: None,
+            rotation: None,
+        }
+    }
+
     /// Picture and sound of one scheme.
     pub fn tracks_of(&self, scheme: Scheme) -> impl Iterator<Item = &TrackRendition> {
         self.tracks.iter().filter(move |track| track.scheme() == Some(scheme))
@@ -232,7 +250,8 @@ impl TrackRendition {
     /// Average bits per second.
     #[must_use]
     pub fn average_bandwidth(&self) -> u64 {
-        average_of(&self.segments, self.timescale)
+        let average = || average_of(&self.segments, self.timescale);
+        self.live.as_ref().map_or_else(average, |live| live.average)
     }
 
     /// Peak bits per second as RFC 8216bis (4.4.6.2) defines it: the highest rate of any run of
@@ -240,7 +259,8 @@ impl TrackRendition {
     /// last segment does not count alone.
     #[must_use]
     pub fn peak_bandwidth(&self) -> u64 {
-        peak_of(&self.segments, self.timescale)
+        let peak = || peak_of(&self.segments, self.timescale);
+        self.live.as_ref().map_or_else(peak, |live| live.peak)
     }
 
     /// The key frames as segments of an I-frame playlist, each lasting until the next one; the
@@ -395,7 +415,7 @@ pub(super) fn to_ms(ticks: u64, timescale: u32) -> u64 {
 }
 
 /// Rounded up, so that a player that trusts the figure never starves.
-pub(super) fn bits_per_second(size_bytes: u64, lasts_ts: u64, timescale: u32) -> u64 {
+pub(crate) fn bits_per_second(size_bytes: u64, lasts_ts: u64, timescale: u32) -> u64 {
     let bits = u128::from(size_bytes) * 8 * u128::from(timescale);
     u64::try_from(bits.div_ceil(u128::from(lasts_ts.max(1)))).unwrap_or(u64::MAX)
 }

@@ -98,12 +98,6 @@ impl KeyRotation {
 
     /// The period of each segment of a track.
     pub(crate) fn periods_of(&self, track: &TrackRendition) -> Vec<u32> {
-        let mut at = track.start_ts;
-        let begins = track.segments.iter().map(|segment| {
-            let begin = at;
-            at = at.saturating_add(segment.duration_ts);
-            begin
-        });
-        self.periods_at(begins, track.timescale)
+        self.periods_at(track.begins(), track.timescale)
     }
 }

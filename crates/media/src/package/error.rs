@@ -130,6 +130,25 @@ pub enum PlanError {
         super::MAX_LABEL
     )]
     Label,
+    /// A window that holds no three segments, or is beyond [`super::channel::MAX_WINDOW_S`].
+    #[error(
+        "the window of a live channel lasts between {shortest} seconds, which are three segments, \
+         and {} seconds",
+        super::channel::MAX_WINDOW_S
+    )]
+    Window {
+        /// The shortest.
+        shortest: u32,
+    },
+    /// A batch of more periods than [`super::channel::MAX_BATCH`]: nobody knows how long an event is.
+    #[error("a batch of a live channel has at most {} periods", super::channel::MAX_BATCH)]
+    Batch,
+    /// A stream that does not go on where another one ended.
+    #[error(
+        "the stream has other tracks, codec settings or keys than the channel began with: players \
+         could not go on; begin another channel, or send what it began with"
+    )]
+    OtherStream,
     /// More segments than one index holds.
     #[error("a single file holds at most 65535 segments: longer segments are needed")]
     TooManySegments,
@@ -207,6 +226,12 @@ pub enum KeyFault {
     /// One key id with two keys.
     #[error("one key id has two different keys")]
     SameKid,
+    /// A key of a live channel with an IV under `cenc`, or without one under `cbcs`.
+    #[error(
+        "a live channel needs the iv of each cbcs key, to find it again, and none of a cenc key: \
+         it counts those itself"
+    )]
+    LiveIv,
     /// No fresh IVs.
     #[error("{0}")]
     Iv(#[from] crate::cenc::IvError),

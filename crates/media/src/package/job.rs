@@ -103,6 +103,16 @@ pub(super) fn open(
     }
 }
 
+/// The tracks of a stream, named as those of a source are.
+pub(super) fn of_tracks(tracks: Vec<Track>) -> Result<Vec<JobTrack>, PackageError> {
+    let mut opened = Opened::default();
+    tracks.into_iter().try_for_each(|track| opened.add_track(0, track, None))?;
+    if opened.tracks.is_empty() {
+        return Err(PlanError::NoInput.into());
+    }
+    Ok(opened.tracks)
+}
+
 /// The language in a file's name: `de` in `film.de.vtt`.
 fn named_language(name: &str) -> Option<String> {
     let file = name.rsplit(['/', '\\']).next()?;

@@ -6,6 +6,7 @@
 //! structure of every written file, its size and the manifests' entries are checked. Any
 //! [`PackageError`] means that nothing of the output may be published.
 
+pub mod channel;
 mod check;
 mod cues;
 mod cut;
@@ -31,7 +32,7 @@ pub use output::{FileId, Output};
 
 use crate::images::ImageSet;
 use crate::input::{NamedInput, Place, Unsupported};
-use crate::manifest::{self, KeyRotation, Presentation, TrackMedia};
+use crate::manifest::{self, KeyRotation, Presentation, TrackMedia, TrackRendition};
 use cut::Cuts;
 use job::Opened;
 use keys::PackagingKeys;
@@ -234,8 +235,13 @@ pub fn package(
     }
     let tracks = written.iter().map(|one| one.track.clone()).collect();
     let images = plan.images.as_ref().map(|set| image_files::write(set, out)).transpose()?;
-    let presentation =
-        Presentation { content_id: plan.content_id.clone(), tracks, images, cues_ns, rotation };
+    let presentation = Presentation {
+        tracks,
+        images,
+        cues_ns,
+        rotation,
+        ..Presentation::new(plan.content_id.clone())
+    };
     let manifests = write_manifests(&presentation, &schemes, out)?;
     progress(Progress::VerificationBegins);
     let mut media_bytes = check::package(&presentation, &written, &manifests, out)?;
@@ -364,7 +370,12 @@ fn event(
 
 /// A track of picture or sound.
 fn variant(written: &Written, rotation: Option<&KeyRotation>) -> Option<PackagedVariant> {
-    let track = &written.track;
+    let size_bytes = written.size_bytes();
+    variant_of(&written.track, rotation).map(|variant| PackagedVariant { size_bytes, ..variant })
+}
+
+/// The same without its size.
+fn variant_of(track: &TrackRendition, rotation: Option<&KeyRotation>) -> Option<PackagedVariant> {
     let protection = track.protection?;
     let (width, height) = match track.media {
         TrackMedia::Video { width, height, .. } => (Some(width), Some(height)),
@@ -386,7 +397,7 @@ fn variant(written: &Written, rotation: Option<&KeyRotation>) -> Option<Packaged
         clear_lead_ms: track.clear_lead_ms(),
         playlist: track.playlist_path(),
         iframe_playlist: track.iframe_playlist_path(),
-        size_bytes: written.size_bytes(),
+        size_bytes: 0,
     })
 }
 

@@ -132,6 +132,11 @@ impl<'b, 'k> Rendition<'b, 'k> {
         Ok(())
     }
 
+    /// Gives the next fragment this number; each after it has the next.
+    pub fn count_from(&mut self, sequence: u64) {
+        self.sequence = u32::try_from(sequence).unwrap_or(u32::MAX);
+    }
+
     /// Bytes of samples in the fragment so far.
     pub fn payload_len(&self) -> usize {
         self.buffers.payload.len()

@@ -108,6 +108,7 @@ fn describe(job: &JobText, cut: &TextCut, layout: Layout) -> TrackRendition {
         clear_segments: 0,
         key_frames: Vec::new(),
         trick_of: None,
+        live: None,
     }
 }
 

@@ -162,27 +162,43 @@ fn written_turns(protection: &Protection<'_>) -> Vec<WrittenTurn> {
 /// The track as manifests will say it, its segments still missing.
 fn describe(task: &TrackJob<'_>, protection: &Protection<'_>) -> TrackRendition {
     let none = ByteSpan { start: 0, len: 0 };
+    let layout = match task.layout {
+        Layout::Segments => TrackLayout::Segments,
+        Layout::SingleFile => TrackLayout::SingleFile { init: none, index: none },
+    };
+    let protection = TrackProtection {
+        scheme: protection.scheme,
+        class: task.job.class,
+        kid: protection.kid,
+        playready_checksum: protection.playready_checksum,
+    };
     TrackRendition {
-        name: task.job.name.clone(),
-        trick_of: task.job.trick_of.clone(),
-        protection: Some(TrackProtection {
-            scheme: protection.scheme,
-            class: task.job.class,
-            kid: protection.kid,
-            playready_checksum: protection.playready_checksum,
-        }),
-        codecs: task.job.track.codec.codecs(task.job.track.entry),
-        media: task.job.media(),
-        description: task.job.description.clone(),
-        timescale: task.job.track.timescale.get(),
         start_ts: task.cut.segments.first().map_or(0, |first| first.presentation),
-        layout: match task.layout {
-            Layout::Segments => TrackLayout::Segments,
-            Layout::SingleFile => TrackLayout::SingleFile { init: none, index: none },
-        },
-        segments: Vec::with_capacity(task.cut.segments.len()),
-        key_frames: Vec::new(),
         clear_segments: task.cut.clear_segments,
+        ..described(task.job, protection, layout)
+    }
+}
+
+/// A track without segments.
+pub(super) fn described(
+    job: &JobTrack,
+    protection: TrackProtection,
+    layout: TrackLayout,
+) -> TrackRendition {
+    TrackRendition {
+        name: job.name.clone(),
+        trick_of: job.trick_of.clone(),
+        protection: Some(protection),
+        codecs: job.track.codec.codecs(job.track.entry),
+        media: job.media(),
+        description: job.description.clone(),
+        timescale: job.track.timescale.get(),
+        start_ts: 0,
+        layout,
+        segments: Vec::new(),
+        key_frames: Vec::new(),
+        clear_segments: 0,
+        live: None,
     }
 }
 

@@ -15,6 +15,7 @@ mod damage;
 mod descriptions;
 mod images;
 mod key_frames;
+mod live;
 mod packages;
 mod refusals;
 mod rotation;

@@ -9,6 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use model::{Dialect, KeyId};
 use std::collections::BTreeSet;
 
+/// `schemeIdUri` of a clock that answers with a date in the format of ISO 8601 (5.8.4.11).
+const CLOCK: &str = "urn:mpeg:dash:utc:http-iso:2014";
+
 /// What an MPD may hold.
 const IN_MPD: [&str; 6] = [
     "ProgramInformation",
@@ -62,6 +65,11 @@ pub fn mpd(text: &str, filter: &Filter) -> Result<String, FilterError> {
     root.try_retain(|child| if child.is("Period") { period(child, filter) } else { Ok(true) })?;
     if root.named("Period").next().is_none() {
         return Err(FilterError::NothingLeft);
+    }
+    let is_live = root.attribute("type") == Some("dynamic");
+    if let Some(url) = filter.clock_url.as_ref().filter(|_| is_live) {
+        let timing = Element::new("UTCTiming").with("schemeIdUri", CLOCK).with("value", url);
+        root = root.child(timing);
     }
     Ok(xml::write(&root))
 }

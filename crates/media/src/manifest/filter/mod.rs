@@ -30,6 +30,8 @@ pub struct Filter {
     pub playlists: BTreeSet<String>,
     /// The playlists of key frames and of thumbnails that the session may see; never variants.
     pub trick_playlists: BTreeSet<String>,
+    /// Where a player asks what time it is, for a title that goes on.
+    pub clock_url: Option<String>,
 }
 
 impl Filter {
@@ -59,6 +61,7 @@ impl Filter {
                 .filter_map(|variant| variant.iframe_playlist.clone())
                 .chain(package.images.iter().map(|images| images.playlist.clone()))
                 .collect(),
+            clock_url: None,
         }
     }
 }
