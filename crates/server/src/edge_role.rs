@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::edge_routes::Delivery;
+use crate::edge_routes::{self, Delivery};
 use crate::entropy::EntropySource;
 use crate::ground::{Ground, Grounded};
 use crate::health;
@@ -47,6 +47,7 @@ impl EdgeRole {
     pub fn router(self) -> Router {
         Router::new()
             .route("/v/{*path}", get(media))
+            .route("/api/v1/time", get(async |caller: Caller| edge_routes::time(caller.now)))
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(async || "ready\n"))
             .route("/metrics", get(health::metrics))

@@ -9,12 +9,12 @@ use crate::http::cookies;
 use crate::http::problem::Refusal;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use edge::range::{parse_header, parse_spec};
 use edge::{ByteRange, DeliveryPath, EdgeKey, EdgePass, PassRefused, signed_url};
 use media::manifest::filter::{self, Filter, FilterError};
 use media::manifest::hls_path;
-use model::{ContentId, ObjectPath, PackagedEvent, Scheme};
+use model::{ContentId, ObjectPath, PackagedEvent, Scheme, Timestamp};
 use std::fs::File;
 use std::io::{self, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -26,6 +26,8 @@ use tokio_util::io::ReaderStream;
 const PACKAGE: &str = "package.json";
 /// Longest manifest and longest `package.json`.
 const MAX_TEXT: u64 = 8 * 1024 * 1024;
+/// Where anybody may ask for the time.
+const CLOCK_PATH: &str = "/api/v1/time";
 /// How much of an object is read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -82,7 +84,8 @@ impl Delivery {
         let pass = signed_url::open(&self.key, pass, &path.content_id, caller.now)?;
         let scheme = asked_scheme(uri)?;
         let (folder, object) = (self.objects.clone(), path.object);
-        let found = tokio::task::spawn_blocking(move || find(&folder, &pass, &object, scheme));
+        let asked = Asked { scheme, clock_url: format!("{}{CLOCK_PATH}", caller.origin) };
+        let found = tokio::task::spawn_blocking(move || find(&folder, &pass, &object, asked));
         let object = found.await.map_err(|error| Refusal::Internal(error.to_string()))??;
         if is_known(&caller.headers, &object) {
             return Ok((StatusCode::NOT_MODIFIED, object_headers(&object)).into_response());
@@ -90,6 +93,21 @@ impl Delivery {
         let range = asked_range(&caller.headers, path.range, &object)?;
         answer(object, range, path.range.is_some(), method).await
     }
+}
+
+/// What a request says beside the path.
+struct Asked {
+    /// The scheme of an MPD.
+    scheme: Option<Scheme>,
+    /// Where its player can ask for the time.
+    clock_url: String,
+}
+
+/// What time it is here, in the format of XML: by it a player of a live title finds the newest
+/// segment, however wrong its own clock is.
+pub fn time(now: Timestamp) -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/plain"), (header::CACHE_CONTROL, "no-store")];
+    (headers, now.to_iso8601())
 }
 
 /// The scheme that `?scheme=` chooses for an MPD.
@@ -103,7 +121,7 @@ fn find(
     folder: &Folder,
     pass: &EdgePass,
     path: &ObjectPath,
-    asked: Option<Scheme>,
+    asked: Asked,
 ) -> Result<Object, Refusal> {
     let kind = match path.as_str() {
         PACKAGE => return Err(Refusal::NotFound),
@@ -122,7 +140,7 @@ fn render(
     folder: &Folder,
     pass: &EdgePass,
     path: &ObjectPath,
-    asked: Option<Scheme>,
+    asked: Asked,
 ) -> Result<Object, Refusal> {
     let content_id = &pass.content_id;
     let package = ObjectPath::parse(PACKAGE).expect("a plain name");
@@ -137,12 +155,13 @@ fn render(
     }
     let master = Scheme::ALL.into_iter().find(|scheme| name == hls_path(*scheme));
     let scheme = if name == package.dash {
-        asked.or_else(|| package.schemes.first().copied())
+        asked.scheme.or_else(|| package.schemes.first().copied())
     } else {
         master.or_else(|| Scheme::parse(name.split('/').next().unwrap_or_default()))
     };
     let scheme = scheme.filter(|s| package.schemes.contains(s)).ok_or(Refusal::NotFound)?;
-    let filter = Filter::new(&package, scheme, pass.classes, pass.dialect);
+    let mut filter = Filter::new(&package, scheme, pass.classes, pass.dialect);
+    filter.clock_url = Some(asked.clock_url).filter(|_| package.live);
     let rendered = if name == package.dash {
         filter::mpd(&text, &filter)
     } else if master.is_some() {
@@ -178,7 +197,7 @@ fn open(folder: &Folder, content_id: &ContentId, path: &ObjectPath) -> Result<Ob
     let len_bytes = object.size_bytes();
     let file = object.into_file();
     let metadata = file.metadata().map_err(disk)?;
-    // A package is never changed in place; another package's file has another time.
+    // A file is never changed in place; one that took another's place has another time.
     let etag = format!("\"{len_bytes:x}-{:x}-{:x}\"", metadata.mtime(), metadata.mtime_nsec());
     let etag = HeaderValue::from_str(&etag).expect("hex digits");
     Ok(Object::Media { file, len_bytes, etag, media_type: media_type(path) })

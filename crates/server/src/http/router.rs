@@ -1,5 +1,6 @@
 //! Every route and its handler: extract, call one flow, encode.
 
+use crate::edge_routes;
 use crate::front::catalog::{self, Catalog, Me};
 use crate::front::license_proxy::{self, Answered, Credential};
 use crate::front::playback_token::{self, ClientQuery, Playback};
@@ -46,6 +47,7 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/provisioning/widevine", post(provision))
         .route("/license/{dialect}", licenses)
         .route("/v/{*path}", get(media))
+        .route("/api/v1/time", get(async |caller: Caller| edge_routes::time(caller.now)))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(health::metrics))

@@ -19,6 +19,7 @@ mod license;
 mod license_keys;
 mod license_periods;
 mod license_row;
+mod live;
 mod master_key;
 mod memo;
 mod packaging;
@@ -47,6 +48,7 @@ pub use credentials::{
 pub use folder_output::FolderOutput;
 pub use key_service::{Imported, KeyServiceError};
 pub use license_row::ToldLicense;
+pub use live::{LiveJob, LiveStatus, live_with};
 pub use master_key::{MasterKeyRefused, open_or_make as open_root_key};
 pub use packaging::{Job, OnProgress, PackagingError, Target, package_with};
 pub use policies::PolicyRefused;

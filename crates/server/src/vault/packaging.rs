@@ -11,6 +11,8 @@ use super::thumbnails::{self, ThumbnailError, Thumbnails};
 use crate::clock::Clock;
 use keys::{PackagingKeys, SystemEntropy};
 use media::NamedInput;
+use media::live::CutFault;
+use media::package::channel::StateError;
 use media::package::{
     Layout, Output, PackageError, Plan, Probe, Progress, RotationPlan, TrackDescription,
     key_periods_of, package, probe,
@@ -100,6 +102,23 @@ pub enum PackagingError {
     /// The rows.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A live stream cannot be cut into segments.
+    #[error("{name}: {what}")]
+    Cut {
+        /// The stream, as the user named it.
+        name: String,
+        /// Why.
+        what: CutFault,
+    },
+    /// A live stream ended before its first segment.
+    #[error("{name}: it ended before a segment was whole")]
+    NoSegment {
+        /// The stream, as the user named it.
+        name: String,
+    },
+    /// A live channel that cannot go on from where it was.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The working thread ended.
     #[error("the packaging thread ended early")]
     Thread,
@@ -194,7 +213,7 @@ impl Vault {
     }
 }
 
-fn alert(content_id: &ContentId, error: &PackagingError) {
+pub(super) fn alert(content_id: &ContentId, error: &PackagingError) {
     tracing::error!(alert = "packaging_failed", %content_id, %error, "a packaging job failed");
     metrics::counter!("strongroom_alerts_total", "alert" => "packaging_failed").increment(1);
 }
@@ -304,7 +323,7 @@ fn with_inputs<T>(
     work(&mut inputs)
 }
 
-fn target_error(place: String, cause: &io::Error) -> PackagingError {
+pub(super) fn target_error(place: String, cause: &io::Error) -> PackagingError {
     let what = match cause.kind() {
         io::ErrorKind::AlreadyExists => {
             "is there and is no package; name another folder".to_owned()
@@ -316,7 +335,7 @@ fn target_error(place: String, cause: &io::Error) -> PackagingError {
 }
 
 /// CPU and disk leave the reactor.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PackagingError> + Send + 'static,
 ) -> Result<T, PackagingError> {
     tokio::task::spawn_blocking(work).await.map_err(|_ended| PackagingError::Thread)?
