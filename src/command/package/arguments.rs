@@ -75,6 +75,13 @@ pub struct Arguments {
     /// forced (yes, no).
     #[arg(long, value_name = "INPUT:KEY=VALUE,…")]
     pub(super) describe: Vec<String>,
+    /// Packages one input as it comes, until it ends or SIGTERM: fragmented MP4 or MPEG-TS with
+    /// all renditions and sound tracks in it. Begun again, it goes on where it was.
+    #[arg(long)]
+    pub(super) live: bool,
+    /// How far back viewers of a live channel can go.
+    #[arg(long, value_name = "SECONDS", requires = "live", default_value_t = 60)]
+    pub(super) window: u32,
     /// Renditions and sound tracks: a path, `-` (standard input), http(s)://… or
     /// s3://BUCKET/KEY. MP4 and MOV are read as they are; MPEG-TS, Matroska, WebM, AVI and FLV
     /// through ffmpeg, which copies. Subtitles: WebVTT (`film.en.vtt`) and TTML, or in MP4.
@@ -191,6 +198,13 @@ pub(super) enum Files {
     Segments,
     /// One file for each track, read by byte ranges.
     SingleFile,
+}
+
+impl Arguments {
+    /// How the keys of a live channel change.
+    pub(super) fn live_rotation(&self) -> Option<model::Rotation> {
+        self.rotation.plan().map(|plan| plan.of)
+    }
 }
 
 impl Schemes {

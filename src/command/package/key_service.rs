@@ -110,6 +110,11 @@ struct OwnRecipient {
 }
 
 impl KeyServiceArguments {
+    /// Whether a key service is named.
+    pub(super) const fn is_named(&self) -> bool {
+        self.url.is_some()
+    }
+
     /// The key service that is named, with a key of this run.
     pub(super) fn open(&self) -> Result<Option<KeyService>, Failure> {
         let Some(url) = &self.url else { return Ok(None) };

@@ -4,6 +4,7 @@ mod arguments;
 mod description;
 mod key_service;
 mod ladder;
+mod live;
 mod meter;
 mod rotation;
 
@@ -34,6 +35,9 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
             "--clear-lead: in production nothing of a title is left clear, unless \
              packaging.allow_clear_lead_in_production = true says that you know"
         )));
+    }
+    if arguments.live {
+        return live::run(arguments, content_id, place, answer);
     }
     let runtime = runtime()?;
     let sources = Sources::new(place, runtime.handle().clone())?;
@@ -134,6 +138,9 @@ fn blame(error: PackagingError) -> Failure {
     match error {
         PackagingError::Thumbnails(ThumbnailError::Source { name, cause }) => blame_io(name, cause),
         PackagingError::Package(_)
+        | PackagingError::Cut { .. }
+        | PackagingError::NoSegment { .. }
+        | PackagingError::State(_)
         | PackagingError::Keys(_)
         | PackagingError::Thumbnails(
             ThumbnailError::Refused(_) | ThumbnailError::Failed(_) | ThumbnailError::Pictures(_),

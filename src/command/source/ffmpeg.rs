@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -166,6 +166,34 @@ impl Ffmpeg {
             true => bail!("ffmpeg ended with {status}"),
             false => bail!("ffmpeg: {said}"),
         }
+    }
+}
+
+impl Ffmpeg {
+    /// Starts copying MPEG-TS from its standard input into MP4 fragments on its standard output,
+    /// one for each key frame. What it says goes where our own words go.
+    pub fn stream(&self) -> anyhow::Result<Child> {
+        let mut command = bound::command(&self.ffmpeg)?;
+        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+        for kept in ["PATH", "LD_LIBRARY_PATH"] {
+            command.envs(std::env::var_os(kept).map(|value| (kept, value)));
+        }
+        command.args(["-v", "error", "-nostdin", "-protocol_whitelist", "pipe"]);
+        // A stream that begins again must be there soon.
+        command.args([
+            "-probesize",
+            "2M",
+            "-analyzeduration",
+            "1M",
+            "-f",
+            "mpegts",
+            "-i",
+            "pipe:0",
+        ]);
+        command.args(["-map", "0:V?", "-map", "0:a?", "-c", "copy", "-flush_packets", "1"]);
+        command.args(["-movflags", "frag_keyframe+delay_moov+default_base_moof"]);
+        command.args(["-f", "mp4", "pipe:1"]);
+        command.spawn().context("ffmpeg")
     }
 }
 

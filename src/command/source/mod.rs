@@ -3,11 +3,13 @@
 
 mod container;
 mod ffmpeg;
+mod live;
 mod location;
 mod remux;
 
 pub use container::Container;
 pub use ffmpeg::{Ffmpeg, Job, Reading, VideoStream, blame_ffmpeg, in_search_path};
+pub use live::LiveInput;
 pub use location::Location;
 
 use super::{Failure, Place};
