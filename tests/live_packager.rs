@@ -11,6 +11,7 @@
 #[path = "support/binary.rs"]
 mod binary;
 #[path = "support/peers.rs"]
+#[expect(dead_code, reason = "other tests use more of the peers")]
 mod peers;
 
 use binary::{done, said, strongroom};

@@ -18,6 +18,7 @@ pub fn run(bytes: &[u8]) {
             kids: [KeyId::from_bytes([1; 16])].into(),
             playlists: ["cbcs/video-360p/playlist.m3u8".to_owned()].into(),
             trick_playlists: ["cbcs/video-360p/iframes.m3u8".to_owned()].into(),
+            clock_url: Some("https://host/api/v1/time".to_owned()),
         };
         for kept in [
             filter::mpd(text, &filter),

@@ -60,6 +60,7 @@ fn track(scheme: Scheme, class: TrackClass) -> TrackRendition {
         clear_segments: 0,
         description: Description::default(),
         key_frames: if class == TrackClass::Audio { vec![] } else { key_frames() },
+        live: None,
     }
 }
 
@@ -82,6 +83,7 @@ fn presentation() -> Presentation {
         tracks,
         images,
         cues_ns: Vec::new(),
+        live: None,
         rotation: None,
     }
 }
