@@ -5,7 +5,7 @@ use dialect::terms::Hdcp;
 use dialect::widevine::client::{ClientDevice, ServiceCertificate};
 use dialect::widevine::provisioning::{self, ProvisioningModel, ProvisioningRequest};
 use dialect::widevine::{
-    Credentials, Desk, DeviceList, Request, RootFile, VerifiedModels, read_license,
+    Credentials, Desk, DeviceList, Request, RootFile, VerifiedModels, named_kids, read_license,
 };
 use keys::{LicenseKeys, RsaPrivateKey, SessionKey, SessionSeal};
 use model::{Entropy, Timestamp};
@@ -64,6 +64,7 @@ pub fn run(bytes: &[u8]) {
     let _ = Request::parse(bytes, &desk, NOW);
     let _ = Request::parse(&ground.device.sign(bytes), &desk, NOW);
     let _ = read_license(bytes, &ground.secrets);
+    let _ = named_kids(bytes);
     let signature = ground.secrets.macs.sign_as_server(bytes);
     let license = [&[8, 2][..], &field(2, bytes), &field(3, &signature)].concat();
     let _ = read_license(&license, &ground.secrets);

@@ -206,6 +206,22 @@ pub fn read_license(message: &[u8], secrets: &LicenseKeys) -> Result<OpenedLicen
     open(message, &secrets.macs, Some(&secrets.transport))
 }
 
+/// The key ids that a license names, for whoever only counts: its signature is not checked and its
+/// keys stay sealed. `None`: it is no license, or has more keys than [`MAX_KIDS`].
+#[must_use]
+pub fn named_kids(message: &[u8]) -> Option<Vec<KeyId>> {
+    let signed: SignedMessage = decode(message)?;
+    let license = signed.msg.filter(|_| signed.kind == Some(message_type::LICENSE))?;
+    let License { key: containers, .. } = decode(&license)?;
+    let is_content = |container: &&KeyContainer| container.kind == Some(key_type::CONTENT);
+    let named = containers.iter().filter(is_content).take(MAX_KIDS + 1);
+    let kid = |container: &KeyContainer| {
+        Some(KeyId::from_bytes(container.id.as_deref()?.try_into().ok()?))
+    };
+    let kids: Vec<KeyId> = named.map(kid).collect::<Option<_>>()?;
+    (kids.len() <= MAX_KIDS).then_some(kids)
+}
+
 /// Reads a license, or a renewed one, which has no keys to open.
 pub(super) fn open(
     message: &[u8],

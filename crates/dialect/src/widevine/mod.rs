@@ -31,7 +31,9 @@ pub use content::{LicenseType, MAX_CONTENT_ID_BYTES, MAX_KIDS};
 pub use credentials::{Credentials, ImportError, RootFile, ServiceFacts};
 pub use device_list::{DeviceList, DeviceListError, DeviceStatus};
 pub use error::ChallengeError;
-pub use license::{Answer, Issue, LicenseError, LicenseId, OpenedLicense, read_license};
+pub use license::{
+    Answer, Issue, LicenseError, LicenseId, OpenedLicense, named_kids, read_license,
+};
 pub use renewal::{Renewal, RenewalKind};
 pub use request::{Desk, Request};
 

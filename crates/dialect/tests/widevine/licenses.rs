@@ -151,6 +151,16 @@ fn a_key_that_was_not_asked_for_is_not_written() {
 }
 
 #[test]
+fn a_license_names_its_keys_to_who_cannot_open_it() {
+    let (_, body) = ask_kids(&WORLD.l1, &[1, 2, 3]);
+    let answer = WORLD.answer(&body, vec![licensed(2), licensed(3)]);
+    assert_eq!(named_kids(answer.as_bytes()), Some(vec![kid(2), kid(3)]));
+    for other in [&body[..], b"", &answer.as_bytes()[..40]] {
+        assert_eq!(named_kids(other), None);
+    }
+}
+
+#[test]
 fn a_license_opens_for_its_device_and_its_request_only() {
     let (pending, body) = ask_kids(&WORLD.l1, &[1]);
     let answer = WORLD.answer(&body, vec![licensed(1)]);
