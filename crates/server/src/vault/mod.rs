@@ -74,9 +74,10 @@ use crate::entropy::EntropySource;
 use crate::secrets::{self, SecretError};
 use keys::key_file::ImportedKey;
 use keys::kms::Kms;
-use keys::{FingerprintKey, PackagingKey, Signer};
+use keys::{FingerprintKey, PackagingKey, PackagingKeys, Signer};
 use model::{
-    CategoryName, ContentId, PlanAccess, RegionRule, Timestamp, Title, TitlePolicy, TitleState,
+    CategoryName, ContentId, PlanAccess, RegionRule, Rotation, Scheme, Timestamp, Title, TitlePolicy,
+    TitleState, TrackClasses,
 };
 use playback::{GrantKey, VaultToken, VaultTokenKey};
 use std::path::PathBuf;
@@ -242,6 +243,25 @@ impl Vault {
             sum.known += done.known;
         }
         Ok(sum)
+    }
+
+    /// The keys of an event for a channel's packager, found or made: those that name its tracks, and
+    /// those of its periods from the first up to before `periods`.
+    ///
+    /// Errors: [`KeyServiceError`].
+    pub async fn event_keys(
+        &self,
+        title: &Title,
+        classes: TrackClasses,
+        scheme: Scheme,
+        periods: u32,
+        event: (Rotation, Timestamp),
+        now: Timestamp,
+    ) -> Result<PackagingKeys, KeyServiceError> {
+        let (keys, event) = (&self.keys, Some(event));
+        let mut all = keys.packaging_keys(title, classes, &[scheme], now).await?;
+        all.extend(keys.period_keys(title, classes, &[scheme], 0..periods, event, now).await?);
+        Ok(all)
     }
 
     /// Every content key, in the clear, for a search for leaks.
