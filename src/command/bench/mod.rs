@@ -6,6 +6,7 @@ mod keys;
 mod licenses;
 mod load;
 mod package;
+mod rotation;
 mod served;
 
 use super::{Failure, Place};
@@ -21,6 +22,8 @@ pub enum Arguments {
     Licenses(licenses::Arguments),
     /// Opening and rewrapping keys, at a file and at the back end that the settings name.
     Keys(keys::Arguments),
+    /// Licenses of a crowd that watches a live event whose keys change, in virtual time.
+    Rotation(rotation::Arguments),
 }
 
 /// Measures.
@@ -29,5 +32,6 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         Arguments::Package(arguments) => package::run(&arguments, answer),
         Arguments::Licenses(arguments) => licenses::run(&arguments, answer),
         Arguments::Keys(arguments) => keys::run(&arguments, place, answer),
+        Arguments::Rotation(arguments) => rotation::run(&arguments, answer),
     }
 }
