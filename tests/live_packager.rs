@@ -2,10 +2,11 @@
 //! window moves, its end closes it.
 
 #![expect(
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test may panic, and so may what it starts"
+    reason = "a test may panic and measure time, and so may what it starts"
 )]
 
 #[path = "support/binary.rs"]

@@ -29,7 +29,7 @@ fn read<'s>(pieces: impl Iterator<Item = &'s [u8]>) -> (Vec<Vec<usize>>, bool) {
     for piece in pieces {
         reader.push(piece);
         loop {
-            match (reader.next(), &mut segmenter) {
+            match (reader.next_event(), &mut segmenter) {
                 (Ok(None), _) => break,
                 (Err(_), _) => return (segments, false),
                 (Ok(Some(Event::Movie { tracks, .. })), _) => {
@@ -41,7 +41,7 @@ fn read<'s>(pieces: impl Iterator<Item = &'s [u8]>) -> (Vec<Vec<usize>>, bool) {
                     if segmenter.push(samples, 0).is_err() {
                         return (segments, false);
                     }
-                    while let Ok(Some(segment)) = segmenter.next() {
+                    while let Ok(Some(segment)) = segmenter.next_segment() {
                         segments.push(segment.tracks.iter().map(|one| one.samples.len()).collect());
                     }
                 }

@@ -131,7 +131,8 @@ fn rekeyed(
 ) -> Vec<u8> {
     let (kid, new) = period_key(period, class);
     // Under a constant IV of its own, where IVs are constant.
-    let constant_iv = track.constant_iv.map(|iv| iv.map(|byte| byte ^ (period as u8 | 0x80)));
+    let constant_iv =
+        track.constant_iv.map(|iv| iv.map(|byte| byte ^ (period.to_be_bytes()[3] | 0x80)));
     let seig = Seig { kid, constant_iv, ..track };
     let mut from =
         TrackCipher::new(&content_key(class), scheme, track.constant_iv.unwrap_or_default());

@@ -4,7 +4,7 @@
 // `STRONGROOM_BINARY` names the binary, `STRONGROOM_DATA` the demo's data folder.
 
 import assert from "node:assert/strict";
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { named } from "./extra-titles";
@@ -32,6 +32,11 @@ export class LiveEvent {
 
   constructor(readonly contentId: string) {}
 
+  /** The event's manifest on this disk. */
+  get manifest(): string {
+    return join(named("STRONGROOM_DATA"), "media", this.contentId, "current", "manifest.mpd");
+  }
+
   /** Begins the event, or goes on with it, and waits until there is something to play. */
   async begin(): Promise<void> {
     const source = spawn("ffmpeg", ["-nostdin", "-v", "error", ...SOURCE], {
@@ -49,9 +54,8 @@ export class LiveEvent {
     );
     packager.stderr?.on("data", (bytes: Buffer) => (this.#said += bytes.toString()));
     [this.#source, this.#packager] = [source, packager];
-    const manifest = join(named("STRONGROOM_DATA"), "media", this.contentId, "manifest.mpd");
     const until = Date.now() + PATIENCE_MS;
-    while (!existsSync(manifest)) {
+    while (!existsSync(this.manifest)) {
       assert.equal(packager.exitCode, null, `the live packager ended: ${this.#said}`);
       assert.ok(Date.now() < until, `no live manifest: ${this.#said}`);
       await new Promise((done) => setTimeout(done, 200));
@@ -72,15 +76,4 @@ export class LiveEvent {
     this.#source?.kill("SIGTERM");
     assert.equal(await gone, 0, this.#said);
   }
-}
-
-/** Runs the binary on the demo's data and answers what it printed. */
-export function operator(...words: string[]): string {
-  const { status, stdout, stderr } = spawnSync(
-    named("STRONGROOM_BINARY"),
-    ["--data", named("STRONGROOM_DATA"), ...words],
-    { encoding: "utf8" },
-  );
-  assert.equal(status, 0, `${words.join(" ")}: ${stderr}`);
-  return stdout;
 }

@@ -5,13 +5,15 @@
 
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
-import { join } from "node:path";
 import { after, test } from "node:test";
 import type { Page } from "playwright-core";
 import { account, closeBrowser, openAs, withPage } from "./demo";
-import { named, removeClips } from "./extra-titles";
+import { removeClips } from "./extra-titles";
 import { LiveEvent, ROTATION } from "./live-event";
 import { begin, openPlayer, type Trouble } from "./player-page";
+
+/** An event that has ended cannot begin again. */
+const EVENT = `live-${Date.now().toString(36)}`;
 
 const WATCH_S = process.env["STRONGROOM_LONG"] === undefined ? 70 : 180;
 /** How much of the event a stop of the packager may cost a viewer, seconds. */
@@ -38,7 +40,7 @@ interface Look {
 }
 
 test("Shaka Player, rx-player and the page play a live event while its keys change", async (t) => {
-  const event = new LiveEvent("live-event");
+  const event = new LiveEvent(EVENT);
   await event.begin();
   await withPage((shaka) =>
     withPage((rx) =>
@@ -87,7 +89,7 @@ test("Shaka Player, rx-player and the page play a live event while its keys chan
 async function open(page: Page, file: string): Promise<Watch> {
   const licenses = countLicenses(page);
   const trouble = await openPlayer(page, file);
-  await begin(page, "live-event", "cbcs");
+  await begin(page, EVENT, "cbcs");
   return { page, trouble, licenses };
 }
 
@@ -96,7 +98,7 @@ async function openOwn(page: Page): Promise<Watch> {
   const licenses = countLicenses(page);
   const trouble: Trouble = { refused: [], said: [] };
   page.on("console", (message) => message.type() === "error" && trouble.said.push(message.text()));
-  await openAs(page, account("entitled"), "/watch/live-event");
+  await openAs(page, account("entitled"), `/watch/${EVENT}`);
   return { page, trouble, licenses };
 }
 
@@ -156,7 +158,7 @@ function stallsOf(looks: readonly Look[]): { fromS: number; untilS: number }[] {
 
 /** When the event's manifest was written last. */
 function writtenAt(event: LiveEvent): number {
-  return statSync(join(named("STRONGROOM_DATA"), "media", event.contentId, "manifest.mpd")).mtimeMs;
+  return statSync(event.manifest).mtimeMs;
 }
 
 function sleep(seconds: number): Promise<void> {

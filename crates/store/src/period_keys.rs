@@ -152,7 +152,7 @@ impl Store {
             let many = chunks.iter().map(|chunk| (&ADD_CHUNK, chunk.as_slice()));
             let single = rest.iter().map(|one| (&ADD_ONE, std::slice::from_ref(one)));
             for (text, keys) in many.chain(single) {
-                let insert = keys.iter().fold(query(text), |insert, key| bind_key(insert, key));
+                let insert = keys.iter().fold(query(text), bind_key);
                 open.run(insert).await?;
             }
             open.commit().await?;

@@ -30,7 +30,7 @@ use show::{Cpu, Show};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Arguments of `bench rotation`.
 #[derive(Args)]

@@ -4,7 +4,7 @@ use crate::wire;
 use crate::world::*;
 use dialect::terms::*;
 use dialect::widevine::client::{AskedContent, Pending};
-use dialect::widevine::{Issue, LicenseError};
+use dialect::widevine::{Issue, LicenseError, named_kids};
 use keys::SystemEntropy;
 use model::{KeyId, Scheme, TrackClass};
 use proptest::prelude::*;

@@ -17,8 +17,8 @@ pub(crate) fn without_rates(body: &[u8], is_video: bool) -> Vec<u8> {
     for child in boxes(children) {
         let Ok(child) = child else { return body.to_vec() };
         match &child.kind {
-            FourCc(kind) if kind == b"btrt" => {}
-            FourCc(kind) if kind == b"esds" => {
+            FourCc([b'b', b't', b'r', b't']) => {}
+            FourCc([b'e', b's', b'd', b's']) => {
                 let from = kept.len() + (child.whole.len() - child.body.len());
                 kept.extend_from_slice(child.whole);
                 let rates = rates_of(child.body).and_then(|at| {

@@ -96,7 +96,7 @@ impl Reader {
     ///
     /// Errors: [`Fault`], by offsets in the stream; the stream cannot be read on.
     /// Limits: [`MAX_MOVIE`], [`MAX_FRAGMENT`], [`MAX_MEDIA_DATA`].
-    pub fn next(&mut self) -> Result<Option<Event>, Fault> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, Fault> {
         loop {
             self.pass_by();
             if self.skip > 0 {

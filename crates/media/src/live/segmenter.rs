@@ -130,7 +130,7 @@ impl Segmenter {
     }
 
     /// The next segment that is whole.
-    pub fn next(&mut self) -> Result<Option<Segment>, CutFault> {
+    pub fn next_segment(&mut self) -> Result<Option<Segment>, CutFault> {
         let cut = self.begin_ns.and_then(|begin| self.cut_behind(self.earliest_end(begin), 1));
         let Some((cut_ns, firsts)) = cut else {
             self.check_waiting()?;

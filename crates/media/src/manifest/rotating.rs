@@ -60,7 +60,8 @@ fn in_band_an_mpd_names_the_keys_of_the_tracks() {
             assert!(own.contains(&default));
             // What the media names is looked for only by players that find nothing here.
             assert_eq!(all, [[]; 0]);
-            let clearkey = set.ContentProtection.iter().map(|one| one.schemeIdUri.as_str()).last();
+            let clearkey =
+                set.ContentProtection.iter().map(|one| one.schemeIdUri.as_str()).next_back();
             assert_eq!(clearkey, Some("urn:uuid:1077efec-c0b2-4d02-ace3-3c1e52e2fb4b"));
         }
     }

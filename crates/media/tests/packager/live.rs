@@ -19,7 +19,7 @@ fn read<'p>(
     let (mut found, mut fragments) = (Vec::new(), Vec::new());
     for piece in pieces {
         reader.push(piece);
-        while let Some(event) = reader.next()? {
+        while let Some(event) = reader.next_event()? {
             match event {
                 Event::Movie { tracks, .. } => found = tracks,
                 Event::Fragment(samples) => fragments.push(samples),
@@ -121,7 +121,7 @@ fn cut(bytes: &[u8], rules: SegmentRules) -> Vec<Segment> {
     let mut found = Vec::new();
     for (fragment, second) in fragments.into_iter().zip(10..) {
         segmenter.push(fragment, second * 1_000_000_000).unwrap();
-        while let Some(segment) = segmenter.next().unwrap() {
+        while let Some(segment) = segmenter.next_segment().unwrap() {
             found.push(segment);
         }
     }
@@ -173,7 +173,7 @@ fn renditions_that_share_no_key_frames_are_refused() {
     let mut segmenter = Segmenter::new(&tracks, &[512], rules(2, 0));
     let refused = fragments.into_iter().find_map(|fragment| {
         segmenter.push(fragment, 0).unwrap();
-        segmenter.next().err()
+        segmenter.next_segment().err()
     });
     assert!(matches!(refused, Some(CutFault::NoKeyFrame { .. })), "{refused:?}");
 }

@@ -76,8 +76,8 @@ use keys::key_file::ImportedKey;
 use keys::kms::Kms;
 use keys::{FingerprintKey, PackagingKey, PackagingKeys, Signer};
 use model::{
-    CategoryName, ContentId, PlanAccess, RegionRule, Rotation, Scheme, Timestamp, Title, TitlePolicy,
-    TitleState, TrackClasses,
+    CategoryName, ContentId, PlanAccess, RegionRule, Rotation, Scheme, Timestamp, Title,
+    TitlePolicy, TitleState, TrackClasses,
 };
 use playback::{GrantKey, VaultToken, VaultTokenKey};
 use std::path::PathBuf;

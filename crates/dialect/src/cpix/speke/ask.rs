@@ -208,10 +208,9 @@ mod tests {
             let id = |index| Text::parse(&format!("p{index}"));
             let period =
                 |index| KeyPeriod { id: id(index), label: None, index: Some(index), span: None };
-            let wanted = |index| {
-                let types = types.iter().enumerate();
-                types.map(move |(n, track_type)| WantedKey {
-                    kid: KeyId::from_bytes([10 * index as u8 + n as u8; 16]),
+            let wanted = |index: u32| {
+                (0_u8..).zip(&types).map(move |(n, track_type)| WantedKey {
+                    kid: KeyId::from_bytes([10 * index.to_be_bytes()[3] + n; 16]),
                     track_type: *track_type,
                     period: id(index),
                 })

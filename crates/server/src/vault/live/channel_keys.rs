@@ -17,7 +17,7 @@ pub(super) enum ChannelKeys {
     /// The key service makes them.
     Service {
         /// What makes them.
-        service: Service,
+        service: Box<Service>,
         /// Whether the title is published with the first segment.
         is_published: bool,
         /// Those that it made: of the tracks, and of the batch that is under way and the next.
@@ -62,7 +62,7 @@ impl ChannelKeys {
         let periods =
             rotation.periods_of(now).start..rotation.periods_of(now.saturating_add(1)).end;
         let event = Some((rotation, state.event_begins));
-        let Service { vault, title, runtime, clock } = service;
+        let Service { vault, title, runtime, clock } = &**service;
         let made =
             vault.keys.period_keys(title, classes, &state.schemes, periods, event, clock.now());
         keys.extend(runtime.block_on(made)?);

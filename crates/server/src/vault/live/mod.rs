@@ -111,7 +111,8 @@ impl Vault {
             clock: clock.clone(),
         };
         let keys = PackagingKeys::default();
-        let keys = ChannelKeys::Service { service, is_published, keys, batch: None };
+        let keys =
+            ChannelKeys::Service { service: Box::new(service), is_published, keys, batch: None };
         run(place, keys, job, clock).await
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(
     while let Some(bytes) = next_bytes(&job)? {
         reader.push(&bytes);
         while let Some(event) = reader
-            .next()
+            .next_event()
             .map_err(|fault| PackageError::Input { file: job.source.clone(), fault })?
         {
             stage = stage.take(event, &mut job, clock)?;
@@ -160,7 +160,7 @@ impl Running {
         let cut = |what| PackagingError::Cut { name: job.source.clone(), what };
         let since_ms = clock.now().0.saturating_sub(self.channel.state().event_begins.0);
         self.segmenter.push(samples, since_ms.saturating_mul(1_000_000)).map_err(cut)?;
-        while let Some(segment) = self.segmenter.next().map_err(cut)? {
+        while let Some(segment) = self.segmenter.next_segment().map_err(cut)? {
             self.write(&segment, clock)?;
             (job.progress)(&self.status(clock));
         }

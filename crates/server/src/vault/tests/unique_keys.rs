@@ -66,7 +66,7 @@ fn the_next_stays_shut(made: &PackagingKeys, period: u32) {
     let iv = [7; 16];
     let applied = |key: &PackagingKey, sample: [u8; 64]| {
         let mut sample = sample;
-        key.key.cenc().apply(&iv, &mut sample, [0..64]).unwrap();
+        key.key.cenc().apply(&iv, &mut sample, std::iter::once(0..64)).unwrap();
         sample
     };
     let sample = applied(next, CLEAR);
