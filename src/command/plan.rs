@@ -23,8 +23,11 @@ pub struct Set {
     /// Streams at once.
     #[arg(long, value_name = "N", default_value_t = 4)]
     streams: u32,
+    /// Titles that the devices of one account may keep; 0: none.
+    #[arg(long, value_name = "N", default_value_t = Plan::MAX_OFFLINE)]
+    offline: u32,
     /// The plan includes no streaming at all.
-    #[arg(long, conflicts_with = "streams")]
+    #[arg(long, conflicts_with_all = ["streams", "offline"])]
     without_streaming: bool,
 }
 
@@ -45,6 +48,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
                     name: name(&set.name)?,
                     includes_streaming: !set.without_streaming,
                     max_streams: if set.without_streaming { 0 } else { set.streams },
+                    max_offline: if set.without_streaming { 0 } else { set.offline },
                 };
                 home.store.put_plan(&plan).await.map_err(Failure::environment)?;
                 plan
@@ -57,7 +61,10 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
             }
         };
         answer.print(&plan, |plan| match plan.includes_streaming {
-            true => format!("{}: {} streams at once", plan.name, plan.max_streams),
+            true => format!(
+                "{}: {} streams at once, {} titles kept",
+                plan.name, plan.max_streams, plan.max_offline
+            ),
             false => format!("{}: no streaming", plan.name),
         });
         Ok(())

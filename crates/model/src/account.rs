@@ -92,4 +92,11 @@ pub struct Plan {
     pub includes_streaming: bool,
     /// How many streams may run at once.
     pub max_streams: u32,
+    /// How many licenses the devices of one account may keep; 0: none at all.
+    pub max_offline: u32,
+}
+
+impl Plan {
+    /// How many licenses may be kept where nobody says another number.
+    pub const MAX_OFFLINE: u32 = 25;
 }

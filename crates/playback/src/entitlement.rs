@@ -30,6 +30,7 @@ pub struct Entitlement {
     content_id: ContentId,
     policy: TitlePolicy,
     max_streams: u32,
+    max_offline: u32,
     decision: DecisionId,
     decided: Timestamp,
 }
@@ -57,6 +58,12 @@ impl Entitlement {
     #[must_use]
     pub const fn max_streams(&self) -> u32 {
         self.max_streams
+    }
+
+    /// How many licenses the account's devices may keep.
+    #[must_use]
+    pub const fn max_offline(&self) -> u32 {
+        self.max_offline
     }
 
     /// The decision's id.
@@ -90,6 +97,7 @@ pub fn decide(facts: &Facts) -> Result<Entitlement, Denial> {
         content_id: title.content_id.clone(),
         policy: title.policy.clone(),
         max_streams: plan.max_streams,
+        max_offline: plan.max_offline,
         decision: facts.decision,
         decided: facts.now,
     })

@@ -53,7 +53,8 @@ fn published() -> TitleState {
 
 /// Everything is as it should be.
 fn good() -> Case {
-    let plan = Plan { name: plan_name("standard"), includes_streaming: true, max_streams: 2 };
+    let name = plan_name("standard");
+    let plan = Plan { name, includes_streaming: true, max_streams: 2, max_offline: 3 };
     Case {
         account: Account {
             id: AccountId::from_bytes([1; 16]),
@@ -182,6 +183,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                 name: plan_name("standard"),
                 includes_streaming,
                 max_streams,
+                max_offline: max_streams,
             });
             case
         },

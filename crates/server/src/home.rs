@@ -141,6 +141,10 @@ async fn seed_default_plan(store: &Store) -> Result<(), StoreError> {
     let name = PlanName::parse(name).expect("a plain name");
     match store.plan(&name).await? {
         Some(_) => Ok(()),
-        None => store.put_plan(&Plan { name, includes_streaming: true, max_streams }).await,
+        None => {
+            let max_offline = Plan::MAX_OFFLINE;
+            let plan = Plan { name, includes_streaming: true, max_streams, max_offline };
+            store.put_plan(&plan).await
+        }
     }
 }

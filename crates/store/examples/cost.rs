@@ -119,7 +119,8 @@ fn entry(session: PlaybackSessionId) -> AuditEntry {
 
 async fn fill(store: &Store, session: PlaybackSessionId) {
     let plan = PlanName::parse("standard").expect("a name");
-    let wide = Plan { name: plan.clone(), includes_streaming: true, max_streams: 4 };
+    let wide =
+        Plan { name: plan.clone(), includes_streaming: true, max_streams: 4, max_offline: 25 };
     store.put_plan(&wide).await.expect("a plan");
     let viewer = Account {
         id: account(),

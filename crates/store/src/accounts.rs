@@ -73,13 +73,15 @@ impl Store {
     /// Adds a plan or changes what it buys.
     pub async fn put_plan(&self, plan: &Plan) -> Result<(), StoreError> {
         let upsert = query(
-            "INSERT INTO plans (name, includes_streaming, max_streams) VALUES ($1, $2, $3) \
+            "INSERT INTO plans (name, includes_streaming, max_streams, max_offline) \
+             VALUES ($1, $2, $3, $4) \
              ON CONFLICT (name) DO UPDATE SET includes_streaming = excluded.includes_streaming, \
-             max_streams = excluded.max_streams",
+             max_streams = excluded.max_streams, max_offline = excluded.max_offline",
         )
         .bind(plan.name.as_str())
         .bind(plan.includes_streaming)
-        .bind(plan.max_streams);
+        .bind(plan.max_streams)
+        .bind(plan.max_offline);
         self.rows.run(Durability::Power, upsert).await.map(drop)
     }
 
@@ -87,7 +89,7 @@ impl Store {
     pub async fn plan(&self, name: &PlanName) -> Result<Option<Plan>, StoreError> {
         let select = query(
             "SELECT name AS plan_name, includes_streaming AS plan_includes_streaming, \
-             max_streams AS plan_max_streams FROM plans WHERE name = $1",
+             max_streams AS plan_max_streams, max_offline AS plan_max_offline FROM plans WHERE name = $1",
         );
         self.rows.row(select.bind(name.as_str())).await?.as_ref().map(read_plan).transpose()
     }
@@ -109,5 +111,6 @@ pub(crate) fn read_plan(row: &Row) -> Result<Plan, StoreError> {
         name: row.parsed("plan_name", |text| PlanName::parse(text).ok())?,
         includes_streaming: row.boolean("plan_includes_streaming")?,
         max_streams: row.u32("plan_max_streams")?,
+        max_offline: row.u32("plan_max_offline")?,
     })
 }

@@ -12,6 +12,7 @@ mod credentials;
 mod database;
 mod decisions;
 mod error;
+mod kept_licenses;
 mod keys;
 mod live_folder;
 mod out_folder;
@@ -28,6 +29,7 @@ mod sign_ins;
 mod spool;
 mod streams;
 mod titles;
+mod usage_records;
 mod work_items;
 
 pub mod ephemeral;
@@ -41,6 +43,7 @@ pub use audit::{
 pub use credentials::{CredentialChange, CredentialKind, StoredCredential, StoredCredentials};
 pub use decisions::DecisionRows;
 pub use error::StoreError;
+pub use kept_licenses::KeepLicense;
 pub use keys::StoredKek;
 pub use live_folder::LiveFolder;
 pub use out_folder::OutFolder;
@@ -50,6 +53,7 @@ pub use period_keys::{INSERT_KEYS_MAX, KEYS_MAX, StaleKeys};
 pub use rotation::{Destroyed, REWRAP_MAX, Rewrapped};
 pub use spool::Spool;
 pub use streams::{StartStream, StreamRow};
+pub use usage_records::UsageRecord;
 pub use work_items::WorkItem;
 
 use database::Database;

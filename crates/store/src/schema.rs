@@ -58,6 +58,12 @@ pub(crate) const ROWS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "rows/0008_offline",
+        common: include_str!("../../../migrations/rows/0008_offline.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The audit.

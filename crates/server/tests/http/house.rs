@@ -149,7 +149,8 @@ impl House {
     /// Adds a plan.
     pub async fn plan(&self, name: &str, includes_streaming: bool, max_streams: u32) -> PlanName {
         let name = PlanName::parse(name).unwrap();
-        let plan = Plan { name: name.clone(), includes_streaming, max_streams };
+        let max_offline = Plan::MAX_OFFLINE;
+        let plan = Plan { name: name.clone(), includes_streaming, max_streams, max_offline };
         self.store.put_plan(&plan).await.unwrap();
         name
     }

@@ -93,7 +93,8 @@ pub fn content(name: &str) -> ContentId {
 }
 
 pub fn plan(name: &str, max_streams: u32) -> Plan {
-    Plan { name: PlanName::parse(name).unwrap(), includes_streaming: true, max_streams }
+    let name = PlanName::parse(name).unwrap();
+    Plan { name, includes_streaming: true, max_streams, max_offline: 25 }
 }
 
 pub fn account(number: u8) -> Account {

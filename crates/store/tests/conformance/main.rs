@@ -10,6 +10,8 @@ mod credentials;
 #[cfg(test)]
 mod home;
 #[cfg(test)]
+mod offline;
+#[cfg(test)]
 mod outcomes;
 #[cfg(test)]
 mod period_keys;
@@ -107,6 +109,12 @@ on_both_databases! {
     streams::only_the_owner_ends_a_stream,
     streams::a_stream_needs_its_account,
     streams::accounts_do_not_share_slots,
+    offline::parallel_requests_keep_exactly_the_plan,
+    offline::a_title_on_a_device_counts_once_and_its_row_is_replaced,
+    offline::a_kept_license_ends_to_the_millisecond,
+    offline::what_never_leaves_holds_its_place_for_a_minute,
+    offline::a_place_is_freed_by_who_has_it,
+    offline::a_license_has_one_usage_record_the_first,
     audit::entries_in_batches_of_every_size_form_one_chain,
     audit::parallel_batches_form_one_chain,
     audit::entries_beyond_the_limits_are_refused,
