@@ -61,6 +61,7 @@ pub fn run(bytes: &[u8]) {
         devices: &ground.devices,
         sessions: &ground.sessions,
     };
+    let _ = dialect::widevine::is_release(bytes);
     let _ = Request::parse(bytes, &desk, NOW);
     let _ = Request::parse(&ground.device.sign(bytes), &desk, NOW);
     let _ = read_license(bytes, &ground.secrets);

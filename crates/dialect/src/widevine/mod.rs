@@ -35,7 +35,7 @@ pub use license::{
     Answer, Issue, LicenseError, LicenseId, OpenedLicense, named_kids, read_license,
 };
 pub use renewal::{Renewal, RenewalKind};
-pub use request::{Desk, Request};
+pub use request::{Desk, Request, is_release};
 
 /// Longest message that is read, of either side. A challenge has 2 to 8 KiB.
 pub const MAX_BYTES: usize = 64 * 1024;

@@ -28,6 +28,7 @@ pub struct Renewal {
     level: SecurityLevel,
     since_started_s: Option<u64>,
     since_last_played_s: Option<u64>,
+    made_s: Option<u64>,
 }
 
 /// What a token holds beside the session's signing keys.
@@ -140,6 +141,7 @@ impl Renewal {
             level,
             since_started_s: seconds(existing.seconds_since_started),
             since_last_played_s: seconds(existing.seconds_since_last_played),
+            made_s: seconds(unverified.request.request_time),
         })
     }
 
@@ -183,6 +185,12 @@ impl Renewal {
     #[must_use]
     pub const fn since_last_played_s(&self) -> Option<u64> {
         self.since_last_played_s
+    }
+
+    /// When the client made the message, by its own clock, seconds since 1970.
+    #[must_use]
+    pub const fn made_s(&self) -> Option<u64> {
+        self.made_s
     }
 
     /// Writes the renewed license: the same id with the next version, new terms, no keys.

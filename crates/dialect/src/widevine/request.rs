@@ -40,6 +40,16 @@ pub(super) struct Unverified {
     pub(super) signature: Vec<u8>,
 }
 
+/// Whether a body says of itself that it gives a license back. Nothing is verified.
+#[must_use]
+pub fn is_release(body: &[u8]) -> bool {
+    let message: Option<SignedMessage> = (body.len() <= MAX_BYTES).then(|| decode(body)).flatten();
+    let message = message.filter(|one| one.kind == Some(message_type::LICENSE_REQUEST));
+    let request: Option<LicenseRequest> =
+        message.and_then(|message| message.msg).and_then(|bytes| decode(&bytes));
+    request.is_some_and(|request| request.kind == Some(request_type::RELEASE))
+}
+
 impl Request {
     /// Reads the body of a request.
     ///
