@@ -12,6 +12,7 @@ use model::{
     AccountId, ContentId, CorrelationId, DecisionId, DeviceId, Dialect, Entropy, GrantId,
     PlaybackSessionId, Timestamp, TitlePolicy, TokenId,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
@@ -126,6 +127,16 @@ pub fn challenge_hash(challenge: &[u8]) -> [u8; 32] {
 /// Shape: version 1 ‖ nonce 12 ‖ AES-256-GCM of the terms as JSON ‖ tag 16.
 #[must_use]
 pub fn seal(key: &GrantKey, terms: &GrantTerms, entropy: &mut dyn Entropy) -> Vec<u8> {
+    seal_text(key, PURPOSE, terms, entropy)
+}
+
+/// Seals what front says under the purpose that it says it for.
+pub(crate) fn seal_text(
+    key: &GrantKey,
+    purpose: &[u8],
+    terms: &impl Serialize,
+    entropy: &mut dyn Entropy,
+) -> Vec<u8> {
     let mut nonce = [0; NONCE_LEN];
     entropy.fill(&mut nonce);
     let mut text = serde_json::to_vec(terms).expect("terms are plain values with text keys");
@@ -133,7 +144,7 @@ pub fn seal(key: &GrantKey, terms: &GrantTerms, entropy: &mut dyn Entropy) -> Ve
         .0
         .seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(nonce),
-            Aad::from(PURPOSE),
+            Aad::from(purpose),
             &mut text,
         )
         .expect("terms are far shorter than what one GCM call takes");
@@ -149,17 +160,32 @@ pub fn open(
     challenge: &[u8],
     now: Timestamp,
 ) -> Result<LicenseGrant, GrantRefused> {
-    let terms = unseal(key, sealed).ok_or(GrantRefused::Invalid)?;
-    if terms.issued > now || terms.issued.plus_s(GRANT_S) <= now {
-        return Err(GrantRefused::Expired);
-    }
-    if !bool::from(terms.challenge_sha256.ct_eq(&challenge_hash(challenge))) {
-        return Err(GrantRefused::OtherChallenge);
-    }
+    let terms: GrantTerms = unseal(key, PURPOSE, sealed).ok_or(GrantRefused::Invalid)?;
+    check_moment(terms.issued, &terms.challenge_sha256, challenge, now)?;
     Ok(LicenseGrant(terms))
 }
 
-fn unseal(key: &GrantKey, sealed: &[u8]) -> Option<GrantTerms> {
+/// A grant is for one challenge and one moment.
+pub(crate) fn check_moment(
+    issued: Timestamp,
+    challenge_sha256: &[u8; 32],
+    challenge: &[u8],
+    now: Timestamp,
+) -> Result<(), GrantRefused> {
+    if issued > now || issued.plus_s(GRANT_S) <= now {
+        return Err(GrantRefused::Expired);
+    }
+    if !bool::from(challenge_sha256.ct_eq(&challenge_hash(challenge))) {
+        return Err(GrantRefused::OtherChallenge);
+    }
+    Ok(())
+}
+
+pub(crate) fn unseal<T: DeserializeOwned>(
+    key: &GrantKey,
+    purpose: &[u8],
+    sealed: &[u8],
+) -> Option<T> {
     if sealed.len() > MAX_SEALED_BYTES {
         return None;
     }
@@ -170,6 +196,6 @@ fn unseal(key: &GrantKey, sealed: &[u8]) -> Option<GrantTerms> {
     }
     let mut body = body.to_vec();
     let nonce = Nonce::assume_unique_for_key(*nonce);
-    let text = key.0.open_in_place(nonce, Aad::from(PURPOSE), &mut body).ok()?;
+    let text = key.0.open_in_place(nonce, Aad::from(purpose), &mut body).ok()?;
     serde_json::from_slice(text).ok()
 }

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod offline;
 pub mod platform;
 pub mod region;
+pub mod release;
 pub mod rotation;
 pub mod token;
 pub mod trace;
