@@ -74,6 +74,8 @@ pub struct GrantTerms {
     pub dialect: Dialect,
     /// The title's policy.
     pub policy: TitlePolicy,
+    /// How many licenses the account's devices may keep.
+    pub max_offline: u32,
     /// Until when the credential stands; how long an answered KID must be remembered.
     pub credential_expires: Timestamp,
     /// SHA-256 of the untouched challenge.

@@ -39,6 +39,7 @@ fn terms() -> GrantTerms {
         covers: Covers::Kids(vec![KeyId::from_bytes([6; 16])]),
         dialect: Dialect::ClearKey,
         policy: TitlePolicy::default(),
+        max_offline: 25,
         credential_expires: NOW.plus_s(30),
         challenge_sha256: challenge_hash(CHALLENGE),
         issued: NOW,

@@ -8,8 +8,9 @@ use crate::clock::Clock;
 use crate::entropy::EntropySource;
 use crate::vault::Vault;
 use model::{Dialect, SecurityLevel, Timestamp, TrackClasses};
-use playback::GrantKey;
 use playback::grant::{GrantTerms, seal};
+use playback::release::{ReleaseTerms, seal_release};
+use playback::{GrantKey, OfflineDenied};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -58,9 +59,12 @@ pub enum LicenseRefused {
     /// The license holds a key that its device may no longer have.
     #[error("the license holds a key that may no longer be had")]
     NotRenewed,
-    /// The challenge wants a license to keep, and the title gives none.
-    #[error("the title may not be kept on a device")]
-    OfflineNotAllowed,
+    /// The license to renew ended too long ago.
+    #[error("the license ended too long ago to be renewed")]
+    RenewedTooLate,
+    /// The challenge wants a license to keep, and there is none.
+    #[error("no license to keep: {}", .0.reason())]
+    OfflineNotAllowed(OfflineDenied),
     /// No answer is spoken in this dialect.
     #[error("the dialect is not answered here")]
     DialectNotAnswered,
@@ -145,6 +149,27 @@ impl VaultLink {
     #[must_use]
     pub fn answers(&self, dialect: Dialect) -> bool {
         self.vault.answers(dialect)
+    }
+
+    /// Whether a message says of itself that it gives a license back.
+    #[must_use]
+    pub fn is_release(&self, dialect: Dialect, challenge: &[u8]) -> bool {
+        self.vault.is_release(dialect, challenge)
+    }
+
+    /// Hands over a license that is given back. The acknowledgement carries no key and allows
+    /// nothing.
+    ///
+    /// Errors: [`LicenseRefused`].
+    pub async fn release(
+        &self,
+        terms: &ReleaseTerms,
+        challenge: &[u8],
+        clock: &Clock,
+        entropy: &EntropySource,
+    ) -> Result<LicenseReply, LicenseRefused> {
+        let sealed = entropy.with(|entropy| seal_release(&self.key, terms, entropy));
+        self.vault.release(&sealed, challenge, clock.now()).await
     }
 
     /// Seals the terms and hands them over with the challenge they were made for.

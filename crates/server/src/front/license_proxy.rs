@@ -18,6 +18,7 @@ use model::{
 };
 use playback::grant::{GrantTerms, challenge_hash};
 use playback::lease::leased_until;
+use playback::release::ReleaseTerms;
 use playback::rotation::{next_license_s, without_end};
 use playback::token::PLAYBACK_S;
 use playback::{Covers, Entitlement, PlaybackToken, Rule, Said, TokenRefused};
@@ -92,6 +93,10 @@ pub async fn license(
     credential: &Credential,
     challenge: &[u8],
 ) -> Result<Answered, Refusal> {
+    if service.vault.is_release(dialect, challenge) {
+        let reply = give_back(service, caller, dialect, credential, challenge).await?;
+        return Ok(Answered { reply, next_license_s: None });
+    }
     let proof = match &credential.token {
         Some(token) => prove_by_token(service, caller, token, credential)?,
         None => prove_by_session(service, caller, credential).await?,
@@ -112,6 +117,7 @@ pub async fn license(
         covers: proof.covers,
         dialect,
         policy: entitlement.policy().clone(),
+        max_offline: entitlement.max_offline(),
         credential_expires: proof.expires,
         challenge_sha256: challenge_hash(challenge),
         issued: service.ground.clock.now(),
@@ -147,6 +153,44 @@ fn next_of(service: &Service, terms: &GrantTerms, issued: &Issued, is_first: boo
         Dialect::Widevine | Dialect::PlayReady | Dialect::FairPlay => right,
     };
     service.ground.entropy.with(|entropy| next_license_s(&right, is_first, entropy))
+}
+
+/// Takes a license back. Nothing is given for it, so nothing is asked but whose it is: the
+/// playback session may be long over, the viewer signed in anew, the subscription ended.
+async fn give_back(
+    service: &Service,
+    caller: &Caller,
+    dialect: Dialect,
+    credential: &Credential,
+    challenge: &[u8],
+) -> Result<LicenseReply, Refusal> {
+    let (account, device) = match &credential.token {
+        Some(token) => {
+            let proof = prove_by_token(service, caller, token, credential)?;
+            (proof.account, proof.device)
+        }
+        None => {
+            limit(service, caller, AskedRoute::License)?;
+            let viewer = Viewer::acting(service, caller).await?;
+            (viewer.account.id, viewer.device())
+        }
+    };
+    caller.trail.tell(|told| {
+        told.account = Some(account);
+        told.trace.note(Rule::Token, "a license is given back", Said::Passed);
+    });
+    let terms = ReleaseTerms {
+        grant: service.ground.entropy.with(GrantId::random),
+        account,
+        device,
+        dialect,
+        challenge_sha256: challenge_hash(challenge),
+        issued: service.ground.clock.now(),
+        correlation: caller.correlation,
+        trace: caller.trail.trace(),
+    };
+    let (clock, entropy) = (&service.ground.clock, &service.ground.entropy);
+    Ok(service.vault.release(&terms, challenge, clock, entropy).await?)
 }
 
 /// The playback token of a license URL. Where a sign-in or a session travels with it, it must

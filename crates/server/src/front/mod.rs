@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod catalog;
 pub mod license_proxy;
 pub mod limiter;
+pub mod offline;
 pub mod password;
 pub mod playback_token;
 pub mod provisioning;

@@ -148,6 +148,16 @@ impl Refusal {
     }
 
     fn parts(&self) -> (&'static str, StatusCode, Cow<'static, str>) {
+        let (code, status, sentence) = self.plain_parts();
+        match self {
+            Self::License(LicenseRefused::OfflineNotAllowed(denied)) => {
+                (code, status, denied.viewer_sentence().into())
+            }
+            _ => (code, status, sentence),
+        }
+    }
+
+    fn plain_parts(&self) -> (&'static str, StatusCode, Cow<'static, str>) {
         use StatusCode as S;
         let (code, status, sentence) = match self {
             Self::Denied(denial) => {
@@ -258,10 +268,11 @@ const fn license_parts(refused: LicenseRefused) -> (&'static str, StatusCode, &'
         LicenseRefused::Challenge(_)
         | LicenseRefused::OtherSession
         | LicenseRefused::NotRenewed
+        | LicenseRefused::RenewedTooLate
         | LicenseRefused::BeyondHorizon => {
             ("challenge_refused", S::FORBIDDEN, "This device cannot play this title.")
         }
-        LicenseRefused::OfflineNotAllowed => {
+        LicenseRefused::OfflineNotAllowed(_) => {
             ("offline_not_allowed", S::FORBIDDEN, "This title may not be kept on a device.")
         }
         LicenseRefused::DialectNotAnswered => {

@@ -3,6 +3,7 @@
 use crate::edge_routes;
 use crate::front::catalog::{self, Catalog, Me};
 use crate::front::license_proxy::{self, Answered, Credential};
+use crate::front::offline::{self, KeptTitles, Of};
 use crate::front::playback_token::{self, ClientQuery, Playback};
 use crate::front::provisioning;
 use crate::front::sign_in::{self, Credentials};
@@ -44,6 +45,8 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/playback/token/{content_id}", get(playback_token).layer(remembered()))
         .route("/api/v1/playback/{session}/heartbeat", post(heartbeat))
         .route("/api/v1/playback/{session}", delete(end_playback))
+        .route("/api/v1/offline", get(kept_titles))
+        .route("/api/v1/offline/{content_id}", delete(forget_kept))
         .route("/provisioning/widevine", post(provision))
         .route("/license/{dialect}", licenses)
         .route("/v/{*path}", get(media))
@@ -115,6 +118,24 @@ async fn end_playback(
 ) -> Result<StatusCode, Refusal> {
     let session = PlaybackSessionId::parse(&session).map_err(|_| Refusal::NotFound)?;
     streams::end(&service, &caller, session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn kept_titles(
+    State(service): Shared,
+    caller: Caller,
+) -> Result<Answer<KeptTitles>, Refusal> {
+    offline::list(&service, &caller).await.map(Answer)
+}
+
+async fn forget_kept(
+    State(service): Shared,
+    caller: Caller,
+    Path(content_id): Path<String>,
+    Query(of): Query<Of>,
+) -> Result<StatusCode, Refusal> {
+    let content_id = ContentId::parse(&content_id).map_err(|_| Refusal::NotFound)?;
+    offline::forget(&service, &caller, &content_id, &of).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -15,6 +15,7 @@ use crate::vault_link::{Issued, LicenseRefused, LicenseReply};
 use dialect::terms::{KeyTerms, LicenseTerms, LicensedKey};
 use keys::ContentKey;
 use model::{KeyId, PeriodSpan, Scheme, Timestamp, WrappedKey};
+use playback::OfflineDenied;
 use playback::grant::{GRANT_S, GrantTerms, open};
 use std::num::NonZeroU32;
 use store::StoreError;
@@ -68,8 +69,8 @@ impl Vault {
         };
         // 4 One KID that is not the title's refuses the whole request.
         must_be_covered(&ask, terms)?;
-        if ask.persist && !terms.policy.offline.allowed {
-            return Err(LicenseRefused::OfflineNotAllowed);
+        if ask.is_kept() && !terms.policy.offline.allowed {
+            return Err(LicenseRefused::OfflineNotAllowed(OfflineDenied::Title));
         }
         let rows = self.rows_of(terms, &ask, now).await?;
         // 5 Of the rows asked for, keep those that the level may have, up to the horizon.
@@ -77,7 +78,16 @@ impl Vault {
         let (span, rows) = (parted.span(), &parted.given);
         must_reach(&ask, &parted)?;
         let scheme = scheme_of(&ask, rows, &terms.policy)?;
-        let facts = Facts::of(&ask);
+        self.check_in_time(&ask, now)?;
+        let license_terms = terms_of(&ask, &terms.policy, span)?;
+        // The compiled terms always have an end.
+        let expires = now.plus_s(license_terms.license_s.map_or(0, |span| span.get().into()));
+        let mut facts = Facts::of(&ask);
+        // A license to keep needs a place among those of the account.
+        let keep = ask.is_kept().then(|| Self::keep_of(terms, &ask, expires, now));
+        if let Some(keep) = &keep {
+            facts.kept_others = Some(self.reserve_place(keep, rows).await?);
+        }
         // 6 Claim the challenge, and each KID of the playback token.
         let claims = self.claim(terms, &ask, rows, now)?;
         // 7 Open the keys.
@@ -90,10 +100,7 @@ impl Vault {
         }
         // 8 Answer.
         let level = ask.level;
-        let license_terms = terms_of(&ask, &terms.policy, span)?;
-        // The compiled terms always have an end; what is given back has reached it.
-        let expires = now.plus_s(license_terms.license_s.map_or(0, |span| span.get().into()));
-        let memo = memo_of(terms, scheme, rows)?;
+        let memo = memo_of(terms, &ask, expires, scheme, rows)?;
         let writing = Writing { terms: &license_terms, scheme, memo: &memo, now };
         let said = ask.carried(&license_terms);
         let license = self.keys.entropy.with(|entropy| ask.answer(keys, &writing, entropy));
@@ -105,6 +112,9 @@ impl Vault {
         let license_s = license_terms.license_s;
         let row = LicenseRow { terms, level, facts, parted: &parted, license_s };
         self.audit.append(vec![row.entry(now)]).await?;
+        if let Some(keep) = &keep {
+            self.take_place(keep).await?;
+        }
         // 11 Reply.
         claims.answered();
         Ok(LicenseReply {
@@ -118,6 +128,16 @@ impl Vault {
                 event_period_s: span.filter(|_| has_keys).map(|span| span.length_s()),
             }),
         })
+    }
+
+    /// A license that ended is renewed for a while yet: a player that was held up goes on.
+    fn check_in_time(&self, ask: &Ask, now: Timestamp) -> Result<(), LicenseRefused> {
+        match &ask.existing {
+            Some(existing) if now >= existing.ends.plus_s(self.renewal_grace_s.into()) => {
+                Err(LicenseRefused::RenewedTooLate)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Claims the challenge, where it was made for one license, and the KIDs to be answered.
@@ -218,17 +238,12 @@ fn terms_of(
     span: Option<PeriodSpan>,
 ) -> Result<LicenseTerms, LicenseRefused> {
     let terms = terms_of_title(ask, policy)?;
-    let is_given_back = ask.wish == Wish::Release;
-    let has_horizon = span.is_some() && !policy.rotation.whole_event && !is_given_back;
+    let has_horizon = span.is_some() && !policy.rotation.whole_event;
     Ok(if has_horizon { terms.up_to(policy.rotation.horizon_s) } else { terms })
 }
 
 fn terms_of_title(ask: &Ask, policy: &model::TitlePolicy) -> Result<LicenseTerms, LicenseRefused> {
-    let running = match (ask.wish, ask.running) {
-        (Wish::Release, _) => return Ok(LicenseTerms::default()),
-        (Wish::License | Wish::MoreTime, None) => return Ok(LicenseTerms::of(policy, ask.persist)),
-        (Wish::License | Wish::MoreTime, Some(running)) => running,
-    };
+    let Some(running) = ask.running else { return Ok(LicenseTerms::of(policy, ask.persist)) };
     let Running { age_s, playing_s, begins_anew } = running;
     let renewed = LicenseTerms::renewed(policy, ask.persist, age_s, playing_s);
     let mut terms = renewed.ok_or(LicenseRefused::NotRenewed)?;
@@ -274,11 +289,20 @@ fn scheme_of(
 /// The note for the license's renewals.
 fn memo_of(
     terms: &GrantTerms,
+    ask: &Ask,
+    ends: Timestamp,
     scheme: Scheme,
     rows: &[WrappedKey],
 ) -> Result<Vec<u8>, LicenseRefused> {
-    let kids = rows.iter().map(|row| row.kid).collect();
-    let memo = Memo { session: terms.session, content_id: terms.content_id.clone(), scheme, kids };
+    let memo = Memo {
+        session: terms.session,
+        account: terms.account,
+        license: ask.existing.as_ref().map_or(terms.grant, |existing| existing.license),
+        ends,
+        content_id: terms.content_id.clone(),
+        scheme,
+        kids: rows.iter().map(|row| row.kid).collect(),
+    };
     // A grant covers fewer keys than a note holds.
     memo.to_bytes().ok_or(LicenseRefused::Integrity)
 }

@@ -83,9 +83,7 @@ impl Vault {
             (Some(_), Covers::Periods) if ask.wish == Wish::License => {
                 Err(LicenseRefused::KidNotInContent)
             }
-            (Some(_), Covers::Periods) if rows.is_empty() && ask.wish == Wish::MoreTime => {
-                Err(LicenseRefused::NotRenewed)
-            }
+            (Some(_), Covers::Periods) if rows.is_empty() => Err(LicenseRefused::NotRenewed),
             (Some(_), Covers::Periods) => Ok(rows),
         }
     }
@@ -139,17 +137,13 @@ impl Vault {
 /// A key above the level is withheld. So is a compromised one, so that other tracks and periods
 /// still play; when nothing else was asked for, the title cannot be played and the viewer is told
 /// so. So is, for now, one of a live event's period beyond the policy's horizon. More time is given
-/// to a license as a whole: one with a key that may no longer be had gets none. Whatever happened,
-/// a license may be given back.
+/// to a license as a whole: one with a key that may no longer be had gets none.
 pub(super) fn part(
     rows: Vec<WrappedKey>,
     ask: &Ask,
     terms: &GrantTerms,
     now: Timestamp,
 ) -> Result<Parted, LicenseRefused> {
-    if ask.wish == Wish::Release {
-        return Ok(Parted { given: rows, withheld: vec![], beyond: vec![] });
-    }
     let is_allowed = |row: &WrappedKey| may_have(ask.allowed, row) && row.state == KeyState::Active;
     let (allowed, withheld): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_allowed);
     let (end, has_end) = (horizon(&terms.policy, now), carries_end(terms.dialect));

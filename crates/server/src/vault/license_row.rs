@@ -32,6 +32,8 @@ pub(super) struct Facts {
     pub(super) wish: Wish,
     pub(super) allowed: TrackClasses,
     pub(super) persist: bool,
+    /// Of one to keep: how many other titles the account's devices keep.
+    pub(super) kept_others: Option<u32>,
     /// What it proved of itself.
     pub(super) proof: String,
 }
@@ -39,7 +41,8 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn of(ask: &Ask) -> Self {
         let Ask { wish, allowed, persist, proof, .. } = ask;
-        Self { wish: *wish, allowed: *allowed, persist: *persist, proof: proof.clone() }
+        let (wish, allowed, persist, proof) = (*wish, *allowed, *persist, proof.clone());
+        Self { wish, allowed, persist, kept_others: None, proof }
     }
 }
 
@@ -52,7 +55,6 @@ impl LicenseRow<'_> {
             action: match self.facts.wish {
                 Wish::License => "license.issued",
                 Wish::MoreTime => "license.renewed",
-                Wish::Release => "license.released",
             }
             .to_owned(),
             content_id: Some(self.terms.content_id.clone()),
@@ -120,9 +122,11 @@ impl LicenseRow<'_> {
             Rule::Offline,
             match (facts.wish, facts.persist) {
                 (Wish::License, false) => "a license for this session".to_owned(),
-                (Wish::License, true) => "a license to keep, which the policy allows".to_owned(),
+                (Wish::License, true) => {
+                    let (others, most) = (facts.kept_others.unwrap_or(0), terms.max_offline);
+                    format!("a license to keep, beside {others} others of at most {most}")
+                }
                 (Wish::MoreTime, _) => "more time for a license".to_owned(),
-                (Wish::Release, _) => "a license is given back".to_owned(),
             },
         );
         let lives =
@@ -132,9 +136,9 @@ impl LicenseRow<'_> {
     }
 }
 
-const TRACE: &str = " trace ";
+pub(super) const TRACE: &str = " trace ";
 /// Most keys that are named.
-const LISTED: usize = playback::MAX_KIDS;
+pub(super) const LISTED: usize = playback::MAX_KIDS;
 
 fn withheld_words(withheld: &[WrappedKey]) -> String {
     let classes = names(withheld.iter().filter_map(|row| row.track_class).collect());
@@ -283,6 +287,7 @@ mod tests {
             covers: Covers::Kids(vec![]),
             dialect: Dialect::ClearKey,
             policy: TitlePolicy::default(),
+            max_offline: 25,
             credential_expires: Timestamp(0),
             challenge_sha256: [0; 32],
             issued: Timestamp(0),
@@ -299,7 +304,8 @@ mod tests {
     fn row_of<'a>(terms: &'a GrantTerms, parted: &'a Parted) -> LicenseRow<'a> {
         let allowed = TrackClasses::up_to(TrackClass::Sd);
         let proof = "nothing attested".to_owned();
-        let facts = Facts { wish: Wish::License, allowed, persist: false, proof };
+        let facts =
+            Facts { wish: Wish::License, allowed, persist: false, kept_others: None, proof };
         let license_s = NonZeroU32::new(86_400);
         LicenseRow { terms, level: SecurityLevel::L3, facts, parted, license_s }
     }

@@ -2,7 +2,7 @@
 //! sealed inside the license, so the vault keeps no session.
 
 use dialect::MAX_KEYS;
-use model::{ContentId, KeyId, PlaybackSessionId, Scheme};
+use model::{AccountId, ContentId, GrantId, KeyId, PlaybackSessionId, Scheme, Timestamp};
 use playback::grant::GrantTerms;
 
 /// Added to a scheme's code where the number of keys takes two bytes.
@@ -12,18 +12,27 @@ const WIDE: u8 = 0x80;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Memo {
     pub(super) session: PlaybackSessionId,
+    pub(super) account: AccountId,
+    /// The grant that the session's first license was made under: the license's name here.
+    pub(super) license: GrantId,
+    /// When the license ends.
+    pub(super) ends: Timestamp,
     pub(super) content_id: ContentId,
     pub(super) scheme: Scheme,
     pub(super) kids: Vec<KeyId>,
 }
 
 impl Memo {
-    /// Shape: session 16 ‖ scheme 1 ‖ number of keys 1 ‖ key ids, 16 each ‖ content id. Where the
-    /// number of keys takes two bytes, the scheme's code has its highest bit set.
+    /// Shape: session 16 ‖ account 16 ‖ license 16 ‖ end 8, milliseconds ‖ scheme 1 ‖ number of
+    /// keys 1 ‖ key ids, 16 each ‖ content id. Where the number of keys takes two bytes, the
+    /// scheme's code has its highest bit set.
     /// `None`: more keys than a license may hold.
     pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
         let count = u16::try_from(self.kids.len()).ok().filter(|_| self.kids.len() <= MAX_KEYS)?;
         let mut bytes = self.session.as_bytes().to_vec();
+        bytes.extend(self.account.as_bytes());
+        bytes.extend(self.license.as_bytes());
+        bytes.extend(self.ends.0.to_be_bytes());
         match u8::try_from(count) {
             Ok(count) => bytes.extend([scheme_code(self.scheme), count]),
             Err(_) => {
@@ -39,6 +48,9 @@ impl Memo {
     /// Reads what [`Self::to_bytes`] wrote.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (session, rest) = bytes.split_first_chunk::<16>()?;
+        let (account, rest) = rest.split_first_chunk::<16>()?;
+        let (license, rest) = rest.split_first_chunk::<16>()?;
+        let (ends, rest) = rest.split_first_chunk::<8>()?;
         let (scheme, rest) = rest.split_first()?;
         let (count, rest) = if scheme & WIDE == 0 {
             rest.split_first().map(|(count, rest)| (usize::from(*count), rest))?
@@ -53,6 +65,9 @@ impl Memo {
         let (kids, _) = kids.as_chunks::<16>();
         Some(Self {
             session: PlaybackSessionId::from_bytes(*session),
+            account: AccountId::from_bytes(*account),
+            license: GrantId::from_bytes(*license),
+            ends: Timestamp(u64::from_be_bytes(*ends)),
             content_id: ContentId::parse(std::str::from_utf8(content_id).ok()?).ok()?,
             scheme: Scheme::ALL.into_iter().find(|known| scheme_code(*known) == scheme & !WIDE)?,
             kids: kids.iter().map(|kid| KeyId::from_bytes(*kid)).collect(),
@@ -78,24 +93,25 @@ mod tests {
 
     #[test]
     fn a_memo_reads_back_and_a_damaged_one_does_not() {
+        let memo = |count: usize| Memo {
+            session: PlaybackSessionId::from_bytes([1; 16]),
+            account: AccountId::from_bytes([2; 16]),
+            license: GrantId::from_bytes([3; 16]),
+            ends: Timestamp(4),
+            content_id: ContentId::parse("film").unwrap(),
+            scheme: Scheme::Cbcs,
+            kids: (0..count)
+                .map(|number| KeyId::from_bytes((number as u128).to_be_bytes()))
+                .collect(),
+        };
         for count in [0, 1, 128, 255, 256, MAX_KEYS] {
-            let memo = Memo {
-                session: PlaybackSessionId::from_bytes([1; 16]),
-                content_id: ContentId::parse("film").unwrap(),
-                scheme: Scheme::Cbcs,
-                kids: (0..count)
-                    .map(|number| KeyId::from_bytes((number as u128).to_be_bytes()))
-                    .collect(),
-            };
+            let memo = memo(count);
             let bytes = memo.to_bytes().unwrap();
             assert_eq!(Memo::read(&bytes), Some(memo));
-            let head = if count < 256 { 18 } else { 19 };
+            let head = if count < 256 { 58 } else { 59 };
             let shortest = head + 16 * count;
             assert!((0..=shortest).all(|length| Memo::read(&bytes[..length]).is_none()));
         }
-        let kids = vec![KeyId::from_bytes([1; 16]); MAX_KEYS + 1];
-        let (session, scheme) = (PlaybackSessionId::from_bytes([1; 16]), Scheme::Cenc);
-        let content_id = ContentId::parse("film").unwrap();
-        assert_eq!(Memo { session, content_id, scheme, kids }.to_bytes(), None);
+        assert_eq!(memo(MAX_KEYS + 1).to_bytes(), None);
     }
 }

@@ -11,6 +11,7 @@ mod dialects;
 pub mod exchange;
 mod file_root;
 mod folder_output;
+mod keeping;
 mod kek_cache;
 mod key_service;
 mod kms_guard;
@@ -25,6 +26,7 @@ mod memo;
 mod packaging;
 mod period_keys;
 mod policies;
+mod release;
 #[cfg(feature = "remote-kms")]
 mod remote_key;
 mod rewrap;
@@ -69,6 +71,7 @@ use key_service::KeyService;
 
 use crate::clock::Clock;
 use crate::config::key_cache::KeyCache;
+use crate::config::licenses::RENEWAL_GRACE_S;
 use crate::config::{Config, Mode};
 use crate::entropy::EntropySource;
 use crate::secrets::{self, SecretError};
@@ -107,6 +110,7 @@ pub struct Vault {
     desk: Desk,
     credentials: Credentials,
     mode: Mode,
+    renewal_grace_s: u32,
 }
 
 /// Why the vault does not open.
@@ -154,6 +158,7 @@ impl Vault {
         let kms = master_key::open_or_make(config, clock, entropy).await?;
         tracing::info!(root_key = kms.name(), "the root key is open");
         let vault = Self::new(store, grant_key, kms, &fingerprint, entropy, &config.keys.cache);
+        let vault = vault.with_renewal_grace_s(config.licenses.renewal_grace_s);
         Ok(vault.behind(gate, demands, signers).in_mode(config.mode))
     }
 
@@ -184,7 +189,19 @@ impl Vault {
         let refusals = Refusals::new(audit.clone());
         let desk = Desk::new(closed, refusals, entropy.clone(), true, Arc::from([]));
         let (credentials, mode) = (Credentials::default(), Mode::default());
-        Self { store, grant_key, keys, audit, answered, seen, burned, desk, credentials, mode }
+        Self {
+            store,
+            grant_key,
+            keys,
+            audit,
+            answered,
+            seen,
+            burned,
+            desk,
+            credentials,
+            mode,
+            renewal_grace_s: RENEWAL_GRACE_S,
+        }
     }
 
     /// Lets those in whom the gate knows, to ask for keys by SPEKE and CPIX.
@@ -194,6 +211,12 @@ impl Vault {
         let entropy = self.keys.entropy.clone();
         self.desk = Desk::new(gate, refusals, entropy, demands_recipients, signers);
         self
+    }
+
+    /// How long after its end a license is renewed, seconds.
+    #[must_use]
+    fn with_renewal_grace_s(self, renewal_grace_s: u32) -> Self {
+        Self { renewal_grace_s, ..self }
     }
 
     /// In production, what is for tests only does not serve.

@@ -212,7 +212,10 @@ async fn a_kept_license_needs_the_right() {
     put_policy(&house, "license_s = 9\n[offline]\nallowed = true\nlicense_s = 500\n").await;
     let playing = playing(&house).await;
     let (pending, body) = keep();
-    let license = opened(&pending, &send(&house, &playing.url, &body).await);
+    let reply = send(&house, &playing.url, &body).await;
+    assert_eq!(reply.header("x-strongroom-license-expires"), NOW.plus_s(500).0.to_string());
+    assert_eq!(kept_until(&house).await, [NOW.plus_s(500)]);
+    let license = opened(&pending, &reply);
     assert_eq!((license.terms.can_persist, license.terms.license_s), (true, NonZeroU32::new(500)));
 }
 

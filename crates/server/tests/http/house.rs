@@ -169,6 +169,11 @@ impl House {
         account.id
     }
 
+    /// The account that signs in with this name.
+    pub async fn account_id(&self, name: &str) -> AccountId {
+        self.store.account_by_name(name).await.unwrap().unwrap().0.id
+    }
+
     /// Publishes a title that every plan includes, with an AUDIO, an SD and an HD key.
     pub async fn title(&self, name: &str) -> Title {
         let title = Title {

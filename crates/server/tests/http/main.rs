@@ -14,6 +14,7 @@ mod key_periods;
 mod license_path;
 mod listener;
 mod mmdb;
+mod offline;
 mod outcomes;
 mod playback_token;
 mod playing;

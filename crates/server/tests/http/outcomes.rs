@@ -155,12 +155,7 @@ async fn each_refusal_of_a_license_is_told_with_its_rule() {
             (403, "kid_not_in_content"),
             (Rule::ContentKeys, "kid_of_another_title"),
         ),
-        (
-            &url,
-            &keep,
-            (403, "offline_not_allowed"),
-            (Rule::Offline, "title_gives_no_offline_license"),
-        ),
+        (&url, &keep, (403, "offline_not_allowed"), (Rule::Offline, "dialect_keeps_no_license")),
         (&url, &forever, (400, "malformed_request"), (Rule::Request, "challenge_malformed")),
         (&url, &json!({}), (400, "malformed_request"), (Rule::Request, "challenge_malformed")),
         (&widevine, &sd, (404, "dialect_not_answered"), (Rule::Request, "dialect_not_answered")),

@@ -7,7 +7,7 @@ use crate::outcomes::remembered;
 use axum::body::Body;
 use axum::http::Request;
 use keys::SystemEntropy;
-use model::{ContentId, Dialect, Entropy as _, KeyId, PolicyName, TitlePolicy};
+use model::{ContentId, Dialect, Entropy as _, KeyId, PolicyName, Timestamp, TitlePolicy};
 use std::time::Duration;
 
 /// The labels of its keys.
@@ -52,6 +52,12 @@ pub async fn reason_of(house: &House, reply: &Reply) -> String {
     let store::Ended::Refused { reason, .. } = row.ended else { return String::new() };
     assert!(!reason.is_empty() && !reply.text().contains(&reason), "{}", reply.text());
     reason
+}
+
+/// When what the devices of `ada` keep ends.
+pub async fn kept_until(house: &House) -> Vec<Timestamp> {
+    let rows = house.store.kept_licenses(house.account_id("ada").await).await.unwrap();
+    rows.into_iter().filter(|row| row.is_kept(house.clock.now())).map(|row| row.ends).collect()
 }
 
 /// Gives `film` a policy of its own.

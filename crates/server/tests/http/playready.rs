@@ -206,7 +206,10 @@ async fn a_kept_license_needs_the_right_and_is_acknowledged() {
     let policy = put_policy(&house, document).await;
     let playing = playing(&house).await;
     let (pending, body) = keep(&kids(&["SD"]));
-    let (license, acknowledgement) = opened(pending, &send(&house, &playing.url, &body).await);
+    let reply = send(&house, &playing.url, &body).await;
+    assert_eq!(reply.header("x-strongroom-license-expires"), NOW.plus_s(500).0.to_string());
+    let (license, acknowledgement) = opened(pending, &reply);
+    assert_eq!(kept_until(&house).await, [NOW.plus_s(500)]);
     assert_eq!(license.terms, carried_terms(&LicenseTerms::of(&policy, true)));
     assert!(license.terms.can_persist);
     // The same URL: an acknowledgement claims no key, and carries none away.

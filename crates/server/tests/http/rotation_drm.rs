@@ -5,8 +5,8 @@ use crate::playing::*;
 use crate::rotating::{self, *};
 use crate::{fairplay, playready, widevine};
 use dialect::fairplay::client::PendingBatch;
-use dialect::widevine::RenewalKind;
-use dialect::widevine::client::AskedContent;
+use dialect::widevine::client::{Ask, AskedContent};
+use dialect::widevine::{LicenseType, RenewalKind};
 use keys::SystemEntropy;
 use model::{ContentId, Dialect, KeyId, Subscription, TrackClass};
 use std::collections::BTreeSet;
@@ -149,10 +149,29 @@ async fn a_license_is_renewed_to_the_horizon_without_the_keys_that_are_gone() {
     let given_back = session.ask(RenewalKind::Release, 63, 1, house.clock.now());
     let reply = send_in_session(&house, &playing, &given_back).await;
     reply.assert_granted();
-    assert_eq!(reply.header("x-strongroom-license-expires"), house.clock.now().0.to_string());
+    assert_eq!(reply.header("x-strongroom-license-expires"), "", "nothing is issued");
     // A new request that names the keys that are gone is refused whole.
     let (_, body) = widevine::ask(widevine::l1(), &batch_kids(0..20));
     send_in_session(&house, &playing, &body).await.assert_refused(403, "kid_not_in_content");
+}
+
+/// The policy and the plan would let it; what is still being made is not taken away (R117).
+#[tokio::test]
+async fn a_live_event_is_not_kept() {
+    let house = house().await;
+    put_policy(&house, "license_s = 1000\n[offline]\nallowed = true\nlicense_s = 500\n").await;
+    let playing = Playing::begin(&house, Dialect::Widevine).await;
+    let payload = widevine::payload(&batch_kids(0..2));
+    let payloads = [&payload[..]];
+    let asked = widevine::asked(AskedContent::PsshData(&payloads), None);
+    let keep = Ask { license_type: LicenseType::Offline, ..asked };
+    let (_, body) = widevine::l1().ask(&keep, NOW, &mut SystemEntropy);
+    let reply = widevine::send(&house, &playing.url, &body).await;
+    reply.assert_refused(403, "offline_not_allowed");
+    assert_eq!(reason_of(&house, &reply).await, "live_title_is_not_kept");
+    assert!(kept_until(&house).await.is_empty());
+    let (pending, body) = widevine::ask(widevine::l1(), &batch_kids(0..2));
+    widevine::opened(pending, &widevine::send(&house, &playing.url, &body).await);
 }
 
 /// A request for the keys of these KIDs.

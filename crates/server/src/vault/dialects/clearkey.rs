@@ -4,6 +4,7 @@ use super::{Ask, Body, ReadBack, Wanted, Wish};
 use crate::vault_link::LicenseRefused;
 use dialect::clearkey::{Challenge, ChallengeError, License, Offline, read_license};
 use model::{SecurityLevel, TitlePolicy};
+use playback::OfflineDenied;
 
 /// L3, and the classes that the policy gives to such clients.
 pub(super) fn ask(challenge: &[u8], policy: &TitlePolicy) -> Result<Ask, LicenseRefused> {
@@ -16,6 +17,7 @@ pub(super) fn ask(challenge: &[u8], policy: &TitlePolicy) -> Result<Ask, License
         scheme: None,
         persist: false,
         running: None,
+        existing: None,
         is_unique: false,
         proof: "nothing attested".to_owned(),
         body: Body::ClearKey(parsed),
@@ -34,7 +36,7 @@ impl From<ChallengeError> for LicenseRefused {
         use ChallengeError as E;
         match error {
             E::Malformed | E::TooLarge | E::SessionType => Self::Malformed,
-            E::OfflineNotAllowed => Self::OfflineNotAllowed,
+            E::OfflineNotAllowed => Self::OfflineNotAllowed(OfflineDenied::Dialect),
         }
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn read(
         scheme: Some(Scheme::Cbcs),
         persist: new.challenges().iter().any(Challenge::wants_persist),
         running,
+        existing: None,
         is_unique: true,
         proof: "attested without a tier".to_owned(),
         body: Body::FairPlay(Box::new(new)),

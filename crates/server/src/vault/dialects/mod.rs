@@ -11,11 +11,12 @@ mod widevine;
 
 use super::Vault;
 use super::credentials::{Absence, PlayReady, Widevine};
+use super::memo::Memo;
 use crate::vault_link::LicenseRefused;
 use dialect::terms::{KeyTerms, LicenseTerms, LicensedKey};
 use dialect::{clearkey as ck, fairplay as fp, playready as pr, widevine as wv};
 use keys::ContentKey;
-use model::{Dialect, Entropy, KeyId, Scheme, SecurityLevel, Timestamp, TrackClasses};
+use model::{Dialect, Entropy, GrantId, KeyId, Scheme, SecurityLevel, Timestamp, TrackClasses};
 use playback::grant::GrantTerms;
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub(super) struct Ask {
     pub(super) persist: bool,
     /// Of a license that is there already, how long it is.
     pub(super) running: Option<Running>,
+    /// Of a license that is to be renewed, which it is.
+    pub(super) existing: Option<Existing>,
     /// Whether the message was made for one license, so that it serves one credential.
     pub(super) is_unique: bool,
     /// What the client proved of itself, for who reads the audit.
@@ -59,11 +62,37 @@ pub(super) struct Running {
     pub(super) begins_anew: bool,
 }
 
+/// A license that its client has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Existing {
+    /// The grant it was made under.
+    pub(super) license: GrantId,
+    /// When it ends.
+    pub(super) ends: Timestamp,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     License,
     MoreTime,
-    Release,
+}
+
+/// A license that its client gives back.
+pub(super) struct Returned {
+    /// What the license remembers.
+    pub(super) memo: Memo,
+    /// The level that its device has now.
+    pub(super) level: SecurityLevel,
+    /// When it was used, by the client's word; absent where the client says nothing.
+    pub(super) used: Option<Used>,
+    body: (Box<wv::Renewal>, Arc<Widevine>),
+}
+
+/// When a license was used first and last; absent: never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) first: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
 }
 
 /// Which keys.
@@ -157,7 +186,50 @@ impl Vault {
     }
 }
 
+impl Vault {
+    /// Whether these bytes say of themselves that they give a license back; nothing is checked.
+    #[must_use]
+    pub fn is_release(&self, dialect: Dialect, challenge: &[u8]) -> bool {
+        match dialect {
+            Dialect::Widevine => wv::is_release(challenge),
+            Dialect::ClearKey | Dialect::PlayReady | Dialect::FairPlay => false,
+        }
+    }
+
+    /// Reads a license that is given back.
+    pub(super) fn read_release(
+        &self,
+        dialect: Dialect,
+        challenge: &[u8],
+        now: Timestamp,
+    ) -> Result<Returned, LicenseRefused> {
+        match dialect {
+            Dialect::Widevine => widevine::read_release(challenge, self.own_widevine()?, now),
+            Dialect::ClearKey | Dialect::PlayReady | Dialect::FairPlay => {
+                Err(LicenseRefused::Malformed)
+            }
+        }
+    }
+}
+
+impl Returned {
+    /// Writes the acknowledgement: the license, which allows nothing any more.
+    pub(super) fn answer(self, now: Timestamp, entropy: &mut dyn Entropy) -> Written {
+        let (renewal, own) = self.body;
+        let memo = renewal.memo().to_vec();
+        let terms = LicenseTerms::default();
+        let (scheme, sessions) = (self.memo.scheme, &own.sessions);
+        let issue = wv::Issue { terms: &terms, scheme, memo: &memo, sessions, now };
+        Written::Widevine(renewal.answer(&issue, entropy))
+    }
+}
+
 impl Ask {
+    /// Whether it is for a license that a device keeps.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.persist
+    }
+
     /// Whether this client may be given a key of this scheme under these terms.
     ///
     /// Errors: [`LicenseRefused::Challenge`], by the name of what it cannot do.

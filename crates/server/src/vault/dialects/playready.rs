@@ -28,6 +28,7 @@ pub(super) fn read(
                 scheme: new.scheme(),
                 persist: new.wants_persist(),
                 running: None,
+                existing: None,
                 is_unique: true,
                 proof: format!("attested as SL{}", new.device().security_level),
                 body: Body::PlayReady(new, own),

@@ -1,10 +1,10 @@
 //! Widevine: a device attests its level, and a license that is there is renewed or given back.
 
-use super::{Ask, Body, Message, Running, Wanted, Wish};
+use super::{Ask, Body, Existing, Message, Returned, Running, Used, Wanted, Wish};
 use crate::vault::credentials::Widevine;
 use crate::vault::memo::Memo;
 use crate::vault_link::LicenseRefused;
-use dialect::widevine::{ChallengeError, LicenseType, RenewalKind, Request};
+use dialect::widevine::{ChallengeError, LicenseType, Renewal, RenewalKind, Request};
 use model::Timestamp;
 use playback::grant::GrantTerms;
 use std::sync::Arc;
@@ -31,20 +31,22 @@ pub(super) fn read(
                 scheme: new.scheme(),
                 persist: new.license_type() == LicenseType::Offline,
                 running: None,
+                existing: None,
                 is_unique: true,
                 proof: "attested".to_owned(),
                 body: Body::Widevine(new, own),
             }))
+        }
+        // What is given back is no license request.
+        Request::Existing(existing) if existing.kind() == RenewalKind::Release => {
+            Err(LicenseRefused::Malformed)
         }
         Request::Existing(existing) => {
             let memo = Memo::read(existing.memo()).filter(|memo| memo.is_of(terms));
             let memo = memo.ok_or(LicenseRefused::OtherSession)?;
             let level = existing.level();
             Ok(Message::Ask(Ask {
-                wish: match existing.kind() {
-                    RenewalKind::Renew => Wish::MoreTime,
-                    RenewalKind::Release => Wish::Release,
-                },
+                wish: Wish::MoreTime,
                 wanted: Wanted::Kids(memo.kids),
                 level,
                 allowed: terms.policy.track_classes(level),
@@ -55,12 +57,40 @@ pub(super) fn read(
                     playing_s: existing.since_started_s().filter(|s| *s > 0),
                     begins_anew: false,
                 }),
+                existing: Some(Existing { license: memo.license, ends: memo.ends }),
                 is_unique: true,
                 proof: "attested".to_owned(),
                 body: Body::WidevineExisting(existing, own),
             }))
         }
     }
+}
+
+/// Reads a license that is given back, whose session may be long over.
+pub(super) fn read_release(
+    challenge: &[u8],
+    own: Arc<Widevine>,
+    now: Timestamp,
+) -> Result<Returned, LicenseRefused> {
+    let Request::Existing(existing) = Request::parse(challenge, &own.desk(), now)? else {
+        return Err(LicenseRefused::Malformed);
+    };
+    let memo = Memo::read(existing.memo()).ok_or(LicenseRefused::OtherSession)?;
+    let (level, used) = (existing.level(), used(&existing, now));
+    Ok(Returned { memo, level, used, body: (existing, own) })
+}
+
+/// When the license was used. The client counts back from when it made the message, which may
+/// have traveled for days; nothing was used before the license was there.
+fn used(existing: &Renewal, now: Timestamp) -> Option<Used> {
+    let since_s = existing.since_started_s()?;
+    if since_s == 0 {
+        return Some(Used::default());
+    }
+    let earliest_s = existing.first_started_s().min(now.as_s());
+    let made_s = existing.made_s().unwrap_or_else(|| now.as_s()).clamp(earliest_s, now.as_s());
+    let back = |s| Timestamp(made_s.saturating_sub(s).max(earliest_s).saturating_mul(1000));
+    Some(Used { first: Some(back(since_s)), last: existing.since_last_played_s().map(back) })
 }
 
 impl From<ChallengeError> for LicenseRefused {

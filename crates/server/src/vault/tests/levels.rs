@@ -62,6 +62,7 @@ fn granted(house: &House, dialect: Dialect, body: &[u8], policy: &TitlePolicy) -
         covers: playback::Covers::Kids((1..5).map(kid).collect()),
         dialect,
         policy: policy.clone(),
+        max_offline: 25,
         credential_expires: NOW.plus_s(30),
         challenge_sha256: challenge_hash(body),
         issued: NOW,

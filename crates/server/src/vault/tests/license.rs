@@ -8,7 +8,7 @@ use model::{
     SecurityLevel, TokenId, TrackClass, TrackClasses,
 };
 use playback::grant::{GRANT_S, GrantTerms, challenge_hash, seal};
-use playback::{Covers, Trace};
+use playback::{Covers, OfflineDenied, Trace};
 use std::time::Duration;
 use store::AuditVerdict;
 
@@ -49,6 +49,7 @@ fn terms(challenge: &[u8]) -> GrantTerms {
         covers: Covers::Kids([AUDIO, SD, HD].map(kid).to_vec()),
         dialect: Dialect::ClearKey,
         policy: TitlePolicy::default(),
+        max_offline: 25,
         credential_expires: NOW.plus_s(30),
         challenge_sha256: challenge_hash(challenge),
         issued: NOW,
@@ -300,7 +301,7 @@ async fn challenges_that_are_none_are_refused() {
     let keep = challenge(&[SD], 0);
     let keep = String::from_utf8(keep).unwrap().replace("temporary", "persistent-license");
     let outcome = ask(&house, &vault, keep.as_bytes()).await;
-    assert_refused(outcome, LicenseRefused::OfflineNotAllowed);
+    assert_refused(outcome, LicenseRefused::OfflineNotAllowed(OfflineDenied::Dialect));
     let body = challenge(&[SD], 0);
     for dialect in [Dialect::Widevine, Dialect::PlayReady, Dialect::FairPlay] {
         let terms = GrantTerms { dialect, ..terms(&body) };
