@@ -1,5 +1,7 @@
 //! `account`: who may sign in.
 
+mod kept;
+
 use super::{Failure, Place, block_on};
 use crate::screen::Answer;
 use anyhow::Context as _;
@@ -18,6 +20,20 @@ pub enum Arguments {
     Suspend(Name),
     /// Let a suspended account play again.
     Resume(Name),
+    /// Show which titles the devices of an account keep, and until when.
+    Offline(Offline),
+    /// Show when licenses that were given back were used.
+    Usage(Name),
+}
+
+/// Arguments of `account offline`.
+#[derive(Args)]
+pub struct Offline {
+    /// The name it signs in with.
+    name: String,
+    /// Free the places that a title takes, as when a device is lost.
+    #[arg(long, value_name = "CONTENT")]
+    free: Option<String>,
 }
 
 /// Arguments of `account add`.
@@ -54,6 +70,8 @@ struct Added {
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
     match arguments {
         Arguments::Add(add) => block_on(add_account(add, place, answer)),
+        Arguments::Offline(offline) => block_on(kept::show_kept(offline, place, answer)),
+        Arguments::Usage(account) => block_on(kept::show_usage(account, place, answer)),
         Arguments::Suspend(account) => {
             block_on(subscribe(account, Subscription::Suspended, place, answer))
         }

@@ -8,8 +8,8 @@ use clap::{ArgGroup, Args};
 use dialect::terms::{Hdcp, KeyTerms, LicenseTerms, Seconds};
 use dialect::{fairplay, playready};
 use model::{
-    ContentId, Dialect, KeyState, Scheme, SecurityLevel, TitlePolicy, TitleState, TrackClass,
-    WrappedKey,
+    ContentId, Dialect, KeyState, PlanName, Scheme, SecurityLevel, TitlePolicy, TitleState,
+    TrackClass, WrappedKey,
 };
 use serde::Serialize;
 use server::Home;
@@ -33,6 +33,9 @@ pub struct Test {
     /// It asks for a license that it may keep.
     #[arg(long)]
     offline: bool,
+    /// The plan of its account, which says how many licenses are kept.
+    #[arg(long, value_name = "PLAN", default_value = "standard", requires = "offline")]
+    plan: String,
 }
 
 /// Who asks.
@@ -62,6 +65,9 @@ struct Outcome {
     /// How long it lives.
     #[serde(skip_serializing_if = "Option::is_none")]
     license_s: Seconds,
+    /// How many licenses the devices of an account may keep, where it asks for such a one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_offline: Option<u32>,
     /// How far ahead it carries keys of periods; only of a title whose keys change.
     #[serde(skip_serializing_if = "Option::is_none")]
     rotation: Option<RotationRuling>,
@@ -130,11 +136,20 @@ pub async fn run(home: &Home, test: &Test, answer: Answer) -> Result<(), Failure
             return Err(Failure::Environment(anyhow::anyhow!("name a policy, or --content ID")));
         }
     };
+    let max_offline = if test.offline { Some(limit(home, &test.plan).await?) } else { None };
     let mut outcome =
-        decide(policy, rows.as_ref().map(|keys| &keys.rows[..]), (device, dialect), test.offline);
+        decide(policy, rows.as_ref().map(|keys| &keys.rows[..]), (device, dialect), max_offline);
     outcome.reach(rows.and_then(|keys| keys.rotation));
     answer.print(&outcome, sentences);
     Ok(())
+}
+
+/// How many licenses the devices of an account on the plan may keep.
+async fn limit(home: &Home, plan: &str) -> Result<u32, Failure> {
+    let name = PlanName::parse(plan).context("--plan").map_err(Failure::Environment)?;
+    let plan = home.store.plan(&name).await.map_err(Failure::environment)?;
+    let plan = plan.with_context(|| format!("there is no plan {name}"));
+    plan.map(|plan| plan.max_offline).map_err(Failure::Refused)
 }
 
 /// The device, and the dialect that it asks in.
@@ -240,7 +255,7 @@ fn decide(
     policy: TitlePolicy,
     rows: Option<&[WrappedKey]>,
     (device, spoken): (Device, Dialect),
-    offline: bool,
+    max_offline: Option<u32>,
 ) -> Outcome {
     let check = |class| may_have(&policy, (device, spoken), class);
     let is_attested = matches!(device, Device::Attested(_));
@@ -249,7 +264,8 @@ fn decide(
         Device::Unattested => "clearkey",
     };
     let dialect = spoken.name();
-    if offline && !(is_attested && policy.offline.allowed) {
+    let offline = max_offline.is_some();
+    if offline && !(is_attested && policy.offline.allowed && max_offline > Some(0)) {
         return Outcome {
             policy,
             device: name,
@@ -259,6 +275,7 @@ fn decide(
             keys: None,
             license: None,
             license_s: None,
+            max_offline,
             rotation: None,
         };
     }
@@ -291,8 +308,18 @@ fn decide(
     let license = is_attested.then(|| carried(spoken, LicenseTerms::of(&policy, offline)));
     let license_s = license.as_ref().map_or(Some(policy.license_s), |terms| terms.license_s);
     let answer = if has_key { "license" } else { "no_key" };
-    let rotation = None;
-    Outcome { policy, device: name, dialect, answer, classes, keys, license, license_s, rotation }
+    Outcome {
+        policy,
+        device: name,
+        dialect,
+        answer,
+        classes,
+        keys,
+        license,
+        license_s,
+        max_offline,
+        rotation: None,
+    }
 }
 
 impl Outcome {
@@ -340,6 +367,9 @@ fn sentences(outcome: &Outcome) -> String {
         let _infallible = writeln!(text, "  license  {}", license_terms(terms));
     } else if outcome.license_s.is_some() {
         let _infallible = writeln!(text, "  license  {}", span("license_s", outcome.license_s));
+    }
+    if let Some(most) = outcome.max_offline {
+        let _infallible = writeln!(text, "  kept     at most {most} licenses of an account");
     }
     text
 }
