@@ -136,6 +136,10 @@ impl P256PrivateKey {
         Some(Self { pair, scalar })
     }
 
+    pub(crate) fn scalar(&self) -> &[u8; 32] {
+        &self.scalar
+    }
+
     /// PKCS#8 DER as PEM (RFC 7468, 10).
     #[must_use]
     pub fn pem_of(pkcs8: &Zeroizing<Vec<u8>>) -> Zeroizing<String> {

@@ -113,6 +113,11 @@ impl RsaPrivateKey {
         RsaPublicKey::parse(&der).expect("aws-lc reads what it wrote")
     }
 
+    /// The key as `RSAPrivateKey` (PKCS#1), DER.
+    pub(crate) fn to_pkcs1(&self) -> Zeroizing<Vec<u8>> {
+        self.0.to_pkcs1_private().expect("a private key that was read can be written")
+    }
+
     /// Signs a message.
     #[must_use]
     pub fn sign_pss_sha1(&self, message: &[u8]) -> Vec<u8> {

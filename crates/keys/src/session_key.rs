@@ -176,6 +176,17 @@ impl TransportKey {
 pub struct MacKeys(Box<Zeroizing<[u8; 2 * MAC_BYTES]>>);
 
 impl MacKeys {
+    /// Takes both in place.
+    pub(crate) fn build(fill: impl FnOnce(&mut [u8; 2 * MAC_BYTES])) -> Self {
+        let mut bytes = Box::new(Zeroizing::new([0; 2 * MAC_BYTES]));
+        fill(&mut bytes);
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 2 * MAC_BYTES] {
+        &self.0
+    }
+
     /// The server's signature.
     #[must_use]
     pub fn sign_as_server(&self, message: &[u8]) -> Vec<u8> {
