@@ -1,10 +1,15 @@
 //! Any bytes as an initialization segment and a media segment, as the answer to each message of a
-//! session, as commands to the module: refused or decrypted, never a panic, never a byte outside
-//! the segment, never a key out of an unsigned license.
+//! session, as commands to the module, as what a device kept: refused or decrypted, never a panic,
+//! never a byte outside the segment, never a key out of an unsigned license.
 
 use cdm::widevine::{Device, Profile};
-use cdm::{KeyStatus, MessageKind, Module, Sessions, System, Track, fairplay, playready, protocol};
+use cdm::{
+    KeyStatus, MessageKind, Module, Origin, Sessions, StateError, System, Track, fairplay,
+    playready, protocol,
+};
 use dialect::widevine::RootFile;
+use keys::RecordKey;
+use keys::fairplay::ApplicationSecret;
 use media::pssh;
 use model::{Entropy, KeyId, Scheme, SecurityLevel, Timestamp};
 
@@ -57,6 +62,7 @@ pub fn run(bytes: &[u8]) {
     playready(bytes);
     fairplay(bytes);
     commands(bytes);
+    kept(bytes);
     let Some((length, rest)) = bytes.split_first_chunk::<2>() else { return };
     let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
     let (init, media) = rest.split_at(length);
@@ -143,6 +149,35 @@ fn assert_asked_for(keys: &[(KeyId, KeyStatus)]) {
         keys.iter().all(|(kid, _)| [KID, OTHER].contains(kid)),
         "a key that was not asked for: {keys:?}"
     );
+}
+
+/// As a state, which no other than the device seals, and as what is in one.
+fn kept(bytes: &[u8]) {
+    let open = |state: &[u8]| {
+        let device = fairplay::Device::parse(&FAIRPLAY).expect("a device");
+        let origin = Origin::parse("https://video.example").expect("an origin");
+        Sessions::with_state(System::FairPlay(Box::new(device)), origin, Some(state))
+    };
+    assert!(open(bytes).is_err(), "nobody sealed it");
+    let hardware: Vec<u8> = FAIRPLAY.hardware_hex.trim().as_bytes().chunks(2).map(hex).collect();
+    let secret = ApplicationSecret::parse_hex(FAIRPLAY.secret_hex).expect("a secret");
+    let key = RecordKey::of_application(&secret, &hardware);
+    let head = [&b"SRKEPT\0\x01"[..], &key.device()].concat();
+    let state = [&head[..], &key.seal(bytes, &head, &mut Sevens)].concat();
+    match open(&state) {
+        Ok(mut sessions) => {
+            for record in sessions.kept() {
+                let _ = sessions.restore(record.id, NOW);
+            }
+            let _ = sessions.last_state(NOW, &mut Sevens);
+        }
+        Err(error) => assert!(matches!(error, StateError::Version | StateError::TooLarge)),
+    }
+}
+
+fn hex(pair: &[u8]) -> u8 {
+    let text = std::str::from_utf8(pair).expect("digits");
+    u8::from_str_radix(text, 16).expect("digits")
 }
 
 fn commands(mut bytes: &[u8]) {

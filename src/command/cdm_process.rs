@@ -5,6 +5,8 @@
 //! frames are decoded here too, and only their checksums leave; at L2 and L3 decrypted segments
 //! leave, as DESIGN's levels have it. It ends with its parent.
 
+mod clock;
+pub mod keeping;
 mod profile;
 mod registration;
 
@@ -14,13 +16,13 @@ use super::play::decoder::Decoder;
 use crate::core_dumps;
 use anyhow::{Context as _, anyhow};
 use cdm::protocol::{self, Command, Reply};
-use cdm::widevine::Device;
 use cdm::{Module, System};
 use clap::{Args, ValueEnum};
+use clock::DeviceClock;
+use keeping::Keeping;
 use keys::SystemEntropy;
 use model::SecurityLevel;
 use registration::Registration;
-use server::clock::Clock;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -46,6 +48,16 @@ pub struct Arguments {
     /// Ask for a certificate where the folder holds none that is good.
     #[arg(long, requires = "profile")]
     pub register: bool,
+    /// Where what outlives this process is kept, sealed.
+    #[arg(long, value_name = "FILE", requires_all = ["profile", "origin"])]
+    pub store: Option<PathBuf>,
+    /// For whom it is kept: the app's service.
+    #[arg(long, value_name = "ORIGIN", requires = "store")]
+    pub origin: Option<String>,
+    /// For tests: a file that says the time, seconds since 1970, read at every command. It is no
+    /// way around a term that setting the system's clock is not.
+    #[arg(long, value_name = "FILE")]
+    pub clock_file: Option<PathBuf>,
 }
 
 /// A security level, as the command line names it.
@@ -91,6 +103,10 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let (mut commands, mut replies) = (io::stdin().lock(), io::stdout().lock());
     while let Some((command, body)) = protocol::read(&mut commands)? {
         let (mut reply, mut body) = environment.run(command, body);
+        // Nothing leaves that is not kept.
+        if let Err(error) = environment.keep() {
+            (reply, body) = (Reply::Refused { error: format!("{error:#}") }, vec![]);
+        }
         if let Some(inside) = &mut inside {
             body = inside.keep(command, &reply, body).unwrap_or_else(|error| {
                 reply = Reply::Refused { error: format!("{error:#}") };
@@ -99,62 +115,114 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         }
         protocol::write(&mut replies, &reply, &body)?;
     }
-    Ok(())
+    environment.end()
+}
+
+/// The CDM, its clock, and where it keeps what outlives it.
+struct Environment {
+    core: Core,
+    clock: DeviceClock,
+    keeping: Option<Keeping>,
 }
 
 /// The CDM, or what becomes one as soon as it has its certificate.
-enum Environment {
+enum Core {
     Registered(Box<Module>),
     Unregistered(Registration),
 }
 
 impl Environment {
     fn open(arguments: &Arguments) -> anyhow::Result<Self> {
+        let keeping = match (&arguments.store, &arguments.origin) {
+            (Some(file), Some(origin)) => Some(Keeping::open(file, origin)?),
+            _ => None,
+        };
+        let clock = DeviceClock::start(arguments.clock_file.clone());
+        let core = Core::open(arguments, keeping.as_ref(), &clock)?;
+        Ok(Self { core, clock, keeping })
+    }
+
+    fn run(&mut self, command: Command, body: Vec<u8>) -> (Reply, Vec<u8>) {
+        let refused = |error: anyhow::Error| Reply::Refused { error: format!("{error:#}") };
+        let now = match self.clock.now() {
+            Ok(now) => now,
+            Err(error) => return (refused(error), vec![]),
+        };
+        let registration = match &mut self.core {
+            Core::Registered(module) => return module.run(command, body, now, &mut SystemEntropy),
+            Core::Unregistered(registration) => registration,
+        };
+        let done = match command {
+            Command::Provision => registration.ask(now).map(|body| (Reply::Provisioning, body)),
+            Command::Provisioned => registration.keep(&body, now).and_then(|device| {
+                self.core = Core::of(System::Widevine(Box::new(device)), self.keeping.as_ref())?;
+                Ok((Reply::Done, vec![]))
+            }),
+            _ => Err(anyhow!("this CDM has no certificate yet")),
+        };
+        done.unwrap_or_else(|error| (refused(error), vec![]))
+    }
+
+    /// Keeps what must be kept before the latest reply leaves.
+    fn keep(&mut self) -> anyhow::Result<()> {
+        let (Core::Registered(module), Some(keeping)) = (&mut self.core, &self.keeping) else {
+            return Ok(());
+        };
+        module.unkept_state(&mut SystemEntropy).map_or(Ok(()), |state| keeping.write(&state))
+    }
+
+    /// Keeps what is known at the end.
+    fn end(&mut self) -> anyhow::Result<()> {
+        let (Core::Registered(module), Some(keeping)) = (&mut self.core, &self.keeping) else {
+            return Ok(());
+        };
+        let state = module.last_state(self.clock.now()?, &mut SystemEntropy);
+        state.map_or(Ok(()), |state| keeping.write(&state))
+    }
+}
+
+impl Core {
+    fn open(
+        arguments: &Arguments,
+        keeping: Option<&Keeping>,
+        clock: &DeviceClock,
+    ) -> anyhow::Result<Self> {
         let level = arguments.level.into();
         let profile = || arguments.profile.as_ref().context("--profile is missing");
         let root = || arguments.root.as_ref().context("--root is missing");
-        let of = |system| Self::Registered(Box::new(Module::new(system)));
+        let of = |system| Self::of(system, keeping);
         let registration = match arguments.dialect {
-            Dialect::Clearkey => return Ok(of(System::ClearKey)),
+            Dialect::Clearkey => return of(System::ClearKey),
             Dialect::Playready => {
                 let device = profile::playready(profile()?, root()?, level)?;
-                return Ok(of(System::PlayReady(Box::new(device))));
+                return of(System::PlayReady(Box::new(device)));
             }
             Dialect::Fairplay => {
                 let device = profile::fairplay(profile()?)?;
-                return Ok(of(System::FairPlay(Box::new(device))));
+                return of(System::FairPlay(Box::new(device)));
             }
             Dialect::Widevine => Registration::open(profile()?, root()?, level)?,
         };
         if !arguments.register {
-            return Ok(Self::of(registration.device()?));
+            return of(System::Widevine(Box::new(registration.device()?)));
         }
         // What does not read, or is not under the root, is as if it were not there (R166).
-        Ok(match registration.verified(Clock::System.now()) {
-            Some(device) => Self::of(device),
-            None => Self::Unregistered(registration),
-        })
+        match registration.verified(clock.now()?) {
+            Some(device) => of(System::Widevine(Box::new(device))),
+            None => Ok(Self::Unregistered(registration)),
+        }
     }
 
-    fn of(device: Device) -> Self {
-        Self::Registered(Box::new(Module::new(System::Widevine(Box::new(device)))))
-    }
-
-    fn run(&mut self, command: Command, body: Vec<u8>) -> (Reply, Vec<u8>) {
-        let now = Clock::System.now();
-        let registration = match self {
-            Self::Registered(module) => return module.run(command, body, now, &mut SystemEntropy),
-            Self::Unregistered(registration) => registration,
+    /// A CDM upon what an earlier one kept.
+    fn of(system: System, keeping: Option<&Keeping>) -> anyhow::Result<Self> {
+        let module = match keeping {
+            None => Module::new(system),
+            Some(keeping) => {
+                let state = keeping.read()?;
+                Module::with_state(system, keeping.origin.clone(), state.as_deref())?
+            }
         };
-        let done = match command {
-            Command::Provision => registration.ask(now).map(|body| (Reply::Provisioning, body)),
-            Command::Provisioned => registration.keep(&body, now).map(|device| {
-                *self = Self::of(device);
-                (Reply::Done, vec![])
-            }),
-            _ => Err(anyhow!("this CDM has no certificate yet")),
-        };
-        done.unwrap_or_else(|error| (Reply::Refused { error: format!("{error:#}") }, vec![]))
+        Ok(Self::Registered(Box::new(module)))
     }
 }
 

@@ -206,6 +206,12 @@ impl Failure {
     }
 
     /// The error, whatever its blame.
+    pub const fn error(&self) -> &anyhow::Error {
+        let (Self::Refused(error) | Self::Environment(error)) = self;
+        error
+    }
+
+    /// The error, whatever its blame.
     #[must_use]
     pub fn into_error(self) -> anyhow::Error {
         let (Self::Refused(error) | Self::Environment(error)) = self;

@@ -26,5 +26,5 @@ pub(crate) fn read(license: &[u8], now: Timestamp) -> Result<Licensed, CdmError>
     let keys = clearkey::read_license(license).map_err(|_| CdmError::License)?;
     let keys =
         keys.into_iter().map(|(kid, key)| LicensedKey { kid, key, terms: OPEN_TERMS, iv: None });
-    Ok(Licensed { keys: keys.collect(), usage: Usage::endless(now) })
+    Ok(Licensed { keys: keys.collect(), usage: Usage::endless(now), started_s: None })
 }

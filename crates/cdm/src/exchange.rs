@@ -32,4 +32,6 @@ pub(crate) enum Step {
 pub(crate) struct Licensed {
     pub(crate) keys: Vec<LicensedKey>,
     pub(crate) usage: Usage,
+    /// When its server says that it starts, seconds since 1970; absent: it does not say it.
+    pub(crate) started_s: Option<u64>,
 }

@@ -13,6 +13,7 @@ use crate::usage::{Reach, Usage};
 use dialect::fairplay::client::{Ask, ClientDevice, DeviceError, Pending, kid_of};
 use dialect::fairplay::{Framing, Playback, Streaming};
 use dialect::terms::{Hdcp, LicenseTerms, RenewalTerms};
+use keys::RecordKey;
 use keys::fairplay::ApplicationCertificate;
 use model::{Entropy, KeyId, SecurityLevel, Timestamp};
 use std::num::NonZeroU32;
@@ -38,12 +39,17 @@ pub struct Device {
 /// How far a session has come.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// The application's certificate was asked for.
-    Certificate,
+    /// The application's certificate was asked for, for a license that is kept or not.
+    Certificate {
+        /// Whether it is kept.
+        is_kept: bool,
+    },
     /// A license was asked for; the first one of the playback, or another.
     License(Box<Asked>),
     /// A license is held.
     Held(Playback),
+    /// One of an earlier run is held: it is not renewed.
+    Kept,
 }
 
 /// A license request on its way.
@@ -51,7 +57,15 @@ pub(crate) enum Stage {
 pub(crate) struct Asked {
     pending: Pending,
     playback: Playback,
+    is_kept: bool,
     at: Timestamp,
+}
+
+/// What a request is for.
+struct Wish {
+    playback: Playback,
+    is_kept: bool,
+    kind: MessageKind,
 }
 
 impl Device {
@@ -63,6 +77,11 @@ impl Device {
         Ok(Self { client, certificate: None })
     }
 
+    /// The key under which it keeps licenses.
+    pub(crate) fn record_key(&self) -> RecordKey {
+        self.client.record_key()
+    }
+
     /// Requests of version 1 prove no level: every device is taken for one with keys in hardware.
     pub(crate) const fn reach() -> Reach {
         Reach::of_level(SecurityLevel::L2, Hdcp::V2_2)
@@ -72,16 +91,17 @@ impl Device {
     pub(crate) fn ask(
         &self,
         uri: &[u8],
+        is_kept: bool,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> (Exchange, Message) {
         let Some(certificate) = &self.certificate else {
             let message = Message { kind: MessageKind::CertificateRequest, body: vec![] };
-            return (Exchange::FairPlay(Stage::Certificate), message);
+            return (Exchange::FairPlay(Stage::Certificate { is_kept }), message);
         };
         let playback = Playback::start(now, entropy);
-        let kind = MessageKind::LicenseRequest;
-        let (asked, message) = self.request(certificate, uri, (playback, kind), now, entropy);
+        let wish = Wish { playback, is_kept, kind: MessageKind::LicenseRequest };
+        let (asked, message) = self.request(certificate, uri, wish, now, entropy);
         (Exchange::FairPlay(Stage::License(Box::new(asked))), message)
     }
 
@@ -89,20 +109,22 @@ impl Device {
         &self,
         certificate: &ApplicationCertificate,
         asset_id: &[u8],
-        (playback, kind): (Playback, MessageKind),
+        wish: Wish,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> (Asked, Message) {
+        let Wish { playback, is_kept, kind } = wish;
         let ask = Ask {
             certificate,
             asset_id,
-            framing: Framing::Octets,
-            persist: false,
+            // Only the fields of a form or of JSON can say that a license is to be kept.
+            framing: if is_kept { Framing::Json } else { Framing::Octets },
+            persist: is_kept,
             playback: Some(playback),
             streaming: Streaming::Device,
         };
         let (pending, body) = self.client.ask(&ask, entropy);
-        (Asked { pending, playback, at: now }, Message { kind, body })
+        (Asked { pending, playback, is_kept, at: now }, Message { kind, body })
     }
 
     /// The request for more time. It may take the place of one that was not answered.
@@ -115,13 +137,14 @@ impl Device {
     ) -> Option<Message> {
         let certificate = self.certificate.as_ref()?;
         let playback = match stage {
-            Stage::Certificate => return None,
+            Stage::Certificate { .. } | Stage::Kept => return None,
             Stage::License(asked) => asked.playback,
             Stage::Held(playback) => *playback,
         };
         usage.asks(now);
-        let renewing = (playback.renewing(), MessageKind::LicenseRenewal);
-        let (asked, message) = self.request(certificate, uri, renewing, now, entropy);
+        let (playback, kind) = (playback.renewing(), MessageKind::LicenseRenewal);
+        let wish = Wish { playback, is_kept: false, kind };
+        let (asked, message) = self.request(certificate, uri, wish, now, entropy);
         *stage = Stage::License(Box::new(asked));
         Some(message)
     }
@@ -136,25 +159,32 @@ impl Device {
         entropy: &mut dyn Entropy,
     ) -> Result<Step, CdmError> {
         match stage {
-            Stage::Certificate => {
+            Stage::Certificate { is_kept } => {
                 let found = ApplicationCertificate::parse(answer).ok();
                 let is_valid =
                     |one: &ApplicationCertificate| one.has_begun(now) && !one.has_expired(now);
                 self.certificate = Some(found.filter(is_valid).ok_or(CdmError::Certificate)?);
-                let (exchange, message) = self.ask(uri, now, entropy);
+                let (exchange, message) = self.ask(uri, *is_kept, now, entropy);
                 Ok(Step::Asks(exchange, message))
             }
             Stage::License(asked) => {
                 let opened = asked.pending.open(answer, now).map_err(|_| CdmError::License)?;
-                // What is to be kept on the device was not asked for.
-                if opened.terms.can_persist {
-                    return Err(CdmError::License);
-                }
-                let usage = Usage::new(with_renewal(opened.terms), asked.at);
+                let terms = match (asked.is_kept, opened.terms.can_persist) {
+                    (true, true) => opened.terms,
+                    (true, false) => return Err(CdmError::NotToBeKept),
+                    // What is to be kept on the device was not asked for.
+                    (false, true) => return Err(CdmError::License),
+                    (false, false) => with_renewal(opened.terms),
+                };
+                let usage = Usage::new(terms, asked.at);
                 let held = Exchange::FairPlay(Stage::Held(asked.playback));
-                Ok(Step::Licensed(Licensed { keys: opened.keys, usage }, held, None))
+                Ok(Step::Licensed(
+                    Licensed { keys: opened.keys, usage, started_s: None },
+                    held,
+                    None,
+                ))
             }
-            Stage::Held(_) => Err(CdmError::License),
+            Stage::Held(_) | Stage::Kept => Err(CdmError::License),
         }
     }
 }

@@ -10,12 +10,15 @@
 //! [`Module`] answers. No I/O, no clock: the process around it has those.
 
 mod clearkey;
+mod clock;
 mod exchange;
 pub mod fairplay;
 mod groups;
 mod module;
+mod persistence;
 pub mod playready;
 pub mod protocol;
+mod record;
 mod sample_infos;
 pub mod segment;
 mod sessions;
@@ -26,9 +29,12 @@ mod walk;
 pub mod widevine;
 
 pub use module::Module;
+pub use persistence::{KeptRecord, MAX_RECORDS, MAX_STATE_BYTES, RecordKind, StateError};
+pub use record::{KeptId, Origin, SessionType};
 pub use segment::{MAX_SEGMENT_BYTES, SegmentError};
 pub use sessions::{
-    CdmError, KeyStatus, MAX_SESSIONS, Message, MessageKind, SessionId, Sessions, Updated,
+    CdmError, KeyStatus, MAX_SESSIONS, Message, MessageKind, Opened, Restored, SessionId, Sessions,
+    Updated,
 };
 pub use system::System;
 pub use track::{InitError, MAX_INIT_BYTES, Protection, Track};

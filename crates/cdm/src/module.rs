@@ -1,7 +1,9 @@
 //! The trusted side of the protocol: commands in, replies out, keys inside.
 
+use crate::persistence::StateError;
 use crate::protocol::{Command, KeyState, Protected, Reply};
-use crate::sessions::{CdmError, KeyStatus, Message, Sessions};
+use crate::record::Origin;
+use crate::sessions::{CdmError, KeyStatus, Message, MessageKind, Opened, Restored, Sessions};
 use crate::system::System;
 use crate::track::{InitError, Track};
 use model::{Entropy, KeyId, Timestamp};
@@ -39,6 +41,29 @@ impl Module {
         Self { sessions: Sessions::new(system), tracks: BTreeMap::new() }
     }
 
+    /// A CDM of one system that keeps what outlives it, for an app of one origin; `state` is what
+    /// was kept before.
+    ///
+    /// Errors: [`StateError`].
+    pub fn with_state(
+        system: System,
+        origin: Origin,
+        state: Option<&[u8]>,
+    ) -> Result<Self, StateError> {
+        let sessions = Sessions::with_state(system, origin, state)?;
+        Ok(Self { sessions, tracks: BTreeMap::new() })
+    }
+
+    /// What the process must keep before it lets the latest reply out.
+    pub fn unkept_state(&mut self, entropy: &mut dyn Entropy) -> Option<Vec<u8>> {
+        self.sessions.unkept_state(entropy)
+    }
+
+    /// What the process keeps at its end.
+    pub fn last_state(&mut self, now: Timestamp, entropy: &mut dyn Entropy) -> Option<Vec<u8>> {
+        self.sessions.last_state(now, entropy)
+    }
+
     /// Does a command; its reply, with the body.
     pub fn run(
         &mut self,
@@ -62,9 +87,16 @@ impl Module {
         Ok(match command {
             Command::Provision => (Reply::Provisioning, vec![]),
             Command::Provisioned => return Err(Refusal::Registered),
-            Command::Request => {
-                let (session, message) = sessions.request(&body, now, entropy)?;
-                (Reply::Message { session, kind: message.kind }, message.body)
+            Command::Request { session_type } => {
+                let opened = sessions.open(session_type, &body, now, entropy)?;
+                let Opened { session, kept, message } = opened;
+                (Reply::Message { session, kind: message.kind, kept }, message.body)
+            }
+            Command::List => (Reply::Kept { records: sessions.kept() }, vec![]),
+            Command::Restore { kept } => {
+                let Restored { session, keys, message } = sessions.restore(kept, now)?;
+                let (kind, body) = parts(message);
+                (Reply::Restored { session, keys: states(keys), message: kind }, body)
             }
             Command::Update { session } => {
                 let updated = sessions.update(session, &body, now, entropy)?;
@@ -117,7 +149,14 @@ impl Module {
 }
 
 fn keys(keys: Vec<(KeyId, KeyStatus)>, message: Option<Message>) -> (Reply, Vec<u8>) {
-    let keys = keys.into_iter().map(|(kid, status)| KeyState { kid, status }).collect();
-    let (kind, body) = message.map_or((None, vec![]), |message| (Some(message.kind), message.body));
-    (Reply::Keys { keys, message: kind }, body)
+    let (kind, body) = parts(message);
+    (Reply::Keys { keys: states(keys), message: kind }, body)
+}
+
+fn states(keys: Vec<(KeyId, KeyStatus)>) -> Vec<KeyState> {
+    keys.into_iter().map(|(kid, status)| KeyState { kid, status }).collect()
+}
+
+fn parts(message: Option<Message>) -> (Option<MessageKind>, Vec<u8>) {
+    message.map_or((None, vec![]), |message| (Some(message.kind), message.body))
 }

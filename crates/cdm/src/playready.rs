@@ -2,14 +2,16 @@
 //! read here, and nowhere else.
 //!
 //! There is no renewal: a license ends when it says so, and the app opens another session. A
-//! license that may be kept is acknowledged, although the session forgets it at its end.
+//! license that may be kept is acknowledged, whether the session keeps it or forgets it at its end.
 
 use crate::exchange::{Exchange, Licensed, Step};
 use crate::sessions::{CdmError, Message, MessageKind};
 use crate::system::Boxes;
 use crate::usage::{Reach, Usage};
+use dialect::playready::PERSISTENT;
 use dialect::playready::client::{Ask, ClientDevice, DeviceError, Service};
 use dialect::terms::Hdcp;
+use keys::RecordKey;
 use model::{Entropy, SecurityLevel, Timestamp};
 
 /// A license begins so long before it is written: clocks of devices go wrong.
@@ -65,6 +67,7 @@ pub(crate) enum Stage {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     nonce: [u8; 16],
+    is_kept: bool,
     at: Timestamp,
 }
 
@@ -80,6 +83,11 @@ impl Device {
         Ok(Self { client, service, level })
     }
 
+    /// The key under which it keeps licenses.
+    pub(crate) fn record_key(&self) -> RecordKey {
+        RecordKey::of_p256(&self.client.encryption)
+    }
+
     pub(crate) const fn reach(&self) -> Reach {
         Reach::of_level(self.level, Hdcp::V2_3)
     }
@@ -88,14 +96,16 @@ impl Device {
     pub(crate) fn ask(
         &self,
         boxes: &Boxes,
+        is_kept: bool,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<(Exchange, Message), CdmError> {
         let headers: Vec<&[u8]> = boxes.headers.iter().map(|header| header.as_bytes()).collect();
-        let ask = Ask { headers: &headers, custom_data: None, service: &self.service };
+        let custom_data = is_kept.then_some(PERSISTENT);
+        let ask = Ask { headers: &headers, custom_data, service: &self.service };
         let (pending, body) =
             self.client.ask(&ask, now, entropy).map_err(|_| CdmError::InitData)?;
-        let asked = Asked { nonce: pending.nonce(), at: now };
+        let asked = Asked { nonce: pending.nonce(), is_kept, at: now };
         let message = Message { kind: MessageKind::LicenseRequest, body };
         Ok((Exchange::PlayReady(Stage::License(asked)), message))
     }
@@ -126,10 +136,14 @@ impl Device {
         if now.as_s().saturating_add(HEAD_START_S) < opened.started_s {
             return Err(CdmError::License);
         }
+        if asked.is_kept && !opened.terms.can_persist {
+            return Err(CdmError::NotToBeKept);
+        }
+        let started_s = Some(opened.started_s);
         let usage = Usage::new(opened.terms, asked.at);
         let message =
             acknowledgement.map(|body| Message { kind: MessageKind::LicenseAcknowledgement, body });
         let exchange = Exchange::PlayReady(Stage::Held { acknowledges: message.is_some() });
-        Ok(Step::Licensed(Licensed { keys: opened.keys, usage }, exchange, message))
+        Ok(Step::Licensed(Licensed { keys: opened.keys, usage, started_s }, exchange, message))
     }
 }

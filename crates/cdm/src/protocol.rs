@@ -4,6 +4,8 @@
 //! Shape of a message, either way: length of its head (32 bits), length of its body (32 bits),
 //! both big-endian; the head, JSON; the body, bytes. Each command has one reply, in order.
 
+use crate::persistence::KeptRecord;
+use crate::record::{KeptId, SessionType};
 use crate::segment::MAX_SEGMENT_BYTES;
 use crate::sessions::{KeyStatus, MessageKind, SessionId};
 use model::{KeyId, Scheme};
@@ -23,7 +25,18 @@ pub enum Command {
     /// Brings the answer to that question; body: the answer. Reply: [`Reply::Done`].
     Provisioned,
     /// Opens a session; body: initialization data. Reply: [`Reply::Message`].
-    Request,
+    Request {
+        /// How long it lives.
+        #[serde(default)]
+        session_type: SessionType,
+    },
+    /// Asks what is kept for the app's origin. Reply: [`Reply::Kept`].
+    List,
+    /// Opens a session that was kept. Reply: [`Reply::Restored`].
+    Restore {
+        /// What it is kept as.
+        kept: KeptId,
+    },
     /// Brings the answer to a session's message; body: the answer. Reply: [`Reply::Keys`].
     Update {
         /// The session.
@@ -79,6 +92,23 @@ pub enum Reply {
         session: SessionId,
         /// What it is about.
         kind: MessageKind,
+        /// What it is kept as, where something of it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<KeptId>,
+    },
+    /// What is kept, each with its name.
+    Kept {
+        /// At most [`crate::MAX_RECORDS`].
+        records: Vec<KeptRecord>,
+    },
+    /// A session that was kept is open; body: its message, where its server must hear something.
+    Restored {
+        /// The session.
+        session: SessionId,
+        /// Each key of its license.
+        keys: Vec<KeyState>,
+        /// What the message is about.
+        message: Option<MessageKind>,
     },
     /// A session's keys; body: its next message, where there is one.
     Keys {
@@ -195,7 +225,8 @@ mod tests {
     #[test]
     fn what_is_no_message_is_refused() {
         let mut whole = vec![];
-        write(&mut whole, &Command::Request, b"body").unwrap();
+        let command = Command::Request { session_type: SessionType::PersistentLicense };
+        write(&mut whole, &command, b"body").unwrap();
         for cut in 1..whole.len() {
             let error = read::<Command>(&mut &whole[..cut]).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{cut}");
@@ -205,6 +236,8 @@ mod tests {
                 read::<Command>(&mut &[&lengths[..], &[b' '; 99]].concat()[..]).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
+        let plain = serde_json::from_str::<Command>(r#"{"command":"request"}"#).unwrap();
+        assert_eq!(plain, Command::Request { session_type: SessionType::Temporary });
         let foreign = b"\0\0\0\x02\0\0\0\0{}";
         assert!(read::<Command>(&mut &foreign[..]).is_err());
         let body = vec![0; MAX_SEGMENT_BYTES + 1];

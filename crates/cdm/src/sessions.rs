@@ -1,15 +1,22 @@
 //! Sessions of W3C Encrypted Media Extensions: a request goes out, a license comes in, its keys
 //! stay here (EME, 6 and 9.1).
 //!
-//! Sessions are `temporary`: they live in memory and end with the process.
+//! Sessions are `temporary`, and live in memory and end with the process; or something of them is
+//! kept ([`kept`]).
 
+mod kept;
+
+use crate::clock::SecureClock;
 use crate::exchange::{Exchange, Licensed, Step};
+use crate::persistence::Store;
+use crate::record::{KeptId, SessionType};
 use crate::segment::{self, SegmentError};
 use crate::system::{Boxes, System};
 use crate::track::Track;
 use crate::usage::{Reach, Usage};
 use crate::{clearkey, widevine};
 use dialect::terms::LicensedKey;
+use dialect::widevine::LicenseType;
 use keys::ContentKey;
 use model::{Entropy, KeyId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -83,6 +90,24 @@ pub enum CdmError {
     /// More than [`MAX_SESSIONS`].
     #[error("too many sessions")]
     TooManySessions,
+    /// A session of a type that this CDM, or its system, does not have.
+    #[error("this CDM keeps nothing of such a session")]
+    SessionType,
+    /// More than [`crate::MAX_RECORDS`].
+    #[error("too much is kept already")]
+    TooManyRecords,
+    /// Nothing has that name, or what has it does not open.
+    #[error("nothing is kept under this name")]
+    NotKept,
+    /// Another service's.
+    #[error("it is kept for another service")]
+    OtherOrigin,
+    /// The session is open.
+    #[error("the session is open already")]
+    IsOpen,
+    /// A license that was asked for to be kept, and may not be.
+    #[error("the license may not be kept on the device")]
+    NotToBeKept,
     /// Not the certificate of a service that the device's maker vouches for.
     #[error("the service certificate is not one that this device trusts")]
     Certificate,
@@ -106,8 +131,31 @@ pub struct Sessions {
     system: System,
     next: u64,
     open: BTreeMap<SessionId, Session>,
-    /// The latest time that was told: a clock that is set back wins nothing.
-    latest: Timestamp,
+    clock: SecureClock,
+    /// What is kept; absent: nothing.
+    store: Option<Store>,
+}
+
+/// A session that was opened.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The session.
+    pub session: SessionId,
+    /// What it is kept as, where something of it is.
+    pub kept: Option<KeptId>,
+    /// Its first message.
+    pub message: Message,
+}
+
+/// A session that was kept and is open again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The session.
+    pub session: SessionId,
+    /// Its keys.
+    pub keys: Vec<(KeyId, KeyStatus)>,
+    /// What its server must hear: a use, or that the license was given back.
+    pub message: Option<Message>,
 }
 
 #[derive(Debug)]
@@ -115,6 +163,7 @@ struct Session {
     boxes: Boxes,
     exchange: Exchange,
     license: Option<Held>,
+    kept: Option<(KeptId, SessionType)>,
 }
 
 /// The keys of a license, and what it allows.
@@ -128,8 +177,21 @@ impl Sessions {
     /// Sessions of one system.
     #[must_use]
     pub const fn new(system: System) -> Self {
-        let latest = Timestamp(0);
-        Self { system, next: 0, open: BTreeMap::new(), latest }
+        let clock = SecureClock::since(Timestamp(0));
+        Self { system, next: 0, open: BTreeMap::new(), clock, store: None }
+    }
+
+    /// Opens a temporary session for the keys that initialization data names; its first message.
+    ///
+    /// Errors: as [`Self::open`].
+    pub fn request(
+        &mut self,
+        init_data: &[u8],
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(SessionId, Message), CdmError> {
+        let opened = self.open(SessionType::Temporary, init_data, now, entropy)?;
+        Ok((opened.session, opened.message))
     }
 
     /// Opens a session for the keys that initialization data names, and writes its first message.
@@ -137,28 +199,41 @@ impl Sessions {
     /// Of several boxes of the system, as of several tracks, all are asked for; boxes of other
     /// systems are passed over. FairPlay's initialization data is the `skd` URI of one key.
     ///
-    /// Errors: [`CdmError::InitData`], [`CdmError::TooManySessions`].
-    pub fn request(
+    /// Errors: [`CdmError::InitData`], [`CdmError::TooManySessions`], [`CdmError::SessionType`],
+    /// [`CdmError::TooManyRecords`].
+    pub fn open(
         &mut self,
+        session_type: SessionType,
         init_data: &[u8],
         now: Timestamp,
         entropy: &mut dyn Entropy,
-    ) -> Result<(SessionId, Message), CdmError> {
+    ) -> Result<Opened, CdmError> {
         let now = self.clock(now);
-        if self.open.len() == MAX_SESSIONS {
-            return Err(CdmError::TooManySessions);
-        }
+        let kept = self.name(session_type, entropy)?;
+        let is_kept = session_type == SessionType::PersistentLicense;
         let boxes = Boxes::of(&self.system, init_data).ok_or(CdmError::InitData)?;
         let (exchange, message) = match &self.system {
             System::ClearKey => clearkey::ask(&boxes.kids),
-            System::Widevine(device) => device.ask(&boxes.bytes, now, entropy),
-            System::PlayReady(device) => device.ask(&boxes, now, entropy)?,
-            System::FairPlay(device) => device.ask(&boxes.bytes, now, entropy),
+            System::Widevine(device) => {
+                let kind = if is_kept { LicenseType::Offline } else { LicenseType::Streaming };
+                device.ask(&boxes.bytes, kind, now, entropy)
+            }
+            System::PlayReady(device) => device.ask(&boxes, is_kept, now, entropy)?,
+            System::FairPlay(device) => device.ask(&boxes.bytes, is_kept, now, entropy),
         };
+        let session = self.insert(Session { boxes, exchange, license: None, kept })?;
+        Ok(Opened { session, kept: kept.map(|(id, _)| id), message })
+    }
+
+    /// Gives a session its number.
+    fn insert(&mut self, session: Session) -> Result<SessionId, CdmError> {
+        if self.open.len() >= MAX_SESSIONS {
+            return Err(CdmError::TooManySessions);
+        }
         let id = SessionId(self.next);
         self.next = self.next.saturating_add(1);
-        self.open.insert(id, Session { boxes, exchange, license: None });
-        Ok((id, message))
+        self.open.insert(id, session);
+        Ok(id)
     }
 
     /// Takes the answer to a session's latest message. A license with a key that was not asked
@@ -175,23 +250,28 @@ impl Sessions {
     ) -> Result<Updated, CdmError> {
         let now = self.clock(now);
         let session = self.open.get_mut(&id).ok_or(CdmError::NoSession)?;
-        let (message, is_over) = match session.read(&mut self.system, answer, now, entropy)? {
+        let message = match session.read(&mut self.system, answer, now, entropy)? {
             Step::Asks(exchange, message) => {
                 session.exchange = exchange;
-                (Some(message), false)
+                return Ok(Updated { message: Some(message), keys: vec![] });
             }
-            Step::Licensed(licensed, exchange, message) => {
+            Step::Licensed(mut licensed, exchange, message) => {
+                let started = licensed.started_s.map_or(0, |seconds| seconds.saturating_mul(1000));
+                licensed.usage.was_behind(self.clock.is_at_least(Timestamp(started)));
                 session.hold(licensed)?;
                 session.exchange = exchange;
-                (message, false)
+                message
             }
-            Step::Done => (None, false),
-            Step::Over => (None, true),
+            Step::Done => None,
+            Step::Over => {
+                let kept = session.kept;
+                self.open.remove(&id);
+                self.forget(kept);
+                return Ok(Updated { message: None, keys: vec![] });
+            }
         };
-        let keys = session.statuses(self.system.reach(), now);
-        if is_over {
-            self.open.remove(&id);
-        }
+        let keys = session.statuses(self.system.reach(), self.clock.shows());
+        self.keep(id, entropy);
         Ok(Updated { message, keys })
     }
 
@@ -218,7 +298,7 @@ impl Sessions {
         entropy: &mut dyn Entropy,
     ) -> Result<Option<Message>, CdmError> {
         let now = self.clock(now);
-        let Session { boxes, exchange, license } =
+        let Session { boxes, exchange, license, .. } =
             self.open.get_mut(&id).ok_or(CdmError::NoSession)?;
         let Some(held) = license.as_mut().filter(|held| held.usage.is_renewal_due(now)) else {
             return Ok(None);
@@ -242,25 +322,38 @@ impl Sessions {
     pub fn release(&mut self, id: SessionId, now: Timestamp) -> Result<Option<Message>, CdmError> {
         let now = self.clock(now);
         let session = self.open.remove(&id).ok_or(CdmError::NoSession)?;
+        let kept = session.kept;
+        let is_told = matches!(&session.exchange, Exchange::Widevine(widevine::Stage::Released(_)));
+        if is_told && kept.is_some() {
+            // What the server has not heard of stays.
+            self.open.insert(id, session);
+            return Ok(None);
+        }
         let Session {
             boxes,
             exchange: Exchange::Widevine(widevine::Stage::Held(client)),
             license: Some(held),
+            ..
         } = session
         else {
+            self.forget(kept);
             return Ok(None);
         };
+        self.note(kept, &held.usage);
+        self.give_back(kept);
         let message = widevine::ask_release(&client, &held.usage, now);
         let exchange = Exchange::Widevine(widevine::Stage::Released(client));
-        self.open.insert(id, Session { boxes, exchange, license: None });
+        self.open.insert(id, Session { boxes, exchange, license: None, kept });
         Ok(Some(message))
     }
 
-    /// Ends a session; its keys are wiped.
+    /// Ends a session; its keys are wiped. What is kept of it stays.
     ///
     /// Errors: [`CdmError::NoSession`].
     pub fn close(&mut self, id: SessionId) -> Result<(), CdmError> {
-        self.open.remove(&id).map(drop).ok_or(CdmError::NoSession)
+        let session = self.open.remove(&id).ok_or(CdmError::NoSession)?;
+        self.leave(session.kept);
+        Ok(())
     }
 
     /// Decrypts a segment in place, each sample with the key that its group names: every one of
@@ -282,8 +375,14 @@ impl Sessions {
         segment::decrypt(track, &keys, segment)?;
         let played: Vec<SessionId> = opened.into_values().map(|(session, _)| session).collect();
         for session in played {
-            let license = self.open.get_mut(&session).and_then(|one| one.license.as_mut());
-            license.into_iter().for_each(|held| held.usage.plays(now));
+            let Some(Session { license: Some(held), kept, .. }) = self.open.get_mut(&session)
+            else {
+                continue;
+            };
+            held.usage.plays(now);
+            if let (Some(store), Some((id, _))) = (&mut self.store, *kept) {
+                store.note(id, &held.usage);
+            }
         }
         Ok(())
     }
@@ -303,15 +402,14 @@ impl Sessions {
     }
 
     fn clock(&mut self, now: Timestamp) -> Timestamp {
-        self.latest = self.latest.max(now);
-        self.latest
+        self.clock.tick(now)
     }
 }
 
 impl Session {
     /// Takes the keys of a license, all of which must have been asked for.
     fn hold(&mut self, licensed: Licensed) -> Result<(), CdmError> {
-        let Licensed { keys, usage } = licensed;
+        let Licensed { keys, usage, .. } = licensed;
         if keys.iter().any(|key| !self.boxes.kids.contains(&key.kid)) {
             return Err(CdmError::License);
         }
@@ -327,7 +425,7 @@ impl Session {
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<Step, CdmError> {
-        let Self { boxes, exchange, license } = self;
+        let Self { boxes, exchange, license, .. } = self;
         match (system, exchange) {
             (System::ClearKey, Exchange::ClearKey) => {
                 let licensed = clearkey::read(answer, now)?;

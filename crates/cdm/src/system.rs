@@ -1,8 +1,10 @@
 //! The DRM system that a CDM speaks, and its part of initialization data (R162).
 
+use crate::record::SessionType;
 use crate::usage::Reach;
 use crate::{fairplay, playready, widevine};
 use dialect::terms::Hdcp;
+use keys::RecordKey;
 use media::pssh::{self, SystemData, SystemId};
 use model::{KeyId, SecurityLevel};
 
@@ -32,6 +34,25 @@ impl System {
             Self::Widevine(_) => Some(SystemId::WIDEVINE),
             Self::PlayReady(_) => Some(SystemId::PLAYREADY),
             Self::FairPlay(_) => None,
+        }
+    }
+
+    /// The key under which its device keeps licenses; Clear Key has no device.
+    pub(crate) fn record_key(&self) -> Option<RecordKey> {
+        match self {
+            Self::ClearKey => None,
+            Self::Widevine(device) => Some(device.record_key()),
+            Self::PlayReady(device) => Some(device.record_key()),
+            Self::FairPlay(device) => Some(device.record_key()),
+        }
+    }
+
+    /// Whether it has sessions of this type: usage records need a message that tells of them.
+    pub(crate) const fn has(&self, session_type: SessionType) -> bool {
+        match session_type {
+            SessionType::Temporary => true,
+            SessionType::PersistentLicense => !matches!(self, Self::ClearKey),
+            SessionType::PersistentUsageRecord => matches!(self, Self::Widevine(_)),
         }
     }
 

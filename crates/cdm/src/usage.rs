@@ -7,6 +7,7 @@
 use crate::sessions::KeyStatus;
 use dialect::terms::{Hdcp, KeyTerms, LicenseTerms, RenewalTerms, Robustness, Seconds, SpanEnd};
 use model::{SecurityLevel, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// What this CDM can keep safe, and where its pictures may go. It has no analog output, so that
 /// whatever a key says of one is kept.
@@ -37,7 +38,8 @@ impl Reach {
 }
 
 /// A license in use.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Usage {
     terms: LicenseTerms,
     /// When it was asked for.
@@ -50,7 +52,8 @@ pub(crate) struct Usage {
 }
 
 /// Requests for more time that were not answered yet.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Renewal {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
@@ -59,6 +62,16 @@ struct Renewal {
 impl Usage {
     pub(crate) fn new(terms: LicenseTerms, asked: Timestamp) -> Self {
         Self { terms, asked, begun: None, last_played: None, renewal: Renewal::default() }
+    }
+
+    /// The clock was behind by so many milliseconds when the license was asked for.
+    pub(crate) const fn was_behind(&mut self, ms: u64) {
+        self.asked = Timestamp(self.asked.0.saturating_add(ms));
+    }
+
+    /// Whether something was decrypted.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.begun.is_some()
     }
 
     /// A license without an end: what Clear Key has.

@@ -10,6 +10,7 @@ use dialect::widevine::client::{
     ServiceCertificate,
 };
 use dialect::widevine::{ImportError, LicenseType, RenewalKind, RootFile};
+use keys::RecordKey;
 use model::{Entropy, SecurityLevel, Timestamp};
 
 /// The files of a device profile.
@@ -45,8 +46,8 @@ enum Root {
 /// How far a session has come.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// The service's certificate was asked for.
-    Certificate,
+    /// The service's certificate was asked for, for a license of this type.
+    Certificate(LicenseType),
     /// A license was asked for.
     License(Asked),
     /// A license is held; it can be renewed and given back.
@@ -60,6 +61,7 @@ pub(crate) enum Stage {
 pub(crate) struct Asked {
     request: Vec<u8>,
     request_id: [u8; 16],
+    license_type: LicenseType,
     at: Timestamp,
 }
 
@@ -93,6 +95,11 @@ impl Device {
         ServiceCertificate::open(answer, root, now)
     }
 
+    /// The key under which it keeps licenses.
+    pub(crate) fn record_key(&self) -> RecordKey {
+        RecordKey::of_rsa(&self.client.key)
+    }
+
     pub(crate) const fn reach(&self) -> Reach {
         Reach::of_level(self.level, self.client.max_hdcp)
     }
@@ -102,25 +109,27 @@ impl Device {
     pub(crate) fn ask(
         &self,
         boxes: &[u8],
+        license_type: LicenseType,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> (Exchange, Message) {
         let Some(service) = &self.service else {
             let body = SERVICE_CERTIFICATE_REQUEST.to_vec();
             let message = Message { kind: MessageKind::CertificateRequest, body };
-            return (Exchange::Widevine(Stage::Certificate), message);
+            return (Exchange::Widevine(Stage::Certificate(license_type)), message);
         };
         let mut request_id = [0; 16];
         entropy.fill(&mut request_id);
         let ask = Ask {
             content: AskedContent::Boxes(boxes),
-            license_type: LicenseType::Streaming,
+            license_type,
             request_id: &request_id,
             // The identity is encrypted for the service.
             privacy: Some(service),
         };
         let (pending, body) = self.client.ask(&ask, now, entropy);
-        let asked = Asked { request: pending.into_request(), request_id, at: now };
+        let request = pending.into_request();
+        let asked = Asked { request, request_id, license_type, at: now };
         let message = Message { kind: MessageKind::LicenseRequest, body };
         (Exchange::Widevine(Stage::License(asked)), message)
     }
@@ -135,10 +144,10 @@ impl Device {
         entropy: &mut dyn Entropy,
     ) -> Result<Step, CdmError> {
         Ok(match stage {
-            Stage::Certificate => {
+            Stage::Certificate(license_type) => {
                 let found = self.open_service(answer, now).map_err(|_| CdmError::Certificate)?;
                 self.service = Some(found);
-                let (exchange, message) = self.ask(boxes, now, entropy);
+                let (exchange, message) = self.ask(boxes, *license_type, now, entropy);
                 Step::Asks(exchange, message)
             }
             Stage::License(asked) => {
@@ -159,7 +168,7 @@ impl Device {
     }
 
     /// Reads the license that answers a request: session key, signature, request id, containers.
-    /// One that is to be kept on the device was not asked for.
+    /// It is to be kept on the device where that was asked for, and nowhere else.
     fn read_license(
         &self,
         asked: &Asked,
@@ -167,11 +176,15 @@ impl Device {
     ) -> Result<(ClientSession, Licensed), CdmError> {
         let pending = self.client.await_answer(&asked.request, &asked.request_id);
         let (opened, session) = pending.open(license).map_err(|_| CdmError::License)?;
-        if opened.id.license_type != LicenseType::Streaming || opened.id.version != 0 {
+        if opened.id.license_type != asked.license_type || opened.id.version != 0 {
             return Err(CdmError::License);
         }
+        if asked.license_type == LicenseType::Offline && !opened.terms.can_persist {
+            return Err(CdmError::NotToBeKept);
+        }
+        let started_s = Some(opened.started_s);
         let usage = Usage::new(opened.terms, asked.at);
-        Ok((session, Licensed { keys: opened.keys, usage }))
+        Ok((session, Licensed { keys: opened.keys, usage, started_s }))
     }
 }
 

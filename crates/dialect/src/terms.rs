@@ -5,11 +5,11 @@ pub use model::{AnalogOutput, Hdcp, Robustness, Seconds, SpanEnd};
 
 use keys::ContentKey;
 use model::{KeyId, OfflineRight, RenewalRight, TitlePolicy, TrackClass};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
 /// What a device may do with a license as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LicenseTerms {
     /// Whether it plays at all.
     pub can_play: bool,
@@ -104,7 +104,7 @@ impl LicenseTerms {
 }
 
 /// How a device asks for more time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewalTerms {
     /// When it asks first, after the license's start.
     pub delay_s: Seconds,
@@ -135,7 +135,7 @@ impl RenewalTerms {
 }
 
 /// What a device may do with one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyTerms {
     /// The least robustness under which the key may be used.
     pub robustness: Robustness,

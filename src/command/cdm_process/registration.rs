@@ -4,15 +4,14 @@
 //!
 //! Killed at any moment, it asks again with the key that it has, and is given the same certificate.
 
+use super::keeping::write_whole;
 use super::profile::read;
 use anyhow::{Context as _, anyhow};
 use cdm::widevine::{Device, Profile};
 use dialect::widevine::{RootFile, provisioning};
 use keys::RsaPrivateKey;
 use model::{SecurityLevel, Timestamp};
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -102,16 +101,7 @@ impl Registration {
 
     /// Writes a file whole or not at all, for its owner alone.
     fn write(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let (path, aside) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
-        let written = fs::create_dir_all(&self.folder).and_then(|()| {
-            let mut options = OpenOptions::new();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&aside, &path)?;
-            File::open(&self.folder)?.sync_all()
-        });
-        written.with_context(|| path.display().to_string())
+        fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
+        write_whole(&self.folder.join(name), bytes)
     }
 }

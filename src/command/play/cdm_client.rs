@@ -6,8 +6,8 @@ use crate::command::bound;
 use crate::command::cdm_process::{self, Level};
 use anyhow::{Context as _, anyhow, bail};
 use cdm::protocol::{self, Command, KeyState, Protected, Reply};
-use cdm::{MessageKind, SessionId};
-use std::path::PathBuf;
+use cdm::{KeptId, KeptRecord, MessageKind, Origin, SessionId, SessionType};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 /// A running CDM; it ends with the value.
@@ -27,6 +27,24 @@ pub struct DeviceFiles {
     pub registers: bool,
 }
 
+/// What the CDM keeps beyond its end, and for whom.
+pub struct Kept {
+    /// The file.
+    pub store: PathBuf,
+    /// The service.
+    pub origin: Origin,
+}
+
+/// A session that was kept and is open again.
+pub struct Restored {
+    /// The session.
+    pub session: SessionId,
+    /// Its keys.
+    pub keys: Vec<KeyState>,
+    /// What its server must hear.
+    pub message: Option<Outgoing>,
+}
+
 /// A message on its way to the license server.
 pub struct Outgoing {
     /// What it is about.
@@ -41,6 +59,8 @@ impl CdmProcess {
         dialect: Dialect,
         level: Level,
         device: Option<&DeviceFiles>,
+        kept: Option<&Kept>,
+        clock_file: Option<&Path>,
     ) -> anyhow::Result<Self> {
         let mut command = bound::command(&std::env::current_exe()?)?;
         command.args([cdm_process::NAME, "--dialect", dialect.name(), "--level", level.name()]);
@@ -50,6 +70,12 @@ impl CdmProcess {
                 command.arg("--root").arg(root);
             }
             command.args(registers.then_some("--register"));
+        }
+        if let Some(Kept { store, origin }) = kept {
+            command.arg("--store").arg(store).args(["--origin", origin.as_str()]);
+        }
+        if let Some(file) = clock_file {
+            command.arg("--clock-file").arg(file);
         }
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the CDM")?;
@@ -85,12 +111,42 @@ impl CdmProcess {
         }
     }
 
-    /// Opens a session; its first message.
-    pub fn request(&mut self, init_data: &[u8]) -> anyhow::Result<(SessionId, Outgoing)> {
-        match self.ask(Command::Request, init_data)? {
-            (Reply::Message { session, kind }, body) => Ok((session, Outgoing { kind, body })),
+    /// Opens a session; what it is kept as, and its first message.
+    pub fn request(
+        &mut self,
+        session_type: SessionType,
+        init_data: &[u8],
+    ) -> anyhow::Result<(SessionId, Option<KeptId>, Outgoing)> {
+        match self.ask(Command::Request { session_type }, init_data)? {
+            (Reply::Message { session, kind, kept }, body) => {
+                Ok((session, kept, Outgoing { kind, body }))
+            }
             other => Err(unexpected(&other.0)),
         }
+    }
+
+    /// What is kept.
+    pub fn list(&mut self) -> anyhow::Result<Vec<KeptRecord>> {
+        match self.ask(Command::List, &[])? {
+            (Reply::Kept { records }, _) => Ok(records),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// Opens a session that was kept.
+    pub fn restore(&mut self, kept: KeptId) -> anyhow::Result<Restored> {
+        match self.ask(Command::Restore { kept }, &[])? {
+            (Reply::Restored { session, keys, message }, body) => {
+                let message = message.map(|kind| Outgoing { kind, body });
+                Ok(Restored { session, keys, message })
+            }
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// Gives a license back; the message for its server, where there is one.
+    pub fn release(&mut self, session: SessionId) -> anyhow::Result<Option<Outgoing>> {
+        Ok(self.keys(Command::Release { session }, &[])?.1)
     }
 
     /// Brings an answer; the session's keys, and its next message.

@@ -6,13 +6,14 @@
 //! in any case before a segment needs them.
 
 use super::cdm_client::{CdmProcess, Outgoing};
+use super::uses::Uses;
 use super::web::LicenseServer;
 use super::{Dialect, Failure, Player};
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cdm::protocol::KeyState;
-use cdm::{KeyStatus, MessageKind, SessionId};
+use cdm::{KeptId, KeyStatus, MessageKind, SessionId, SessionType};
 use media::pssh;
 use model::{KeyId, Timestamp};
 use serde::Deserialize;
@@ -44,7 +45,10 @@ pub enum Ready {
 /// What is held of licenses, and what was asked.
 pub struct Licenses<'a> {
     player: &'a Player<'a>,
-    server: &'a LicenseServer,
+    /// Who is asked; nobody, where what is kept must do.
+    server: Option<&'a LicenseServer>,
+    /// Where their uses are kept, where they are.
+    uses: Option<&'a Uses>,
     /// Oldest first.
     held: Vec<Held>,
     /// Every key that a license brought, as it was seen last.
@@ -66,7 +70,19 @@ pub struct Licenses<'a> {
 
 struct Held {
     session: SessionId,
+    /// What it is kept as, where something of it is.
+    kept: Option<KeptId>,
     kids: Vec<KeyId>,
+}
+
+/// What a message brought.
+pub struct Carried {
+    /// The session's keys.
+    pub keys: Vec<KeyState>,
+    /// Its next message.
+    pub next: Option<Outgoing>,
+    /// In how many seconds the server wants to be asked again.
+    next_license_s: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -76,10 +92,16 @@ struct Together {
 
 impl<'a> Licenses<'a> {
     /// Nothing is held yet.
-    pub fn new(player: &'a Player<'a>, server: &'a LicenseServer, rotates: bool) -> Self {
+    pub fn new(
+        player: &'a Player<'a>,
+        server: Option<&'a LicenseServer>,
+        uses: Option<&'a Uses>,
+        rotates: bool,
+    ) -> Self {
         Self {
             player,
             server,
+            uses,
             held: vec![],
             keys: vec![],
             met: BTreeSet::new(),
@@ -194,10 +216,13 @@ impl<'a> Licenses<'a> {
     /// Asks for what the newest initialization data names. A no is kept: it is the end only of
     /// what needs a key that is not held.
     fn ask(&mut self, cdm: &mut CdmProcess) -> Result<(), Failure> {
+        if self.server.is_none() {
+            return Ok(());
+        }
         let is_told = self.next.take().is_some();
         (self.asked, self.no) = (Clock::System.now(), None);
         let (data, is_later) = (std::mem::take(&mut self.newest), self.requests > 0);
-        let asked = if self.server.dialect == Dialect::Fairplay && self.rotates {
+        let asked = if self.player.chosen.dialect == Dialect::Fairplay && self.rotates {
             // Those that are held are asked for anew where the server says when: before they end.
             let uris: Vec<Vec<u8>> =
                 data.iter().filter(|uri| is_told || !self.is_given(uri)).cloned().collect();
@@ -220,39 +245,63 @@ impl<'a> Licenses<'a> {
     /// One session for what initialization data names. What a server refuses in its own words is
     /// kept, and others are asked for.
     fn one(&mut self, cdm: &mut CdmProcess, data: &[u8], is_later: bool) -> Result<(), Failure> {
-        let (session, mut message) = cdm.request(data).map_err(Failure::Refused)?;
-        for _ in 0..MAX_MESSAGES {
-            let carried = self.carry(cdm, session, &message, is_later);
-            let (keys, next) = match carried {
-                Err(failure) if is_no(&failure) => {
-                    self.no.get_or_insert(failure);
-                    return cdm.close(session).map_err(Failure::Refused);
-                }
-                carried => carried?,
-            };
-            let told = match next {
-                // The license is held, whether its server hears of it or not.
-                Some(told) if told.kind == MessageKind::LicenseAcknowledgement => told,
-                Some(next) => {
-                    message = next;
-                    continue;
-                }
-                None => {
-                    self.hold(session, keys);
-                    return Ok(());
-                }
-            };
-            if let Err(failure) = self.carry(cdm, session, &told, is_later) {
-                let error = failure.into_error();
-                tracing::warn!(%error, "the license was not acknowledged");
+        let (session, kept, message) = self.open(cdm, data)?;
+        match self.converse(cdm, session, message, is_later) {
+            Ok(keys) => {
+                self.hold(session, kept, keys);
+                Ok(())
             }
-            self.hold(session, keys);
-            return Ok(());
+            Err(failure) if is_no(&failure) => {
+                self.no.get_or_insert(failure);
+                cdm.close(session).map_err(Failure::Refused)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Opens a session; one whose use is kept is written down before it has a key.
+    fn open(
+        &self,
+        cdm: &mut CdmProcess,
+        data: &[u8],
+    ) -> Result<(SessionId, Option<KeptId>, Outgoing), Failure> {
+        let kind = match self.uses {
+            Some(_) => SessionType::PersistentUsageRecord,
+            None => SessionType::Temporary,
+        };
+        let opened = cdm.request(kind, data).map_err(Failure::Refused)?;
+        if let (Some(uses), (_, Some(kept), _)) = (self.uses, &opened) {
+            uses.write_down(*kept)?;
+        }
+        Ok(opened)
+    }
+
+    /// Carries a session's messages until it has its license; its keys.
+    pub fn converse(
+        &mut self,
+        cdm: &mut CdmProcess,
+        session: SessionId,
+        mut message: Outgoing,
+        is_later: bool,
+    ) -> Result<Vec<KeyState>, Failure> {
+        for _ in 0..MAX_MESSAGES {
+            let (keys, next) = self.carry(cdm, session, &message, is_later)?;
+            match next {
+                // The license is held, whether its server hears of it or not.
+                Some(told) if told.kind == MessageKind::LicenseAcknowledgement => {
+                    if let Err(failure) = self.carry(cdm, session, &told, is_later) {
+                        let error = failure.into_error();
+                        tracing::warn!(%error, "the license was not acknowledged");
+                    }
+                    return Ok(keys);
+                }
+                Some(next) => message = next,
+                None => return Ok(keys),
+            }
         }
         Err(Failure::Refused(anyhow!("the CDM asks without an end").context(UNAVAILABLE)))
     }
 
-    /// One message there, its answer back; an answer that the CDM refuses is no license.
     fn carry(
         &mut self,
         cdm: &mut CdmProcess,
@@ -260,11 +309,14 @@ impl<'a> Licenses<'a> {
         message: &Outgoing,
         is_later: bool,
     ) -> Result<(Vec<KeyState>, Option<Outgoing>), Failure> {
-        tracing::debug!(kind = ?message.kind, bytes = message.body.len(), "to the license server");
         self.requests += usize::from(message.kind == MessageKind::LicenseRequest);
-        let answer = self.player.web.license(self.server, message, is_later)?;
-        self.time(answer.next_license_s);
-        cdm.update(session, &answer.body).context(UNAVAILABLE).map_err(Failure::Refused)
+        let carried = self.player.carry(cdm, session, self.server()?, message, is_later)?;
+        self.time(carried.next_license_s);
+        Ok((carried.keys, carried.next))
+    }
+
+    fn server(&self) -> Result<&'a LicenseServer, Failure> {
+        self.server.ok_or_else(|| Failure::Refused(anyhow!("no license server is asked")))
     }
 
     /// A session for each URI, whose messages travel together.
@@ -276,20 +328,20 @@ impl<'a> Licenses<'a> {
     ) -> Result<(), Failure> {
         let mut sessions = vec![];
         for uri in uris {
-            let (session, mut message) = cdm.request(uri).map_err(Failure::Refused)?;
+            let (session, kept, mut message) = self.open(cdm, uri)?;
             if message.kind == MessageKind::CertificateRequest {
                 let (_, next) = self.carry(cdm, session, &message, is_later)?;
                 message = next.context(UNAVAILABLE).map_err(Failure::Refused)?;
             }
-            sessions.push((session, message.body));
+            sessions.push((session, kept, message.body));
         }
-        let spcs: Vec<String> = sessions.iter().map(|(_, body)| STANDARD.encode(body)).collect();
+        let spcs: Vec<String> = sessions.iter().map(|(.., body)| STANDARD.encode(body)).collect();
         let body = serde_json::json!({ "spc": spcs }).to_string();
         self.requests += 1;
-        let answer = match self.player.web.licenses_together(self.server, &body, is_later) {
+        let answer = match self.player.web.licenses_together(self.server()?, &body, is_later) {
             Err(failure) if is_no(&failure) => {
                 self.no.get_or_insert(failure);
-                for (session, _) in sessions {
+                for (session, ..) in sessions {
                     cdm.close(session).map_err(Failure::Refused)?;
                 }
                 return Ok(());
@@ -300,7 +352,7 @@ impl<'a> Licenses<'a> {
         let read: Result<Together, _> = serde_json::from_slice(&answer.body);
         let ckcs = read.ok().filter(|read| read.ckc.len() == sessions.len());
         let ckcs = ckcs.context(UNAVAILABLE).map_err(Failure::Refused)?.ckc;
-        for ((session, _), ckc) in sessions.into_iter().zip(ckcs) {
+        for ((session, kept, _), ckc) in sessions.into_iter().zip(ckcs) {
             let Some(ckc) = ckc else {
                 cdm.close(session).map_err(Failure::Refused)?;
                 continue;
@@ -308,7 +360,7 @@ impl<'a> Licenses<'a> {
             let ckc = STANDARD.decode(ckc).context(UNAVAILABLE).map_err(Failure::Refused)?;
             let updated = cdm.update(session, &ckc).context(UNAVAILABLE);
             let (keys, _) = updated.map_err(Failure::Refused)?;
-            self.hold(session, keys);
+            self.hold(session, kept, keys);
         }
         Ok(())
     }
@@ -318,8 +370,9 @@ impl<'a> Licenses<'a> {
         self.next = next_license_s.map(|seconds| now.plus_s(seconds.into())).or(self.next);
     }
 
-    fn hold(&mut self, session: SessionId, keys: Vec<KeyState>) {
-        self.held.push(Held { session, kids: keys.iter().map(|key| key.kid).collect() });
+    /// A session has its license.
+    pub fn hold(&mut self, session: SessionId, kept: Option<KeptId>, keys: Vec<KeyState>) {
+        self.held.push(Held { session, kept, kids: keys.iter().map(|key| key.kid).collect() });
         for state in keys {
             note(&mut self.keys, state);
         }
@@ -327,19 +380,46 @@ impl<'a> Licenses<'a> {
 
     /// Ends the oldest sessions where there are more than are of use.
     fn forget(&mut self, cdm: &mut CdmProcess) -> Result<(), Failure> {
-        let is_single = self.server.dialect == Dialect::Fairplay;
+        let is_single = self.player.chosen.dialect == Dialect::Fairplay;
         let most = if is_single { MAX_SINGLE } else { MAX_HELD };
         let beyond = self.held.len().saturating_sub(most);
-        for held in self.held.drain(..beyond) {
-            cdm.close(held.session).map_err(Failure::Refused)?;
+        let oldest: Vec<Held> = self.held.drain(..beyond).collect();
+        oldest.iter().try_for_each(|held| self.end(cdm, held))
+    }
+
+    /// Ends a session; what is kept of its use is told first.
+    fn end(&self, cdm: &mut CdmProcess, held: &Held) -> Result<(), Failure> {
+        let is_told = match (self.uses, self.server, held.kept) {
+            (Some(uses), Some(server), Some(kept)) => {
+                uses.end(self.player, cdm, server, (held.session, kept))?
+            }
+            _ => false,
+        };
+        if is_told { Ok(()) } else { cdm.close(held.session).map_err(Failure::Refused) }
+    }
+
+    /// Tells the uses of all sessions, and ends these, where uses are kept.
+    pub fn tell(&mut self, cdm: &mut CdmProcess) -> Result<(), Failure> {
+        if self.uses.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let all = std::mem::take(&mut self.held);
+        all.iter().try_for_each(|held| self.end(cdm, held))
+    }
+
+    /// What the keys may do now that are held.
+    pub fn statuses(&self, cdm: &mut CdmProcess) -> Result<Vec<KeyState>, Failure> {
+        let mut found = vec![];
+        for held in &self.held {
+            found.extend(cdm.statuses(held.session).map_err(Failure::Refused)?);
+        }
+        Ok(found)
     }
 
     /// Asks for more time when a license says so. A no is not the end: that is the license's.
     /// Where the server says when it wants to be asked, a new license takes the old one's place.
     pub fn renew(&mut self, cdm: &mut CdmProcess) -> Result<(), Failure> {
-        if self.next.is_some() {
+        if self.next.is_some() || self.server.is_none() {
             return Ok(());
         }
         let sessions: Vec<SessionId> = self.held.iter().map(|held| held.session).collect();
@@ -351,6 +431,24 @@ impl<'a> Licenses<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl Player<'_> {
+    /// One message there, its answer back; an answer that the CDM refuses is no license.
+    pub fn carry(
+        &self,
+        cdm: &mut CdmProcess,
+        session: SessionId,
+        server: &LicenseServer,
+        message: &Outgoing,
+        is_later: bool,
+    ) -> Result<Carried, Failure> {
+        tracing::debug!(kind = ?message.kind, bytes = message.body.len(), "to the license server");
+        let answer = self.web.license(server, message, is_later)?;
+        let updated = cdm.update(session, &answer.body).context(UNAVAILABLE);
+        let (keys, next) = updated.map_err(Failure::Refused)?;
+        Ok(Carried { keys, next, next_license_s: answer.next_license_s })
     }
 }
 
@@ -373,7 +471,7 @@ pub fn kids_of(data: &[u8]) -> Vec<KeyId> {
 }
 
 /// Whether a server said no, in its own words.
-fn is_no(failure: &Failure) -> bool {
+pub fn is_no(failure: &Failure) -> bool {
     let Failure::Refused(error) = failure else { return false };
     matches!(error.downcast_ref(), Some(ViewerError::Refused { .. }))
 }

@@ -7,12 +7,15 @@ mod cdm_client;
 mod choice;
 pub mod decoder;
 mod device;
+mod library;
 mod licenses;
+mod offline;
 mod place;
 mod run;
 mod stage;
 mod summary;
 mod timeline;
+mod uses;
 mod web;
 
 use super::cdm_process::Level;
@@ -20,7 +23,7 @@ use super::{Failure, Place as Settings, runtime};
 use crate::screen::Answer;
 use anyhow::{Context as _, anyhow};
 use cdm::{MAX_INIT_BYTES, Track};
-use cdm_client::CdmProcess;
+use cdm_client::{CdmProcess, Kept};
 use clap::{Args, ValueEnum};
 use licenses::{Licenses, kids_of};
 use media::manifest::listing::Listed;
@@ -30,19 +33,22 @@ use run::Run;
 use std::path::{Path, PathBuf};
 use store::remote::{UNAVAILABLE, ViewerSettings};
 use summary::Summary;
-use web::{LicenseServer, Viewer, Web};
+use uses::Uses;
+use web::{LicenseServer, Playback, Viewer, Web};
 
 /// Longest certificate of an authority, bytes.
 const MAX_AUTHORITY_BYTES: u64 = 1 << 20;
 
 /// Arguments of `play`.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Arguments {
     /// The package: a folder, or a URL; of itself or of its manifest.
-    #[arg(required_unless_present = "server", conflicts_with = "server", value_name = "URL")]
+    #[arg(required_unless_present_any = ["server", "offline"], value_name = "URL")]
+    #[arg(conflicts_with_all = ["server", "offline"])]
     package: Option<String>,
     /// Where the CDM's messages go.
-    #[arg(long, value_name = "URL", required_unless_present = "server", conflicts_with = "server")]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["server", "offline"])]
+    #[arg(conflicts_with_all = ["server", "offline"])]
     license_url: Option<String>,
     /// Sign in at this service and play from it.
     #[arg(long, value_name = "URL", requires_all = ["account", "content", "password_stdin"])]
@@ -54,8 +60,10 @@ pub struct Arguments {
     #[arg(long, requires = "server")]
     password_stdin: bool,
     /// The title.
-    #[arg(long, value_name = "ID", requires = "server", value_parser = ContentId::parse)]
+    #[arg(long, value_name = "ID", conflicts_with = "package", value_parser = ContentId::parse)]
     content: Option<ContentId>,
+    #[command(flatten)]
+    keeping: offline::Keeping,
     /// The DRM system; all but Clear Key need --device. FairPlay plays HLS in cbcs.
     #[arg(long, value_enum)]
     dialect: Option<Dialect>,
@@ -120,40 +128,37 @@ fn parse_scheme(text: &str) -> Result<Scheme, &'static str> {
 }
 
 /// Plays to the end.
-pub fn run(arguments: &Arguments, _: &Settings, answer: Answer) -> Result<(), Failure> {
-    let chosen = device::choose(arguments).map_err(Failure::Environment)?;
-    let authority = arguments.authority.as_deref().map(authority).transpose();
-    let settings = ViewerSettings {
-        authority: authority.map_err(Failure::Environment)?,
-        allow_http: arguments.allow_http,
-    };
-    let web = Web::new(settings, runtime()?)?;
-    let dialect = chosen.dialect;
-    let player = Player { arguments, chosen, web };
+pub fn run(arguments: &Arguments, place: &Settings, answer: Answer) -> Result<(), Failure> {
+    if arguments.keeping.offline {
+        return offline::run(arguments, place, answer);
+    }
+    let player = Player::new(arguments)?;
+    let dialect = player.chosen.dialect;
     let played = match (&arguments.server, &arguments.account, &arguments.content) {
         (Some(server), Some(account), Some(content)) => {
             let server = server.trim_end_matches('/');
-            let viewer = Viewer { server, account, content };
-            let playback =
-                player.web.start(&viewer, dialect, player.chosen.level, arguments.scheme)?;
-            let place = Place::url(playback.manifest.clone());
-            let played = player.play(&place, &playback.license);
-            player.web.end(server, &playback);
-            played
+            let uses = player.uses(place, server)?;
+            player.visit(&Viewer { server, account, content }, |playback| {
+                let place = Place::url(playback.manifest.clone());
+                player.play(&place, &playback.license, uses.as_ref())
+            })
         }
         _ => {
             let place = Place::parse(arguments.package.as_deref().unwrap_or_default(), dialect);
             let url = arguments.license_url.clone().unwrap_or_default();
-            player.play(&place, &LicenseServer { url, later: None, dialect })
+            player.play(&place, &LicenseServer { url, later: None, dialect }, None)
         }
     }?;
+    tell(arguments, played, answer)
+}
+
+/// Says what was played, and its frames where they are asked for.
+fn tell(arguments: &Arguments, played: Played, answer: Answer) -> Result<(), Failure> {
+    let (played, lost) = played;
     if let Some(file) = &arguments.frames {
         let about = || file.display().to_string();
-        std::fs::write(file, played.0.frames())
-            .with_context(about)
-            .map_err(Failure::Environment)?;
+        std::fs::write(file, played.frames()).with_context(about).map_err(Failure::Environment)?;
     }
-    let (played, lost) = played;
     answer.print(&played, Summary::to_string);
     // What was played is said in any case; a picture that was lost is no success.
     lost.map_or(Ok(()), Err)
@@ -172,26 +177,94 @@ struct Player<'a> {
     web: Web,
 }
 
-impl Player<'_> {
+/// What was played, and how the picture was lost, where it was.
+type Played = (Summary, Option<Failure>);
+
+/// What a title has, for one scheme.
+struct Listing {
+    scheme: Scheme,
+    /// Those that are protected.
+    renditions: Vec<Listed>,
+    /// Whether its keys change.
+    rotates: bool,
+    /// The initialization data of each session.
+    init_data: Vec<Vec<u8>>,
+}
+
+impl<'a> Player<'a> {
+    fn new(arguments: &'a Arguments) -> Result<Self, Failure> {
+        let chosen = device::choose(arguments).map_err(Failure::Environment)?;
+        let authority = arguments.authority.as_deref().map(authority).transpose();
+        let settings = ViewerSettings {
+            authority: authority.map_err(Failure::Environment)?,
+            allow_http: arguments.allow_http,
+        };
+        let web = Web::new(settings, runtime()?)?;
+        Ok(Self { arguments, chosen, web })
+    }
+
+    /// Signs in, has a playback for as long as `during` takes, and gives it back.
+    fn visit<T>(
+        &self,
+        viewer: &Viewer<'_>,
+        during: impl FnOnce(&Playback) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let (dialect, level) = (self.chosen.dialect, self.chosen.level);
+        let playback = self.web.start(viewer, dialect, level, self.arguments.scheme)?;
+        let done = during(&playback);
+        self.web.end(viewer.server, &playback);
+        done
+    }
+
+    /// Starts the CDM, registered where its device has to be.
+    fn cdm(&self, kept: Option<&Kept>) -> Result<CdmProcess, Failure> {
+        let Self { arguments, chosen: device::Chosen { dialect, level, files }, .. } = self;
+        let clock = arguments.keeping.clock_file.as_deref();
+        let cdm = CdmProcess::start(*dialect, *level, files.as_ref(), kept, clock);
+        let mut cdm = cdm.map_err(Failure::Environment)?;
+        self.register(&mut cdm)?;
+        Ok(cdm)
+    }
+
     /// 1 read the manifest, 2 fetch each rendition's initialization segment, 3 get the license,
     /// 4 choose by its keys, 5 fetch, decrypt, decode, and ask again as keys change.
     fn play(
         &self,
         place: &Place,
         server: &LicenseServer,
-    ) -> Result<(Summary, Option<Failure>), Failure> {
-        let dialect = self.chosen.dialect;
-        let listed = place.renditions(&self.web, dialect.system())?;
-        let (scheme, listed) =
+        uses: Option<&Uses>,
+    ) -> Result<Played, Failure> {
+        let listing = self.listed(place)?;
+        let mut cdm = self.cdm(uses.map(Uses::kept))?;
+        if let Some(uses) = uses {
+            uses.tell_earlier(self, &mut cdm, server)?;
+        }
+        let mut licenses = Licenses::new(self, Some(server), uses, listing.rotates);
+        let started = licenses.start(&mut cdm, listing.init_data.clone());
+        let played = started.and_then(|()| self.tracks(&mut cdm, &mut licenses, place, &listing));
+        licenses.tell(&mut cdm)?;
+        played
+    }
+
+    /// The protected renditions of one scheme, and the initialization data of each session.
+    fn listed(&self, place: &Place) -> Result<Listing, Failure> {
+        let listed = place.renditions(&self.web, self.chosen.dialect.system())?;
+        let (scheme, renditions) =
             choice::of_scheme(listed, self.arguments.scheme).map_err(Failure::Refused)?;
-        let rotates = self.rotates(place, &listed)?;
-        let init_data = self.init_data(place, &listed, rotates.as_deref())?;
-        let (level, files) = (self.chosen.level, self.chosen.files.as_ref());
-        let mut cdm = CdmProcess::start(dialect, level, files).map_err(Failure::Environment)?;
-        self.register(&mut cdm)?;
-        let mut licenses = Licenses::new(self, server, rotates.is_some());
-        licenses.start(&mut cdm, init_data)?;
-        let chosen = choice::best(&listed, licenses.keys());
+        let rotates = self.rotates(place, &renditions)?;
+        let init_data = self.init_data(place, &renditions, rotates.as_deref())?;
+        Ok(Listing { scheme, renditions, rotates: rotates.is_some(), init_data })
+    }
+
+    /// Plays the best renditions whose keys are usable.
+    fn tracks(
+        &self,
+        cdm: &mut CdmProcess,
+        licenses: &mut Licenses<'_>,
+        place: &Place,
+        listing: &Listing,
+    ) -> Result<Played, Failure> {
+        let chosen = choice::best(&listing.renditions, licenses.keys());
         if chosen.is_empty() {
             return Err(Failure::Refused(anyhow!(
                 "This device may not play this title: its license opens none of the renditions"
@@ -199,10 +272,10 @@ impl Player<'_> {
         }
         let mut run = Run::new(self, place, cdm, licenses, &chosen)?;
         let (ended, lost) = run.play()?;
-        let (tracks, licenses) = run.end()?;
-        let kids = choice::kids(&listed);
-        let keys = licenses.keys();
-        Ok((Summary::new((dialect, level, scheme), &kids, keys, tracks, ended), lost))
+        let tracks = run.end()?;
+        let kids = choice::kids(&listing.renditions);
+        let how = (self.chosen.dialect, self.chosen.level, listing.scheme);
+        Ok((Summary::new(how, &kids, licenses.keys(), tracks, ended), lost))
     }
 
     /// Fetches the certificate that a CDM asks for; one that has its own asks for none.

@@ -31,11 +31,11 @@ const LATE_MS: u64 = 500;
 const NAP_MS: u64 = 100;
 
 /// A playback on its way.
-pub struct Run<'a> {
+pub struct Run<'a, 'b> {
     player: &'a Player<'a>,
     place: &'a Place,
-    cdm: CdmProcess,
-    licenses: Licenses<'a>,
+    cdm: &'a mut CdmProcess,
+    licenses: &'a mut Licenses<'b>,
     stages: Vec<Stage<'a>>,
     timeline: Timeline,
     /// The time of the title at which it began, and when that was; none before the first segment.
@@ -51,13 +51,13 @@ struct Begun {
     clock_ms: u64,
 }
 
-impl<'a> Run<'a> {
+impl<'a, 'b> Run<'a, 'b> {
     /// A playback of these renditions.
     pub fn new(
         player: &'a Player<'a>,
         place: &'a Place,
-        cdm: CdmProcess,
-        licenses: Licenses<'a>,
+        cdm: &'a mut CdmProcess,
+        licenses: &'a mut Licenses<'b>,
         chosen: &[&'a Listed],
     ) -> Result<Self, Failure> {
         let timeline = Timeline::new(place, &player.web, chosen)?;
@@ -99,10 +99,10 @@ impl<'a> Run<'a> {
             if let Err(failure) = self.ready(&step, &kids) {
                 return lost(self, failure);
             }
-            self.licenses.renew(&mut self.cdm)?;
+            self.licenses.renew(self.cdm)?;
             let stage = self.stages.get_mut(step.track);
             let stage = stage.ok_or_else(|| Failure::Refused(anyhow!("there is no such track")))?;
-            stage.play(&mut self.cdm, &bytes)?;
+            stage.play(self.cdm, &bytes)?;
             self.played_ms = self.played_ms.max(timeline::end_ms(&step));
             bar.inc(1);
         }
@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
             let init = place.read(web, &step.init, MAX_INIT_BYTES)?;
             let stage = self.stages.get_mut(step.track);
             let stage = stage.ok_or_else(|| Failure::Refused(anyhow!("there is no such track")))?;
-            data = stage.turn(&mut self.cdm, step, &init)?;
+            data = stage.turn(self.cdm, step, &init)?;
         }
         let bytes = place.read(web, &step.segment.part, MAX_SEGMENT_BYTES)?;
         let of_fragments = cdm::segment::init_data(&bytes);
@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
         if self.player.chosen.dialect == Dialect::Fairplay {
             self.meet_uris(step)?;
         } else if !data.is_empty() {
-            self.licenses.meet(&mut self.cdm, vec![data])?;
+            self.licenses.meet(self.cdm, vec![data])?;
         }
         Ok(bytes)
     }
@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
         uris.truncate(MAX_URIS);
         let uris: Vec<Vec<u8>> = uris.into_iter().map(String::into_bytes).collect();
         if !self.licenses.has_met(uris.iter().take(AHEAD)) || self.licenses.next().is_some() {
-            self.licenses.meet(&mut self.cdm, uris)?;
+            self.licenses.meet(self.cdm, uris)?;
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
     /// asked for at once, and those that end meanwhile once more.
     fn ready(&mut self, step: &Step, kids: &[model::KeyId]) -> Result<(), Failure> {
         let is_first = self.begun.is_none();
-        if self.licenses.ensure(&mut self.cdm, kids)? == Ready::Waited && !is_first {
+        if self.licenses.ensure(self.cdm, kids)? == Ready::Waited && !is_first {
             // It may still be in time, where the title goes on by the clock.
             self.stalls += usize::from(!self.timeline.goes_on());
         }
@@ -198,9 +198,9 @@ impl<'a> Run<'a> {
         while let Some(left_ms) = due_ms.checked_sub(Clock::System.now().0).filter(|ms| *ms > 0) {
             self.player.web.wait(left_ms.min(NAP_MS));
             self.follow()?;
-            self.licenses.meet(&mut self.cdm, vec![])?;
+            self.licenses.meet(self.cdm, vec![])?;
         }
-        self.licenses.ensure(&mut self.cdm, kids).map(drop)
+        self.licenses.ensure(self.cdm, kids).map(drop)
     }
 
     fn ended(&self, why: String) -> Ended {
@@ -214,18 +214,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What was played of each track, and under which licenses.
-    pub fn end(mut self) -> Result<(Vec<Played>, Licenses<'a>), Failure> {
+    /// What was played of each track.
+    pub fn end(self) -> Result<Vec<Played>, Failure> {
         let mut played = vec![];
         for stage in self.stages {
-            played.push(stage.end(&mut self.cdm)?);
+            played.push(stage.end(self.cdm)?);
         }
-        Ok((played, self.licenses))
+        Ok(played)
     }
 }
 
 /// A key that is not to be had ends the picture.
-fn lost(run: &Run<'_>, failure: Failure) -> Result<(Ended, Option<Failure>), Failure> {
+fn lost(run: &Run<'_, '_>, failure: Failure) -> Result<(Ended, Option<Failure>), Failure> {
     match failure {
         Failure::Refused(error) if run.begun.is_some() => {
             Ok((run.ended(error.to_string()), Some(Failure::Refused(error))))

@@ -193,6 +193,13 @@ impl Web {
         })
     }
 
+    /// Tells the service that this device keeps a title no more, for a system whose devices have
+    /// no message for it.
+    pub fn forget(&self, viewer: &Viewer<'_>, playback: &Playback) -> Result<(), Failure> {
+        let url = format!("{}/api/v1/offline/{}", viewer.server, viewer.content);
+        self.ask(Asked::Delete, &url, Some(&playback.bearer), MAX_ANSWER).map(drop)
+    }
+
     /// Gives the stream back. A service that does not hear it ends the lease by itself.
     pub fn end(&self, server: &str, playback: &Playback) {
         let url = format!("{server}/api/v1/playback/{}", playback.session);

@@ -1,6 +1,8 @@
 //! Sessions against the servers' side of every dialect; here Widevine and Clear Key.
 
 mod fairplay;
+mod kept;
+mod kept_time;
 mod playready;
 
 use super::*;
@@ -255,15 +257,18 @@ fn a_license_is_renewed_and_given_back() {
     let due = sessions.renew(id, NOW.plus_s(40), &mut SystemEntropy).unwrap().unwrap();
     assert_eq!(due.kind, MessageKind::LicenseRenewal);
     let renewed = SERVER.answer(&due, &terms, &[]);
+    let answer = |sessions: &mut Sessions, answer: &[u8], seconds| {
+        sessions.update(id, answer, NOW.plus_s(seconds), &mut SystemEntropy)
+    };
     for at in 0..renewed.len() {
         let mut flipped = renewed.clone();
         flipped[at] ^= 1;
-        assert_eq!(update(&mut sessions, id, &flipped), Err(CdmError::License), "byte {at}");
+        assert_eq!(answer(&mut sessions, &flipped, 40), Err(CdmError::License), "byte {at}");
     }
     assert_eq!(sessions.statuses(id, NOW.plus_s(60)), Ok(vec![(kid(1), KeyStatus::Expired)]));
-    let updated = update(&mut sessions, id, &renewed).unwrap();
+    let updated = answer(&mut sessions, &renewed, 60).unwrap();
     assert_eq!(updated.keys, [(kid(1), KeyStatus::Usable)]);
-    assert_eq!(update(&mut sessions, id, &renewed), Err(CdmError::License), "once");
+    assert_eq!(answer(&mut sessions, &renewed, 60), Err(CdmError::License), "once");
     assert_eq!(sessions.statuses(id, NOW.plus_s(100)), Ok(vec![(kid(1), KeyStatus::Expired)]));
     assert_eq!(
         sessions.statuses(id, NOW),

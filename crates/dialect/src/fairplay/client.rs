@@ -11,6 +11,7 @@ use super::module::{Playback, PlayerState, Streaming};
 use super::returned::Returned;
 use super::spc::{ADAPTER, AIR_PLAY, CAN_HDCP_TYPE_1, CAN_OFFLINE, Container, VERSION};
 use super::{Capabilities, ChallengeError, LicenseError};
+use keys::RecordKey;
 use keys::fairplay::{
     ApplicationCertificate, ApplicationSecret, DeviceSession, HARDWARE_BYTES, PayloadKey, R2_BYTES,
 };
@@ -101,6 +102,12 @@ impl ClientDevice {
             secret: ApplicationSecret::parse_hex(secret_hex).ok_or(DeviceError::Secret)?,
             capabilities: Capabilities { hdcp_type_1: true, offline: true },
         })
+    }
+
+    /// The key under which this device keeps what must outlive its process.
+    #[must_use]
+    pub fn record_key(&self) -> RecordKey {
+        RecordKey::of_application(&self.secret, &self.hardware)
     }
 
     /// Builds a request; its body.

@@ -275,6 +275,19 @@ pub struct ClientSession {
 }
 
 impl ClientSession {
+    /// What a client keeps where the license outlives it: the signing keys, which it seals, and
+    /// the license's id.
+    #[must_use]
+    pub fn parts(&self) -> (&MacKeys, Vec<u8>) {
+        (&self.macs, self.id.encode_to_vec())
+    }
+
+    /// Takes a session up again; `None` where `id` is not what [`Self::parts`] gave.
+    #[must_use]
+    pub fn of_parts(macs: MacKeys, id: &[u8]) -> Option<Self> {
+        decode(id).map(|id| Self { macs, id })
+    }
+
     /// Builds a renewal or a release, signed under the session's key; its body.
     #[must_use]
     pub fn ask(

@@ -15,6 +15,7 @@ use super::ByteSpan;
 use super::xml::{self, Element, XmlError};
 use crate::bmff::{BoxError, Fields, boxes};
 use model::{KeyId, Scheme};
+use serde::{Deserialize, Serialize};
 
 /// Most renditions.
 const MAX_RENDITIONS: usize = 1000;
@@ -48,7 +49,7 @@ pub enum ListingError {
 }
 
 /// What a rendition is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Medium {
     /// Pictures.
     Video,
@@ -57,7 +58,7 @@ pub enum Medium {
 }
 
 /// One rendition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// Its name.
     pub id: String,
@@ -101,7 +102,7 @@ impl Listed {
 }
 
 /// Where a rendition goes on under another key, or with another initialization.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedTurn {
     /// The first segment, counted from 0.
     pub segment: usize,
@@ -114,7 +115,7 @@ pub struct ListedTurn {
 }
 
 /// How a title that goes on is followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
     /// When to read the manifest anew, milliseconds behind the last time.
     pub reload_ms: u64,
@@ -123,7 +124,7 @@ pub struct Live {
 }
 
 /// A segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Where it lies.
     pub part: Part,
@@ -136,7 +137,7 @@ pub struct Segment {
 }
 
 /// Where media lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MediaParts {
     /// A file for each segment.
     Segments(Vec<Segment>),
@@ -145,7 +146,7 @@ pub enum MediaParts {
 }
 
 /// A file of the package, or a part of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Relative to the manifest.
     pub path: String,

@@ -144,7 +144,7 @@ pub enum TrackLayout {
 }
 
 /// A run of bytes in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ByteSpan {
     /// Offset of the first byte.
     pub start: u64,

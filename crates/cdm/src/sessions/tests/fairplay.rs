@@ -59,9 +59,34 @@ impl Server {
     }
 }
 
-fn sessions(made: &TestDevice) -> Sessions {
+/// A device, and a license that it asked to keep.
+pub(super) fn system() -> System {
+    system_of(&DEVICE)
+}
+
+pub(super) fn kept(sessions: &mut Sessions, terms: &LicenseTerms, now: Timestamp) -> Opened {
+    let kind = SessionType::PersistentLicense;
+    let mut opened = sessions.open(kind, &uri(1), now, &mut SystemEntropy).unwrap();
+    if opened.message.kind == MessageKind::CertificateRequest {
+        let certificate = &SERVER.root.certificate;
+        let updated = sessions.update(opened.session, certificate, now, &mut SystemEntropy);
+        opened.message = updated.unwrap().message.unwrap();
+    }
+    let challenge = SERVER.read(&opened.message);
+    assert!(challenge.wants_persist());
+    assert_eq!(challenge.playback().state, PlayerState::Starting);
+    let license = SERVER.answer(&opened.message, terms, 1);
+    sessions.update(opened.session, &license, now, &mut SystemEntropy).unwrap();
+    opened
+}
+
+fn system_of(made: &TestDevice) -> System {
     let profile = Profile { hardware_hex: &made.hardware_hex, secret_hex: &made.secret_hex };
-    Sessions::new(System::FairPlay(Box::new(Device::parse(&profile).unwrap())))
+    System::FairPlay(Box::new(Device::parse(&profile).unwrap()))
+}
+
+fn sessions(made: &TestDevice) -> Sessions {
+    Sessions::new(system_of(made))
 }
 
 fn uri(byte: u8) -> Vec<u8> {
@@ -187,10 +212,13 @@ fn a_lease_is_renewed_in_time_and_ends_where_nobody_answers() {
     // Not answered: the old license goes on to its end.
     assert_eq!(sessions.statuses(id, NOW.plus_s(59)), Ok(vec![(kid(1), KeyStatus::Usable)]));
     assert_eq!(sessions.statuses(id, NOW.plus_s(60)), Ok(vec![(kid(1), KeyStatus::Expired)]));
+    let update = |sessions: &mut Sessions, answer: &[u8]| {
+        sessions.update(id, answer, NOW.plus_s(60), &mut SystemEntropy)
+    };
     let late = SERVER.answer(&due, &lease(60), 1);
-    assert_eq!(update(&mut sessions, id, &late), Err(CdmError::License), "it asked anew since");
+    assert_eq!(update(&mut sessions, &late), Err(CdmError::License), "it asked anew since");
     let renewed = SERVER.answer(&again, &lease(60), 1);
-    let updated = update(&mut sessions, id, &renewed).unwrap();
+    let updated = update(&mut sessions, &renewed).unwrap();
     assert_eq!(updated.keys, [(kid(1), KeyStatus::Usable)], "from the request, 12 s ago");
     assert_eq!(sessions.statuses(id, NOW.plus_s(107)), Ok(vec![(kid(1), KeyStatus::Usable)]));
     assert_eq!(sessions.statuses(id, NOW.plus_s(108)), Ok(vec![(kid(1), KeyStatus::Expired)]));

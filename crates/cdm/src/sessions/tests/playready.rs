@@ -86,7 +86,22 @@ fn licensed(byte: u8, robustness: Robustness) -> LicensedKey {
 
 const ANYWHERE: Robustness = Robustness::SoftwareKeys;
 
-fn sessions(made: &TestDevice, level: SecurityLevel) -> Sessions {
+/// A device, and a license that it asked to keep.
+pub(super) fn system() -> System {
+    system_of(&DEVICE, SecurityLevel::L3)
+}
+
+pub(super) fn kept(sessions: &mut Sessions, terms: &LicenseTerms, now: Timestamp) -> Opened {
+    let kind = SessionType::PersistentLicense;
+    let opened = sessions.open(kind, &init_data(&[1]), now, &mut SystemEntropy).unwrap();
+    let Request::License(challenge) = SERVER.read(&opened.message) else { panic!("a license") };
+    assert!(challenge.wants_persist());
+    let license = SERVER.answer(&opened.message, terms, &[(1, ANYWHERE)]);
+    sessions.update(opened.session, &license, now, &mut SystemEntropy).unwrap();
+    opened
+}
+
+fn system_of(made: &TestDevice, level: SecurityLevel) -> System {
     let profile = Profile {
         chain: &made.chain,
         signing_private_pem: &made.signing_private_pem,
@@ -95,7 +110,11 @@ fn sessions(made: &TestDevice, level: SecurityLevel) -> Sessions {
         wmrm: &SERVER.root.wmrm_public,
         level,
     };
-    Sessions::new(System::PlayReady(Box::new(Device::parse(&profile).unwrap())))
+    System::PlayReady(Box::new(Device::parse(&profile).unwrap()))
+}
+
+fn sessions(made: &TestDevice, level: SecurityLevel) -> Sessions {
+    Sessions::new(system_of(made, level))
 }
 
 fn own() -> Sessions {
