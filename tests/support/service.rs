@@ -22,6 +22,11 @@ impl Service {
 
     /// Starts one role.
     pub fn start_role(role: &str, binary: &mut Command, log: &Path) -> Self {
+        Self::start_at("127.0.0.1:0", role, binary, log)
+    }
+
+    /// Starts one role at an address, as one does that is started again.
+    pub fn start_at(address: &str, role: &str, binary: &mut Command, log: &Path) -> Self {
         let errors = std::fs::File::create(log).expect("the log can be created");
         // Tests ask under one sign-in what many viewers ask, unless the limits are their matter.
         let is_limits =
@@ -30,7 +35,7 @@ impl Service {
             binary.env("STRONGROOM_LIMITS_SESSION_REQUESTS", "0");
         }
         let mut child = binary
-            .args(["serve", "--role", role, "--listen", "127.0.0.1:0"])
+            .args(["serve", "--role", role, "--listen", address])
             .env("STRONGROOM_LOG", "debug")
             .stdout(Stdio::piped())
             .stderr(errors)
