@@ -3,6 +3,7 @@
 //! a download that is killed goes on; what was played is told (R114-R116, C11).
 
 #![expect(
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,

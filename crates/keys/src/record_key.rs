@@ -47,6 +47,7 @@ impl RecordKey {
     /// Of a device that shares its application's secret; `hardware` is what tells it from the
     /// application's other devices.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "it goes into the derivation and nowhere else")]
     pub fn of_application(secret: &ApplicationSecret, hardware: &[u8]) -> Self {
         Self::derive(&[b"application", &*secret.reveal(), hardware])
     }

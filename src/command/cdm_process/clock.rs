@@ -19,6 +19,7 @@ pub struct DeviceClock {
 
 impl DeviceClock {
     /// Starts at the system's time.
+    #[expect(clippy::disallowed_methods, reason = "this is the device's own count of time")]
     pub fn start(file: Option<PathBuf>) -> Self {
         Self { started: Clock::System.now(), since: Instant::now(), file }
     }

@@ -61,6 +61,7 @@ impl Keeping {
 /// Locks a file for this process, waiting for as long as that may take; whether it is locked.
 ///
 /// Errors: the system's.
+#[expect(clippy::disallowed_methods, reason = "how long a process has waited for another")]
 pub fn take(lock: &File, patience: Duration) -> io::Result<bool> {
     let until = Instant::now() + patience;
     loop {
