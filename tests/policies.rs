@@ -197,7 +197,7 @@ fn the_dry_run_of_a_title_whose_keys_change_says_its_horizon() {
     );
     let text = done(strongroom(&data).args(film));
     assert!(text.contains("  periods  those of the next 600 s\n"), "{text}");
-    done(&mut set(&data, "whole", "[rotation]\nwhole_event = true\n"));
+    done(&mut set(&data, "whole", "license_s = 86400\n[rotation]\nwhole_event = true\n"));
     done(strongroom(&data).args(["policy", "assign", "whole", "--content", "film"]));
     let outcome = answer(&data, &film);
     assert_eq!(outcome["rotation"], json!({"live": true}));

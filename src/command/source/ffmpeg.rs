@@ -171,7 +171,8 @@ impl Ffmpeg {
 
 impl Ffmpeg {
     /// Starts copying MPEG-TS from its standard input into MP4 fragments on its standard output,
-    /// one for each key frame. What it says goes where our own words go.
+    /// one for each key frame. What it says goes where our own words go. Sound must be AAC, whose
+    /// headers in the stream MP4 does not take: ffmpeg refuses any other under this filter.
     pub fn stream(&self) -> anyhow::Result<Child> {
         let mut command = bound::command(&self.ffmpeg)?;
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -191,6 +192,7 @@ impl Ffmpeg {
             "pipe:0",
         ]);
         command.args(["-map", "0:V?", "-map", "0:a?", "-c", "copy", "-flush_packets", "1"]);
+        command.args(["-bsf:a", "aac_adtstoasc"]);
         command.args(["-movflags", "frag_keyframe+delay_moov+default_base_moof"]);
         command.args(["-f", "mp4", "pipe:1"]);
         command.spawn().context("ffmpeg")
