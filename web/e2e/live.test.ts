@@ -1,7 +1,7 @@
 // A live event whose keys change, at its edge, in players that are not ours and in our page. The
 // packager is killed in the middle and started anew.
 //
-// `STRONGROOM_LONG` watches for three minutes; else for as long as three batches of keys take.
+// It takes three minutes, so that it runs under `STRONGROOM_LONG` alone.
 
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
@@ -15,7 +15,11 @@ import { begin, openPlayer, type Trouble } from "./player-page";
 /** An event that has ended cannot begin again. */
 const EVENT = `live-${Date.now().toString(36)}`;
 
-const WATCH_S = process.env["STRONGROOM_LONG"] === undefined ? 70 : 180;
+const WATCH_S = 180;
+/** Minutes are too long for every run, and what players ask is counted over them. */
+const skip = process.env["STRONGROOM_LONG"] === undefined && "three minutes: STRONGROOM_LONG=1";
+/** By then there is more to play than players keep behind the edge, seconds. */
+const WINDOW_FILLS_S = 20;
 /** How much of the event a stop of the packager may cost a viewer, seconds. */
 const KILL_COSTS_S = 12;
 /** The packager is back within this, seconds. */
@@ -39,9 +43,11 @@ interface Look {
   readonly positionS: number;
 }
 
-test("Shaka Player, rx-player and the page play a live event while its keys change", async (t) => {
+test("Shaka Player, rx-player and the page play a live event while its keys change", { skip }, async (t) => {
   const event = new LiveEvent(EVENT);
   await event.begin();
+  // Viewers come to an event that has a window to play in.
+  await sleep(WINDOW_FILLS_S);
   await withPage((shaka) =>
     withPage((rx) =>
       withPage(async (own) => {
