@@ -41,7 +41,7 @@ pub struct LiveTrack {
 }
 
 /// Segments by which a player stays behind the newest: one to play, one in store, one on its way.
-const DELAY_SEGMENTS: u64 = 3;
+pub(crate) const DELAY_SEGMENTS: u8 = 3;
 
 impl Live {
     /// The attributes of an MPD that say how it is followed.
@@ -56,7 +56,7 @@ impl Live {
             return dated(root.with("type", "static"))
                 .with("mediaPresentationDuration", super::dash::duration(end_ms));
         }
-        let delay_s = (self.target_s * DELAY_SEGMENTS).min(u64::from(self.window_s));
+        let delay_s = (self.target_s * u64::from(DELAY_SEGMENTS)).min(u64::from(self.window_s));
         let seconds = |s: u64| super::dash::duration(s * 1000);
         dated(root.with("type", "dynamic"))
             .with("minimumUpdatePeriod", seconds(u64::from(self.segment_s)))

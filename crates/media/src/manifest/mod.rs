@@ -21,6 +21,7 @@ pub use description::Description;
 pub use hls::{hls_master, hls_media};
 pub use i_frames::hls_i_frames;
 pub use images::hls_images;
+pub(crate) use live::DELAY_SEGMENTS;
 pub use live::{Live, LiveTrack};
 pub(crate) use presentation::bits_per_second;
 pub use presentation::{

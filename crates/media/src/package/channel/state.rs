@@ -5,7 +5,7 @@
 
 use super::super::error::PackageError;
 use crate::cenc::SampleIv;
-use crate::manifest::Live;
+use crate::manifest::{DELAY_SEGMENTS, Live};
 use model::{ContentId, Entropy, KeyId, PackageId, Rotation, Scheme, Timestamp, TrackClass};
 use serde::{Deserialize, Serialize};
 
@@ -226,6 +226,13 @@ impl ChannelState {
     #[must_use]
     pub fn listed_count(&self) -> usize {
         self.segments.len() - self.first_listed()
+    }
+
+    /// Whether there is as much to play as players keep behind the newest segment. A player that
+    /// comes earlier has nothing in store, and whatever is late stops it.
+    #[must_use]
+    pub fn can_be_joined(&self) -> bool {
+        self.is_over || self.listed_count() >= usize::from(DELAY_SEGMENTS)
     }
 
     /// The IV of a start's sample number `at`: no two samples of a channel share one, whatever

@@ -18,7 +18,7 @@ pub(super) enum ChannelKeys {
     Service {
         /// What makes them.
         service: Box<Service>,
-        /// Whether the title is published with the first segment.
+        /// Whether the title is published, as soon as it can be joined.
         is_published: bool,
         /// Those that it made: of the tracks, and of the batch that is under way and the next.
         keys: PackagingKeys,

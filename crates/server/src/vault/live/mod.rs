@@ -6,7 +6,7 @@
 //! 4 note the start, before anything is encrypted
 //! 5 for each segment: its keys; its files, whole and on the disk; the note that it is there;
 //!   the manifests; then remove what nobody plays any more
-//! 6 with the first segment: show the package, and publish the title
+//! 6 as soon as players can join: show the package, and publish the title
 //! 7 at the end of the stream: close the event
 //!
 //! Killed at any moment it is begun again and goes on: what was listed stays, and no number and
@@ -70,8 +70,8 @@ pub struct LiveStatus {
 }
 
 impl Vault {
-    /// Runs a channel under keys of the key service, and publishes its title with the first
-    /// segment. Returns when the event has ended.
+    /// Runs a channel under keys of the key service, and publishes its title as soon as
+    /// players can join. Returns when the event has ended.
     ///
     /// Errors: [`PackagingError`]; the channel can be begun again and goes on.
     pub async fn live(

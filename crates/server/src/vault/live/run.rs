@@ -183,9 +183,12 @@ impl Running {
         Ok(())
     }
 
-    /// Writes the manifests, and shows the package the first time. The document names the keys
-    /// that the manifests name, so that delivery knows them.
+    /// Writes the manifests, and shows the package as soon as it can be joined. The document names
+    /// the keys that the manifests name, so that delivery knows them.
     fn show(&mut self, clock: &Clock) -> Result<(), PackagingError> {
+        if !self.channel.state().can_be_joined() {
+            return Ok(());
+        }
         let document = self.channel.event(self.document.packager.clone());
         if !self.is_shown || document != self.document {
             let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
