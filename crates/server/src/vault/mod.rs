@@ -23,6 +23,7 @@ mod license_row;
 mod live;
 mod master_key;
 mod memo;
+mod open_files;
 mod packaging;
 mod period_keys;
 mod policies;
