@@ -187,3 +187,24 @@ test("a challenge that does not read is no hurry's matter: it goes at once", asy
   }
   assert.deepEqual(at, [0, 0, 0, 0, 0, 0]);
 });
+
+test("while the first request is on its way others wait, and go by the session", async () => {
+  const { desk: d, posted } = desk([refused(503, "kms_unavailable", "1")]);
+  const [a, b] = await Promise.all([
+    d.acquire(challenge("t1", "t2")),
+    d.acquire(challenge("t1", "t2", "a1", "a2", "b1", "b2")),
+  ]);
+  assert.ok(a.byteLength > 0 && b.byteLength > 0);
+  assert.deepEqual(posted, ["?token=t0", "?token=t0", "?session=session-t0"]);
+});
+
+test("a first request that is refused lets the next one try", async () => {
+  const { desk: d, posted } = desk([refused(403, "title_not_in_plan")]);
+  const [first, second] = await Promise.allSettled([
+    d.acquire(challenge("t1")),
+    d.acquire(challenge("t1", "a1", "b1")),
+  ]);
+  assert.equal(first.status, "rejected");
+  assert.equal(second.status, "fulfilled");
+  assert.deepEqual(posted, ["?token=t0", "?token=t0"]);
+});

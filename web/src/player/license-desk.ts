@@ -34,6 +34,8 @@ const MAX_LICENSE_BYTES = 1 << 20;
 export class LicenseDesk {
   #ticket: Ticket;
   #hasLicense = false;
+  /** The first request while it is on its way: its URL answers each key once, so others wait. */
+  #first: Promise<unknown> | null = null;
   #challenge: ArrayBuffer | null = null;
   /** Keys that were asked for and answered, and until when more of them can wait. */
   readonly #asked = new Set<string>();
@@ -56,9 +58,12 @@ export class LicenseDesk {
   async acquire(challenge: ArrayBuffer): Promise<ArrayBuffer> {
     const keys = askedKeys(challenge);
     // Keys that follow those in use are no hurry: the license in use reaches into their time.
+    while (this.#first !== null) await this.#first;
     const early = isFollowUp(keys, this.#asked) ? this.#nextMs - this.ports.now() : 0;
     if (early > 0) await this.ports.sleep(early);
-    const license = await this.#ask(challenge);
+    const asking = this.#ask(challenge);
+    if (!this.#hasLicense) this.#first = asking.catch(() => undefined).then(() => (this.#first = null));
+    const license = await asking;
     for (const key of keys) this.#asked.add(key);
     return license;
   }
