@@ -23,13 +23,16 @@ mod widevine_service;
 
 use answering::{Reply, serve};
 use binary::{said, strongroom};
+use dialect::terms::{LicenseTerms, RenewalTerms};
 use model::TrackClass;
 use std::io::{BufRead as _, BufReader};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 use title::{Title, key};
-use widevine_service::{Keys, WidevineService};
+use widevine_service::{Keys, WidevineService, licensed};
 
 const UNAVAILABLE: &str = "Playback unavailable, try again shortly";
 
@@ -102,6 +105,45 @@ fn a_key_above_the_level_is_not_used_even_where_a_server_gives_it() {
     assert_eq!(played["keys"]["not_usable"].as_array().unwrap().len(), 2);
     assert!(std::fs::read_to_string(frames).unwrap() == title.frames(TrackClass::Sd));
     assert_eq!(*asked.lock().unwrap(), 3, "the certificate, the license, its one renewal");
+}
+
+#[test]
+fn a_key_that_ends_while_its_renewal_is_on_the_way_ends_the_picture_in_the_server_s_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(title) = Title::make(folder.path(), &[]) else { return };
+    let service = WidevineService::new(Keys::All);
+    let devices = service.write_devices(&folder.path().join("root"));
+    let asked = Mutex::new(0);
+    let url = serve(move |_, body| {
+        let license_s = NonZeroU32::new(5);
+        let renewal = RenewalTerms { on_first_use: true, ..RenewalTerms::default() };
+        let terms = LicenseTerms {
+            can_play: true,
+            can_renew: true,
+            license_s,
+            renewal,
+            ..LicenseTerms::default()
+        };
+        if body.len() < 10 {
+            return Reply::ok(service.answer(body));
+        }
+        let mut asked = asked.lock().unwrap();
+        *asked += 1;
+        if *asked == 1 {
+            let given = || TrackClass::ALL.into_iter().map(licensed).collect();
+            return Reply::ok(service.license(body, &terms, |_, _| given()));
+        }
+        // The renewal's answer comes when the license has ended.
+        std::thread::sleep(Duration::from_secs(6));
+        let problem = r#"{"code": "account_suspended", "detail": "This account is suspended."}"#;
+        let headers = vec!["Content-Type: application/problem+json".to_owned()];
+        Reply { status: 403, headers, body: problem.as_bytes().to_vec() }
+    });
+    let output = play(title.package.to_str().unwrap(), &url, &devices, "L3").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let played = serde_json::from_slice(&output.stdout);
+    let played: serde_json::Value = played.unwrap_or_else(|_| panic!("{}", said(&output)));
+    assert_eq!(played["ended"], "This account is suspended.", "{played}");
 }
 
 #[test]

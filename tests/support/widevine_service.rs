@@ -107,7 +107,8 @@ impl WidevineService {
     }
 }
 
-fn licensed(class: TrackClass) -> LicensedKey {
+/// The key of a class, as a license has it.
+pub fn licensed(class: TrackClass) -> LicensedKey {
     let terms = KeyTerms {
         robustness: match class {
             TrackClass::Audio | TrackClass::Sd => Robustness::SoftwareKeys,

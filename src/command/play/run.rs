@@ -100,9 +100,14 @@ impl<'a, 'b> Run<'a, 'b> {
                 return lost(self, failure);
             }
             self.licenses.renew(self.cdm)?;
-            let stage = self.stages.get_mut(step.track);
-            let stage = stage.ok_or_else(|| Failure::Refused(anyhow!("there is no such track")))?;
-            stage.play(self.cdm, &bytes)?;
+            if let Err(refused) = self.show(&step, &bytes) {
+                // Between the look at a key and its use, the key may have ended.
+                match self.licenses.ensure(self.cdm, &kids) {
+                    Ok(Ready::Held) => return Err(refused),
+                    Ok(Ready::Waited) => self.show(&step, &bytes)?,
+                    Err(failure) => return lost(self, failure),
+                }
+            }
             self.played_ms = self.played_ms.max(timeline::end_ms(&step));
             bar.inc(1);
         }
@@ -172,6 +177,13 @@ impl<'a, 'b> Run<'a, 'b> {
             self.licenses.meet(self.cdm, uris)?;
         }
         Ok(())
+    }
+
+    /// Decrypts and decodes a segment.
+    fn show(&mut self, step: &Step, bytes: &[u8]) -> Result<(), Failure> {
+        let stage = self.stages.get_mut(step.track);
+        let stage = stage.ok_or_else(|| Failure::Refused(anyhow!("there is no such track")))?;
+        stage.play(self.cdm, bytes)
     }
 
     /// Waits until a segment's time has come, with its keys at hand: those that are missing are
