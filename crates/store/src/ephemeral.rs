@@ -3,16 +3,17 @@
 //! It ends with the process. What was issued before the boot mark is refused, so nothing can
 //! be used a second time after a restart (`Store::raise_boot_mark`).
 
-use model::{GrantId, KeyId, PlaybackSessionId, Timestamp, TokenId};
+mod answered_kids;
+
+pub use answered_kids::{AnsweredKids, KidsClaim, KidsHold};
+
+use model::{GrantId, PlaybackSessionId, Timestamp, TokenId};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// SHA-256 of a challenge.
 pub type ChallengeHash = [u8; 32];
-
-/// Which keys a playback token has been answered with: each KID once (DESIGN §4).
-pub type SingleUse = Claims<(TokenId, KeyId), ChallengeHash>;
 
 /// Under which credential a challenge came: a message that a device made for one license brings
 /// one.
@@ -185,12 +186,19 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
 
     /// Drops what ended at or before `now`.
     fn forget(&mut self, now: Timestamp) {
+        self.forget_each(now, drop);
+    }
+
+    /// Hands out what ended at or before `now`.
+    fn forget_each(&mut self, now: Timestamp, mut gone: impl FnMut(V)) {
         while let Some((end, key)) = self.by_end.first().copied() {
             if end > now {
                 break;
             }
             self.by_end.pop_first();
-            self.entries.remove(&key);
+            if let Some((_, value)) = self.entries.remove(&key) {
+                gone(value);
+            }
         }
     }
 
@@ -229,11 +237,13 @@ impl<K: Copy + Ord + Hash, V> Expiring<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::KeyId;
 
     const NOW: Timestamp = Timestamp(1_000_000);
     const TOKEN: TokenId = TokenId::from_bytes([1; 16]);
     const KID: KeyId = KeyId::from_bytes([2; 16]);
 
+    type SingleUse = Claims<(TokenId, KeyId), ChallengeHash>;
     type KidClaim = Claim<(TokenId, KeyId), ChallengeHash>;
     type KidHold = ClaimHold<(TokenId, KeyId), ChallengeHash>;
 

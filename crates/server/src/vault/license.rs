@@ -19,7 +19,7 @@ use playback::OfflineDenied;
 use playback::grant::{GRANT_S, GrantTerms, open};
 use std::num::NonZeroU32;
 use store::StoreError;
-use store::ephemeral::{Asker, ChallengeHash, Claim, ClaimHold};
+use store::ephemeral::{Asker, ChallengeHash, Claim, ClaimHold, KidsClaim, KidsHold};
 
 /// How long a challenge of one license is remembered.
 const CHALLENGE_S: u64 = 3600;
@@ -29,7 +29,7 @@ const REPEAT_S: u64 = 30;
 /// The claims of one license; dropped before it leaves, they are given back.
 struct Claimed {
     challenge: Option<ClaimHold<ChallengeHash, Asker>>,
-    kids: Vec<ClaimHold<(model::TokenId, KeyId), ChallengeHash>>,
+    kids: Option<KidsHold>,
 }
 
 /// What a license may say, and nothing else.
@@ -140,9 +140,8 @@ impl Vault {
         }
     }
 
-    /// Claims the challenge, where it was made for one license, and the KIDs to be answered.
-    /// Every request claims in the order of the KIDs, so that of two that want the same ones,
-    /// one gets all of them.
+    /// Claims the challenge, where it was made for one license, and the KIDs to be answered: of
+    /// two requests that want the same ones, one gets all of them.
     fn claim(
         &self,
         terms: &GrantTerms,
@@ -151,7 +150,7 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Claimed, LicenseRefused> {
         let (hash, expires) = (terms.challenge_sha256, terms.credential_expires);
-        let mut claimed = Claimed { challenge: None, kids: vec![] };
+        let mut claimed = Claimed { challenge: None, kids: None };
         if ask.is_unique {
             let asker = (terms.session, terms.token);
             claimed.challenge =
@@ -163,13 +162,12 @@ impl Vault {
                 });
         }
         let Some(token) = terms.token else { return Ok(claimed) };
-        for row in rows {
-            claimed.kids.push(match self.answered.claim((token, row.kid), hash, expires, now) {
-                Claim::Fresh(hold) | Claim::Same(hold, _) => hold,
-                Claim::Replayed => return Err(LicenseRefused::TokenReplayed),
-                Claim::Full => return Err(LicenseRefused::Overloaded),
-            });
-        }
+        let kids = rows.iter().map(|row| row.kid);
+        claimed.kids = Some(match self.answered.claim(token, kids, hash, expires, now) {
+            KidsClaim::Own(hold) => hold,
+            KidsClaim::Replayed => return Err(LicenseRefused::TokenReplayed),
+            KidsClaim::Full => return Err(LicenseRefused::Overloaded),
+        });
         Ok(claimed)
     }
 
@@ -223,7 +221,9 @@ impl Vault {
 impl Claimed {
     /// The answer leaves.
     fn answered(self) {
-        self.kids.into_iter().for_each(ClaimHold::answered);
+        if let Some(kids) = self.kids {
+            kids.answered();
+        }
         if let Some(challenge) = self.challenge {
             challenge.answered();
         }

@@ -86,13 +86,13 @@ use model::{
 use playback::{GrantKey, VaultToken, VaultTokenKey};
 use std::path::PathBuf;
 use std::sync::Arc;
-use store::ephemeral::{BurnedGrants, SeenChallenges, SingleUse, WhenFull};
+use store::ephemeral::{AnsweredKids, BurnedGrants, SeenChallenges, WhenFull};
 use store::{PAGE_MAX, Store};
 use zeroize::Zeroizing;
 
-/// Answered KIDs that are remembered until their token expires: 30 seconds of 8000 licenses
-/// with 4 keys a second.
-const LIVE_KIDS: usize = 1_000_000;
+/// What may be remembered of answered KIDs until their tokens expire, bytes: 30 seconds of 25 000
+/// licenses with 4 keys a second, or of 9 000 with 44, or of 1 400 with 364.
+const ANSWERED_BYTES: usize = 256 << 20;
 /// Challenges that are remembered for an hour, or until so many newer ones came: minutes of
 /// thousands of licenses a second, where a license URL lives 30 seconds.
 const SEEN_CHALLENGES: usize = 500_000;
@@ -105,7 +105,7 @@ pub struct Vault {
     grant_key: Arc<GrantKey>,
     keys: KeyService,
     audit: AuditWriter,
-    answered: SingleUse,
+    answered: AnsweredKids,
     seen: SeenChallenges,
     burned: BurnedGrants,
     desk: Desk,
@@ -183,7 +183,7 @@ impl Vault {
             audit.clone(),
             cache,
         );
-        let answered = SingleUse::new(LIVE_KIDS, WhenFull::Refuse);
+        let answered = AnsweredKids::new(ANSWERED_BYTES);
         let seen = SeenChallenges::new(SEEN_CHALLENGES, WhenFull::ForgetOldest);
         let burned = BurnedGrants::new(LIVE_GRANTS);
         let closed = Gate::closed(entropy);
