@@ -60,7 +60,14 @@ fn the_frames_are_the_clear_sources_and_no_level_opens_what_is_above_it() {
     let Some(title) = Title::make(folder.path(), &[]) else { return };
     let service = WidevineService::new(Keys::ByLevel);
     let devices = service.write_devices(&folder.path().join("root"));
-    let url = serve(move |_, body| Reply::ok(service.answer(body)));
+    let asked = Arc::new(Mutex::new(0));
+    let url = serve({
+        let asked = Arc::clone(&asked);
+        move |_, body| {
+            *asked.lock().unwrap() += 1;
+            Reply::ok(service.answer(body))
+        }
+    });
     let package = title.package.to_str().unwrap();
     for (level, best, usable, withheld) in [
         ("L1", Uhd, &[Audio, Sd, Hd, Uhd][..], &[][..]),
@@ -78,6 +85,9 @@ fn the_frames_are_the_clear_sources_and_no_level_opens_what_is_above_it() {
             assert_eq!(played["tracks"][0]["frames"], 50);
             let frames = std::fs::read_to_string(frames).unwrap();
             assert!(frames == title.frames(best), "{level} {scheme}: other frames");
+            // What is above the level is not asked for again.
+            let asked = std::mem::take(&mut *asked.lock().unwrap());
+            assert_eq!((asked, &played["license_requests"]), (2, &1.into()), "{level} {scheme}");
         }
     }
 }

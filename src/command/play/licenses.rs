@@ -53,6 +53,8 @@ pub struct Licenses<'a> {
     held: Vec<Held>,
     /// Every key that a license brought, as it was seen last.
     keys: Vec<KeyState>,
+    /// Every key that a request named which brought a license: given, or withheld.
+    answered: BTreeSet<KeyId>,
     /// Initialization data, each that was met.
     met: BTreeSet<Vec<u8>>,
     /// The newest: what the next request is about.
@@ -104,6 +106,7 @@ impl<'a> Licenses<'a> {
             uses,
             held: vec![],
             keys: vec![],
+            answered: BTreeSet::new(),
             met: BTreeSet::new(),
             newest: vec![],
             next: None,
@@ -149,7 +152,7 @@ impl<'a> Licenses<'a> {
         }
         let is_time = match self.next {
             Some(next) => Clock::System.now() >= next,
-            None => is_new && !self.is_covered(),
+            None => is_new && !self.is_answered(),
         };
         if is_time { self.ask(cdm) } else { Ok(()) }
     }
@@ -164,14 +167,19 @@ impl<'a> Licenses<'a> {
         self.next
     }
 
-    /// Whether every key that the newest initialization data names has been given.
-    fn is_covered(&self) -> bool {
-        self.newest.iter().all(|data| self.is_given(data))
+    /// Whether every key that the newest initialization data names has been given or withheld: what
+    /// is withheld is asked for again when a segment needs it, or when the server wants it.
+    fn is_answered(&self) -> bool {
+        let is_known = |kid| self.answered.contains(&kid) || self.is_held(kid);
+        self.newest.iter().flat_map(|data| kids_of(data)).all(is_known)
+    }
+
+    fn is_held(&self, kid: KeyId) -> bool {
+        self.keys.iter().any(|key| key.kid == kid)
     }
 
     fn is_given(&self, data: &[u8]) -> bool {
-        let is_held = |kid: &KeyId| self.keys.iter().any(|key| key.kid == *kid);
-        kids_of(data).iter().all(is_held)
+        kids_of(data).into_iter().all(|kid| self.is_held(kid))
     }
 
     /// Sees to it that keys may be used; they are asked for where they may not.
@@ -248,6 +256,7 @@ impl<'a> Licenses<'a> {
         let (session, kept, message) = self.open(cdm, data)?;
         match self.converse(cdm, session, message, is_later) {
             Ok(keys) => {
+                self.answered.extend(kids_of(data));
                 self.hold(session, kept, keys);
                 Ok(())
             }
@@ -352,6 +361,7 @@ impl<'a> Licenses<'a> {
         let read: Result<Together, _> = serde_json::from_slice(&answer.body);
         let ckcs = read.ok().filter(|read| read.ckc.len() == sessions.len());
         let ckcs = ckcs.context(UNAVAILABLE).map_err(Failure::Refused)?.ckc;
+        self.answered.extend(uris.iter().flat_map(|uri| kids_of(uri)));
         for ((session, kept, _), ckc) in sessions.into_iter().zip(ckcs) {
             let Some(ckc) = ckc else {
                 cdm.close(session).map_err(Failure::Refused)?;
