@@ -11,44 +11,24 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/encoder.rs"]
+mod encoder;
 #[path = "support/peers.rs"]
 #[expect(dead_code, reason = "other tests use more of the peers")]
 mod peers;
 
 use binary::{done, said, strongroom};
+use encoder::{FRAGMENTS, encoder};
 use peers::Peers;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const KEY: &str = "6a5f3b1c9d8e7f60112233445566778a";
 
-/// What an encoder sends.
-const FRAGMENTS: &str = "-movflags frag_keyframe+empty_moov+default_base_moof -f mp4 -";
+/// What an encoder sends that has no MP4.
 const TRANSPORT: &str = "-f mpegts -";
-
-/// An encoder in real time, at its end after `seconds`; `None`, said loudly, without ffmpeg.
-fn encoder(seconds: u32, form: &str) -> Option<Child> {
-    let run = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i"])
-        .arg(format!("testsrc2=size=320x180:rate=25:duration={seconds}"))
-        .args(["-re", "-f", "lavfi", "-i", &format!("sine=frequency=440:duration={seconds}")])
-        .args("-c:v libx264 -preset ultrafast -g 25 -sc_threshold 0 -pix_fmt yuv420p".split(' '))
-        .args("-c:a aac -b:a 64k".split(' '))
-        .args(form.split(' '))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    match run {
-        Ok(child) => Some(child),
-        Err(_) if std::env::var_os("CI").is_none() => {
-            eprintln!("SKIPPED: ffmpeg is not installed, nothing to package");
-            None
-        }
-        Err(error) => panic!("CI needs ffmpeg: {error}"),
-    }
-}
 
 /// A channel in a folder, under keys of a file.
 struct Channel {

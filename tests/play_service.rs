@@ -15,6 +15,9 @@ mod binary;
 mod clip;
 #[path = "support/frames.rs"]
 mod frames;
+#[path = "support/house.rs"]
+#[expect(dead_code, reason = "other tests run more commands")]
+mod house;
 #[path = "support/service.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod service;
@@ -22,51 +25,34 @@ mod service;
 use binary::{done, said, strongroom};
 use clip::clip;
 use frames::decoded;
-use service::Service;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use tempfile::TempDir;
+use house::House;
+use std::path::PathBuf;
+use std::process::Output;
 
 /// The running service with a title in SD, HD and UHD, and a viewer.
-struct House {
-    folder: TempDir,
-    service: Service,
-    password: String,
+struct Film {
+    house: House,
     /// Clear clips, SD first, which has the sound.
     sources: Vec<PathBuf>,
 }
 
-impl House {
+impl Film {
     /// `None`, said loudly, where ffmpeg is missing.
     fn open() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mut sources = vec![clip(folder.path(), "320x180", 2, "-g 25 -bf 2")?];
+        let house = House::open(&["viewer"]);
+        let folder = house.folder.path();
+        let mut sources = vec![clip(folder, "320x180", 2, "-g 25 -bf 2")?];
         for size in ["1280x720", "1936x1096"] {
-            sources.push(clip(folder.path(), size, 2, "-g 25 -an")?);
-        }
-        let data = folder.path().join("data");
-        let run = |arguments: &[&str]| done(strongroom(&data).args(arguments));
-        let lab = folder.path().join("lab");
-        run(&["credentials", "make-test-root", lab.to_str().unwrap()]);
-        for system in ["widevine", "playready", "fairplay"] {
-            run(&["credentials", "import", system, lab.join(system).to_str().unwrap()]);
+            sources.push(clip(folder, size, 2, "-g 25 -an")?);
         }
         let package = ["package", "--content", "film", "--scheme", "dual"];
-        done(strongroom(&data).args(package).args(["--segment-seconds", "1"]).args(&sources));
-        let account: serde_json::Value =
-            serde_json::from_str(&run(&["--json", "account", "add", "viewer"])).unwrap();
-        let service = Service::start(&mut strongroom(&data), &folder.path().join("log"));
-        let password = account["password"].as_str().unwrap().to_owned();
-        Some(Self { folder, service, password, sources })
+        let mut command = strongroom(&house.data());
+        done(command.args(package).args(["--segment-seconds", "1"]).args(&sources));
+        Some(Self { house, sources })
     }
 
     fn devices(&self) -> PathBuf {
-        self.devices_of("widevine")
-    }
-
-    fn devices_of(&self, system: &str) -> PathBuf {
-        self.folder.path().join("lab").join(system)
+        self.house.devices_of("widevine")
     }
 
     /// The decoded frames of the clear sources: one's picture, and the sound.
@@ -75,51 +61,30 @@ impl House {
     }
 
     fn play(&self, options: &[&str]) -> Output {
-        play(self.folder.path(), &self.service.url, &self.password, options)
+        self.house.start("viewer", "film", options).wait_with_output().unwrap()
     }
 
     /// Plays to the end; what was played, and its frames.
     fn played(&self, options: &[&str]) -> (serde_json::Value, String) {
-        let frames = self.folder.path().join("frames");
-        let options = [options, &["--frames", frames.to_str().unwrap()]].concat();
-        let output = self.play(&options);
-        assert!(output.status.success(), "{options:?}: {}", said(&output));
-        let played = serde_json::from_slice(&output.stdout).unwrap();
-        (played, std::fs::read_to_string(frames).unwrap())
+        self.house.played("viewer", "film", options)
     }
 }
 
-/// `play` as a viewer of the service.
-fn play(data: &Path, url: &str, password: &str, options: &[&str]) -> Output {
-    let mut command: Command = strongroom(data);
-    command.args(["--json", "play", "--server", url, "--account", "viewer", "--password-stdin"]);
-    command.args(["--content", "film"]).args(options);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // One that is used wrongly ends before it reads.
-    let _unread = child.stdin.take().unwrap().write_all(password.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
 fn assert_plays_at_every_level(system: &str) {
-    let Some(house) = House::open() else { return };
-    let devices = house.devices_of(system);
+    let Some(film) = Film::open() else { return };
+    let devices = film.house.devices_of(system);
     for (level, picture, size, keys) in
         [("L1", 2, "1936x1096", 4), ("L2", 1, "1280x720", 3), ("L3", 0, "320x180", 2)]
     {
         for scheme in ["cbcs", "cenc"] {
             let device = ["--device", devices.to_str().unwrap(), "--level", level];
             let how = ["--dialect", system, "--scheme", scheme];
-            let (played, frames) = house.played(&[device, how].concat());
+            let (played, frames) = film.played(&[device, how].concat());
             assert_eq!(played["tracks"][0]["resolution"], size, "{played}");
             assert_eq!((&played["scheme"], &played["level"]), (&scheme.into(), &level.into()));
             let usable = played["keys"]["usable"].as_array().unwrap().len();
             assert_eq!((usable, &played["dialect"]), (keys, &system.into()), "{played}");
-            assert!(frames == house.frames(picture), "{level} {scheme}: other frames");
+            assert!(frames == film.frames(picture), "{level} {scheme}: other frames");
         }
     }
 }
@@ -136,19 +101,19 @@ fn the_title_plays_under_playready_at_every_level_and_in_both_schemes() {
 
 #[test]
 fn the_title_plays_under_fairplay_from_its_playlists() {
-    let Some(house) = House::open() else { return };
-    let devices = house.devices_of("fairplay");
+    let Some(film) = Film::open() else { return };
+    let devices = film.house.devices_of("fairplay");
     let device = ["--dialect", "fairplay", "--device", devices.to_str().unwrap()];
-    let (played, frames) = house.played(&device);
+    let (played, frames) = film.played(&device);
     assert_eq!(played["tracks"][0]["resolution"], "1280x720", "{played}");
     assert_eq!((&played["scheme"], &played["level"]), (&"cbcs".into(), &"L2".into()));
     assert_eq!(played["keys"]["usable"].as_array().unwrap().len(), 3, "{played}");
-    assert!(frames == house.frames(1), "other frames");
+    assert!(frames == film.frames(1), "other frames");
     for (option, words) in [
         (["--scheme", "cenc"], "FairPlay plays cbcs and no other scheme"),
         (["--level", "L1"], "FairPlay proves no level"),
     ] {
-        let wrong = house.play(&[&device[..], &option].concat());
+        let wrong = film.play(&[&device[..], &option].concat());
         assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
         assert!(said(&wrong).contains(words), "{}", said(&wrong));
     }
@@ -156,31 +121,31 @@ fn the_title_plays_under_fairplay_from_its_playlists() {
 
 #[test]
 fn a_word_about_the_level_is_no_level() {
-    let Some(house) = House::open() else { return };
+    let Some(film) = Film::open() else { return };
     // The token call and the CDM say L1, the certificate is an L3 device's.
-    let profile = house.devices().join("devices");
+    let profile = film.devices().join("devices");
     std::fs::remove_dir_all(profile.join("L1")).unwrap();
     std::fs::rename(profile.join("L3"), profile.join("L1")).unwrap();
-    let devices = house.devices();
-    let (played, frames) = house.played(&["--device", devices.to_str().unwrap(), "--level", "L1"]);
+    let devices = film.devices();
+    let (played, frames) = film.played(&["--device", devices.to_str().unwrap(), "--level", "L1"]);
     assert_eq!(played["tracks"][0]["resolution"], "320x180", "{played}");
     assert_eq!(played["keys"]["usable"].as_array().unwrap().len(), 2, "{played}");
     assert_eq!(played["keys"]["withheld"].as_array().unwrap().len(), 2, "{played}");
-    assert!(frames == house.frames(0), "other frames");
+    assert!(frames == film.frames(0), "other frames");
 }
 
 #[test]
 fn software_gets_its_certificate_once_and_anew_where_its_store_is_damaged() {
-    let Some(house) = House::open() else { return };
+    let Some(film) = Film::open() else { return };
     // A folder that holds the root and no device.
-    let own = house.folder.path().join("own");
+    let own = film.house.folder.path().join("own");
     std::fs::create_dir(&own).unwrap();
-    std::fs::copy(house.devices().join("root_public.der"), own.join("root_public.der")).unwrap();
-    let url = format!("{}/provisioning/widevine", house.service.url);
+    std::fs::copy(film.devices().join("root_public.der"), own.join("root_public.der")).unwrap();
+    let url = format!("{}/provisioning/widevine", film.house.service.url);
     let closed = "http://127.0.0.1:9/provisioning/widevine";
     let play = |url: &str, level: &str| {
         let device = ["--device", own.to_str().unwrap(), "--level", level];
-        house.play(&[&device[..], &["--provisioning-url", url]].concat())
+        film.play(&[&device[..], &["--provisioning-url", url]].concat())
     };
     let assert_played = |output: &Output| {
         assert!(output.status.success(), "{}", said(output));
@@ -213,21 +178,22 @@ fn software_gets_its_certificate_once_and_anew_where_its_store_is_damaged() {
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     assert!(said(&refused).contains("software is L3"), "{}", said(&refused));
     // A device that came with its certificate asks nobody.
-    let made = house.devices();
+    let made = film.devices();
     let made = ["--device", made.to_str().unwrap(), "--provisioning-url", closed];
-    assert_played(&house.play(&made));
+    assert_played(&film.play(&made));
 }
 
 #[test]
 fn the_title_plays_under_clear_key_in_both_schemes() {
-    let Some(house) = House::open() else { return };
+    let Some(film) = Film::open() else { return };
     for scheme in ["cbcs", "cenc"] {
-        let (played, frames) = house.played(&["--scheme", scheme]);
+        let (played, frames) = film.played(&["--scheme", scheme]);
         assert_eq!(played["tracks"][0]["resolution"], "320x180", "{played}");
         assert_eq!((&played["scheme"], &played["level"]), (&scheme.into(), &"L3".into()));
-        assert!(frames == house.frames(0), "{scheme}: other frames");
+        assert!(frames == film.frames(0), "{scheme}: other frames");
     }
-    let refused = play(house.folder.path(), &house.service.url, "another word", &[]);
+    let refused = film.house.start_with("another word", "viewer", "film", &[]);
+    let refused = refused.wait_with_output().unwrap();
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     let sentence = "strongroom: The name or the password is not right.";
     assert!(said(&refused).lines().any(|line| line == sentence), "{}", said(&refused));
@@ -238,7 +204,7 @@ fn the_title_plays_under_clear_key_in_both_schemes() {
         (&["--dialect", "fairplay"], "FairPlay needs a device"),
         (&["--device", "nowhere"], "no device of this level"),
     ] {
-        let wrong = house.play(options);
+        let wrong = film.play(options);
         assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
         assert!(said(&wrong).contains(words), "{}", said(&wrong));
     }
