@@ -25,8 +25,9 @@ const MAX_URIS: usize = 64;
 const AHEAD: usize = 8;
 /// How long nothing new may come of a title that goes on, milliseconds.
 const PATIENCE_MS: u64 = 60_000;
-/// What is later than this is late, milliseconds.
-const LATE_MS: u64 = 500;
+/// What is later than this is late, milliseconds: a second of frames that are decoded and not seen
+/// yet, as players have it.
+const LATE_MS: u64 = 1000;
 /// Longest sleep without a look around, milliseconds.
 const NAP_MS: u64 = 100;
 
@@ -108,7 +109,7 @@ impl<'a, 'b> Run<'a, 'b> {
                     Err(failure) => return lost(self, failure),
                 }
             }
-            self.played_ms = self.played_ms.max(timeline::end_ms(&step));
+            self.shown(&step);
             bar.inc(1);
         }
         Ok((self.ended("the title is over".to_owned()), None))
@@ -179,6 +180,17 @@ impl<'a, 'b> Run<'a, 'b> {
         Ok(())
     }
 
+    /// A segment is seen. The clock counts from when the first one of each track is: decoders take
+    /// their time to start.
+    fn shown(&mut self, step: &Step) {
+        let is_first = self.stages.get(step.track).is_some_and(|stage| stage.segments() == 1);
+        if is_first {
+            let title_ms = self.begun.map_or(step.segment.begins_ms, |begun| begun.title_ms);
+            self.begun = Some(Begun { title_ms, clock_ms: Clock::System.now().0 });
+        }
+        self.played_ms = self.played_ms.max(timeline::end_ms(step));
+    }
+
     /// Decrypts and decodes a segment.
     fn show(&mut self, step: &Step, bytes: &[u8]) -> Result<(), Failure> {
         let stage = self.stages.get_mut(step.track);
@@ -189,20 +201,20 @@ impl<'a, 'b> Run<'a, 'b> {
     /// Waits until a segment's time has come, with its keys at hand: those that are missing are
     /// asked for at once, and those that end meanwhile once more.
     fn ready(&mut self, step: &Step, kids: &[model::KeyId]) -> Result<(), Failure> {
-        let is_first = self.begun.is_none();
+        let is_first = self.stage(step)?.segments() == 0;
         if self.licenses.ensure(self.cdm, kids)? == Ready::Waited && !is_first {
             // It may still be in time, where the title goes on by the clock.
             self.stalls += usize::from(!self.timeline.goes_on());
         }
         let now_ms = Clock::System.now().0;
-        let begun =
-            *self.begun.get_or_insert(Begun { title_ms: step.segment.begins_ms, clock_ms: now_ms });
-        if !self.timeline.goes_on() {
+        let Some(begun) = self.begun.filter(|_| !is_first && self.timeline.goes_on()) else {
             return Ok(());
-        }
+        };
         let since_ms = step.segment.begins_ms.saturating_sub(begun.title_ms);
         let due_ms = begun.clock_ms.saturating_add(since_ms);
         if now_ms > due_ms.saturating_add(LATE_MS) {
+            let (late_ms, number) = (now_ms - due_ms, step.segment.number);
+            tracing::warn!(late_ms, track = step.track, number, "a segment came late");
             self.stalls += 1;
             self.begun = Some(Begun { clock_ms: begun.clock_ms + (now_ms - due_ms), ..begun });
             return Ok(());

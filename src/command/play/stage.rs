@@ -33,6 +33,11 @@ impl<'a> Stage<'a> {
         Self { one, number, level, current: None, decoder: None, segments: 0, kids, lines }
     }
 
+    /// How many segments of it have been played.
+    pub const fn segments(&self) -> usize {
+        self.segments
+    }
+
     /// Whether a segment needs another initialization segment than the one before it.
     pub fn needs_init(&self, step: &Step) -> bool {
         self.current.as_ref().is_none_or(|(init, _)| *init != step.init)
