@@ -178,8 +178,9 @@ impl<'a> Licenses<'a> {
         self.keys.iter().any(|key| key.kid == kid)
     }
 
-    fn is_given(&self, data: &[u8]) -> bool {
-        kids_of(data).into_iter().all(|kid| self.is_held(kid))
+    /// Whether a key could be used when it was last looked at.
+    fn is_usable(&self, kid: KeyId) -> bool {
+        self.keys.iter().any(|key| key.kid == kid && key.status == KeyStatus::Usable)
     }
 
     /// Sees to it that keys may be used; they are asked for where they may not.
@@ -232,8 +233,10 @@ impl<'a> Licenses<'a> {
         let (data, is_later) = (std::mem::take(&mut self.newest), self.requests > 0);
         let asked = if self.player.chosen.dialect == Dialect::Fairplay && self.rotates {
             // Those that are held are asked for anew where the server says when: before they end.
-            let uris: Vec<Vec<u8>> =
-                data.iter().filter(|uri| is_told || !self.is_given(uri)).cloned().collect();
+            let is_wanted = |uri: &&Vec<u8>| {
+                is_told || !kids_of(uri).into_iter().all(|kid| self.is_held(kid))
+            };
+            let uris: Vec<Vec<u8>> = data.iter().filter(is_wanted).cloned().collect();
             let mut together = uris.chunks(MAX_TOGETHER);
             together.try_for_each(|some| self.together(cdm, some, is_later))
         } else {
@@ -320,6 +323,8 @@ impl<'a> Licenses<'a> {
     ) -> Result<(Vec<KeyState>, Option<Outgoing>), Failure> {
         self.requests += usize::from(message.kind == MessageKind::LicenseRequest);
         let carried = self.player.carry(cdm, session, self.server()?, message, is_later)?;
+        let Carried { keys, next_license_s, .. } = &carried;
+        tracing::debug!(keys = keys.len(), next_license_s, "from the license server");
         self.time(carried.next_license_s);
         Ok((carried.keys, carried.next))
     }
@@ -388,13 +393,21 @@ impl<'a> Licenses<'a> {
         }
     }
 
-    /// Ends the oldest sessions where there are more than are of use.
+    /// Ends the sessions whose every key a newer one has, so that one license of a key is renewed and
+    /// not each that there was; and the oldest where there are more than are of use.
     fn forget(&mut self, cdm: &mut CdmProcess) -> Result<(), Failure> {
         let is_single = self.player.chosen.dialect == Dialect::Fairplay;
         let most = if is_single { MAX_SINGLE } else { MAX_HELD };
-        let beyond = self.held.len().saturating_sub(most);
-        let oldest: Vec<Held> = self.held.drain(..beyond).collect();
-        oldest.iter().try_for_each(|held| self.end(cdm, held))
+        let (mut newer, mut kept, mut ended) = (BTreeSet::new(), vec![], vec![]);
+        for held in std::mem::take(&mut self.held).into_iter().rev() {
+            let is_own = |kid: &KeyId| !newer.contains(kid) || !self.is_usable(*kid);
+            let is_of_use = held.kids.iter().any(is_own) && kept.len() < most;
+            newer.extend(held.kids.iter().copied());
+            if is_of_use { kept.push(held) } else { ended.push(held) }
+        }
+        kept.reverse();
+        self.held = kept;
+        ended.iter().rev().try_for_each(|held| self.end(cdm, held))
     }
 
     /// Ends a session; what is kept of its use is told first.
