@@ -232,9 +232,9 @@ impl<'a> Licenses<'a> {
         (self.asked, self.no) = (Clock::System.now(), None);
         let (data, is_later) = (std::mem::take(&mut self.newest), self.requests > 0);
         let asked = if self.player.chosen.dialect == Dialect::Fairplay && self.rotates {
-            // Those that are held are asked for anew where the server says when: before they end.
+            // Those that are of use are asked for anew where the server says when: before they end.
             let is_wanted = |uri: &&Vec<u8>| {
-                is_told || !kids_of(uri).into_iter().all(|kid| self.is_held(kid))
+                is_told || !kids_of(uri).into_iter().all(|kid| self.is_usable(kid))
             };
             let uris: Vec<Vec<u8>> = data.iter().filter(is_wanted).cloned().collect();
             let mut together = uris.chunks(MAX_TOGETHER);
