@@ -46,6 +46,9 @@ offer((ticket, scheme) => {
     keySystems: [
       {
         type: "org.w3.clearkey",
+        // Every license carries the keys of all tracks, so that of two inits that come together
+        // the second waits for the answer to the first, and needs none of its own.
+        singleLicensePer: "periods",
         getLicense: async (challenge) => {
           const body = new Uint8Array(challenge);
           const url = ticket.live === true ? sessionUrl(ticket) : ticket.license.clearkey;
