@@ -5,15 +5,12 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
-import { after, test } from "node:test";
+import { after, test, type TestContext } from "node:test";
 import type { Page } from "playwright-core";
 import { account, closeBrowser, openAs, withPage } from "./demo";
 import { removeClips } from "./extra-titles";
 import { LiveEvent, ROTATION } from "./live-event";
 import { begin, openPlayer, type Trouble } from "./player-page";
-
-/** An event that has ended cannot begin again. */
-const EVENT = `live-${Date.now().toString(36)}`;
 
 const WATCH_S = process.env["STRONGROOM_LONG"] === undefined ? 70 : 180;
 /** How much of the event a stop of the packager may cost a viewer, seconds. */
@@ -30,9 +27,14 @@ after(closeBrowser);
 
 /** What a page's player did. */
 interface Watch {
-  readonly page: Page;
   readonly trouble: Trouble;
   readonly licenses: number[];
+}
+
+/** A player, and how it is opened on a page with an event. */
+interface Player {
+  readonly name: string;
+  readonly open: (page: Page, contentId: string) => Promise<Watch>;
 }
 
 /** One look at the player. */
@@ -41,69 +43,92 @@ interface Look {
   readonly positionS: number;
 }
 
-test("Shaka Player, rx-player and the page play a live event while its keys change", async (t) => {
-  const event = new LiveEvent(EVENT);
+test("Shaka Player, rx-player and the page play a live event while its keys change", (t) =>
+  watchThrough(t, [
+    { name: "Shaka Player", open: (page, id) => open(page, "shaka", id) },
+    { name: "rx-player", open: (page, id) => open(page, "rx", id) },
+    { name: "the page", open: openOwn },
+  ]));
+
+test("hls.js plays a live event while its keys change", (t) =>
+  watchThrough(t, [{ name: "hls.js", open: (page, id) => open(page, "hlsjs", id) }]));
+
+/** Watches an event with some players at once, and kills its packager in the middle. */
+async function watchThrough(t: TestContext, players: readonly Player[]): Promise<void> {
+  // An event that has ended cannot begin again.
+  const event = new LiveEvent(`live-${Date.now().toString(36)}`);
   await event.begin();
-  await withPage((shaka) =>
-    withPage((rx) =>
-      withPage(async (own) => {
-        const watches = [await open(shaka, "shaka"), await open(rx, "rx"), await openOwn(own)];
-        await Promise.all(watches.map(({ page }) => isMoving(page)));
-        const beginsS = Date.now() / 1000;
-        await Promise.all(watches.map(({ page }) => lookOn(page)));
+  const watches: Watch[] = [];
+  await withPages(players.length, async (pages) => {
+    for (const [at, { open }] of players.entries()) {
+      watches.push(await open(pages[at] as Page, event.contentId));
+    }
+    await Promise.all(pages.map(isMoving));
+    const beginsS = Date.now() / 1000;
+    await Promise.all(pages.map(lookOn));
 
-        await sleep((0.3 + 0.2 * Math.random()) * WATCH_S);
-        const killedS = Date.now() / 1000;
-        await event.kill();
-        const before = writtenAt(event);
-        await event.begin();
-        while (writtenAt(event) === before && Date.now() / 1000 < killedS + 4 * RESUMED_S) {
-          await sleep(0.1);
-        }
-        const back = Date.now() / 1000 - killedS;
-        t.diagnostic(`killed, and segments again after ${back.toFixed(1)} s`);
-        assert.ok(back <= RESUMED_S, `the packager was back after ${back.toFixed(1)} s`);
+    await sleep((0.3 + 0.2 * Math.random()) * WATCH_S);
+    const killedS = Date.now() / 1000;
+    await event.kill();
+    const before = writtenAt(event);
+    await event.begin();
+    while (writtenAt(event) === before && Date.now() / 1000 < killedS + 4 * RESUMED_S) {
+      await sleep(0.1);
+    }
+    const back = Date.now() / 1000 - killedS;
+    t.diagnostic(`killed, and segments again after ${back.toFixed(1)} s`);
+    assert.ok(back <= RESUMED_S, `the packager was back after ${back.toFixed(1)} s`);
 
-        await sleep(beginsS + WATCH_S - Date.now() / 1000);
-        const lastedS = Date.now() / 1000 - beginsS;
-        for (const [at, { page, trouble, licenses }] of watches.entries()) {
-          // What was played lies between the edge's delay before the first request, and the end.
-          const batches =
-            batchAt(event, Date.now() / 1000) - batchAt(event, (licenses[0] ?? 0) - DELAY_S) + 1;
-          const name = ["Shaka Player", "rx-player", "the page"][at] ?? "";
-          const looks = await read(page);
-          const stalls = stallsOf(looks).filter(
-            ({ fromS, untilS }) => untilS < killedS || fromS > killedS + KILL_COSTS_S,
-          );
-          t.diagnostic(`${name}: ${licenses.length} license requests, stalls ${JSON.stringify(stalls)}`);
-          assert.deepEqual(trouble.refused, [], name);
-          assert.deepEqual(stalls, [], `${name}: ${trouble.said.join("\n")}`);
-          const movedS = (looks.at(-1)?.positionS ?? 0) - (looks[0]?.positionS ?? 0);
-          assert.ok(movedS > lastedS - KILL_COSTS_S, `${name} moved ${movedS} s of ${lastedS}`);
-          // Once for each batch, and before that for the keys that inits name.
-          const most = batches + 1;
-          assert.ok(licenses.length <= most, `${name}: ${licenses.length} of ${most}`);
-        }
-      }),
-    ),
-  );
+    await sleep(beginsS + WATCH_S - Date.now() / 1000);
+    const lastedS = Date.now() / 1000 - beginsS;
+    const seen = await Promise.all(pages.map(read));
+    const stalls = seen.map((looks) =>
+      stallsOf(looks).filter(
+        ({ fromS, untilS }) => untilS < killedS || fromS > killedS + KILL_COSTS_S,
+      ),
+    );
+    for (const [at, { licenses }] of watches.entries()) {
+      const [name, stood] = [players[at]?.name, JSON.stringify(stalls[at])];
+      t.diagnostic(`${name}: ${licenses.length} license requests, stalls ${stood}`);
+    }
+    for (const [at, { trouble, licenses }] of watches.entries()) {
+      const [name, looks] = [players[at]?.name ?? "", seen[at] ?? []];
+      assert.deepEqual(trouble.refused, [], name);
+      assert.deepEqual(stalls[at], [], `${name}: ${trouble.said.join("\n")}`);
+      const movedS = (looks.at(-1)?.positionS ?? 0) - (looks[0]?.positionS ?? 0);
+      assert.ok(movedS > lastedS - KILL_COSTS_S, `${name} moved ${movedS} s of ${lastedS}`);
+      // What was played lies between the edge's delay before the first request, and the end.
+      const firstS = (licenses[0] ?? 0) - DELAY_S;
+      const batches = batchAt(event, Date.now() / 1000) - batchAt(event, firstS) + 1;
+      // Once for each batch, and before that for the keys that inits name.
+      const most = batches + 1;
+      assert.ok(licenses.length <= most, `${name}: ${licenses.length} of ${most}`);
+    }
+  });
   await event.end();
-});
+}
 
-async function open(page: Page, file: string): Promise<Watch> {
+/** So many pages at once. */
+async function withPages(count: number, use: (pages: Page[]) => Promise<void>): Promise<void> {
+  const one = (pages: Page[]): Promise<void> =>
+    pages.length === count ? use(pages) : withPage((page) => one([...pages, page]));
+  await one([]);
+}
+
+async function open(page: Page, file: string, contentId: string): Promise<Watch> {
   const licenses = countLicenses(page);
   const trouble = await openPlayer(page, file);
-  await begin(page, EVENT, "cbcs");
-  return { page, trouble, licenses };
+  await begin(page, contentId, "cbcs");
+  return { trouble, licenses };
 }
 
 /** The service's own page, whose first answer is by the license URL's token. */
-async function openOwn(page: Page): Promise<Watch> {
+async function openOwn(page: Page, contentId: string): Promise<Watch> {
   const licenses = countLicenses(page);
   const trouble: Trouble = { refused: [], said: [] };
   page.on("console", (message) => message.type() === "error" && trouble.said.push(message.text()));
-  await openAs(page, account("entitled"), `/watch/${EVENT}`);
-  return { page, trouble, licenses };
+  await openAs(page, account("entitled"), `/watch/${contentId}`);
+  return { trouble, licenses };
 }
 
 /** When license requests were sent, as they are. */
