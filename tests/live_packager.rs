@@ -244,8 +244,14 @@ fn what_is_no_stream_and_what_is_no_option_is_refused() {
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(what), "{said}");
     }
-    for (option, value) in [("--window", "2"), ("--clear-lead", "4"), ("--layout", "single-file")] {
-        let (code, said) = refused(b"", &[option, value]);
+    for (options, what) in [
+        (&["--window", "2"][..], "window"),
+        (&["--clear-lead", "4"], "--clear-lead"),
+        (&["--layout", "single-file"], "--layout single-file"),
+        (&["--rotate-seconds", "4", "--rotate-signal", "periods"], "--rotate-signal periods"),
+    ] {
+        let (code, said) = refused(b"", options);
         assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(what), "{said}");
     }
 }

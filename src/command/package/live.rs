@@ -91,6 +91,7 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         (!arguments.ad_cue.is_empty(), "--ad-cue"),
         (!arguments.describe.is_empty(), "--describe"),
         (arguments.key_service.is_named(), "--key-service"),
+        (arguments.rotation.is_by_manifests(), "--rotate-signal periods"),
     ];
     match senseless.iter().find(|(is_there, _)| *is_there) {
         Some((_, what)) => Err(wrong(&format!("{what} is not for a live channel"))),

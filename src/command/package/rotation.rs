@@ -55,4 +55,9 @@ impl RotationArguments {
         let of = Rotation { period_s, batch_periods: self.rotate_batch };
         Some(RotationPlan { of, signal })
     }
+
+    /// Whether manifests alone are to tell of keys.
+    pub fn is_by_manifests(self) -> bool {
+        self.plan().is_some_and(|plan| plan.signal == KeySignal::Periods)
+    }
 }
