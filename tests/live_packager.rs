@@ -224,6 +224,40 @@ fn a_transport_stream_is_published_and_its_end_is_the_end_of_the_event() {
 }
 
 #[test]
+fn a_channel_goes_on_under_the_keys_of_its_own_service_and_no_other() {
+    let channel = Channel::new();
+    let start = |service: &str, source: Stdio| {
+        let mut command = strongroom(&channel.folder.path().join(service));
+        command.args(["package", "--live", "--content", "channel", "--scheme", "dual"]);
+        command.args(["--segment-seconds", "1", "--window", "5", "--rotate-seconds", "2", "--out"]);
+        command.arg(channel.out()).arg("-").stdin(source);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let Some(mut source) = encoder(60, FRAGMENTS) else { return };
+    let mut packager = start("one", source.stdout.take().unwrap().into());
+    channel.wait_for(3);
+    packager.kill().unwrap();
+    packager.wait().unwrap();
+    let (last, known) = (channel.last(), std::fs::read(channel.out().join("live.json")).unwrap());
+    // Another data folder is another key service, which makes keys of its own.
+    let mut again = encoder(60, FRAGMENTS).unwrap();
+    let other = start("two", again.stdout.take().unwrap().into()).wait_with_output().unwrap();
+    assert_eq!(other.status.code(), Some(1), "{}", said(&other));
+    assert!(said(&other).contains("not the one that the channel began with"), "{}", said(&other));
+    assert_eq!(std::fs::read(channel.out().join("live.json")).unwrap(), known);
+    // Its own gives the same keys a second time.
+    let mut third = encoder(60, FRAGMENTS).unwrap();
+    let own = start("one", third.stdout.take().unwrap().into());
+    channel.wait_for(last + 2);
+    let ended = end(own);
+    assert!(ended.status.success(), "{}", said(&ended));
+    for source in [&mut source, &mut again, &mut third] {
+        source.kill().unwrap();
+        source.wait().unwrap();
+    }
+}
+
+#[test]
 fn what_is_no_stream_and_what_is_no_option_is_refused() {
     let channel = Channel::new();
     let path = channel.folder.path().join("source");

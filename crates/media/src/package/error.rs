@@ -202,6 +202,31 @@ pub enum KeyFault {
         /// The period, counted from 0.
         period: u32,
     },
+    /// A live channel goes on, and a key that names its tracks is another one.
+    #[error(
+        "the key of {class} tracks under {scheme} is not the one that the channel began with: \
+         players could not go on; begin another channel, or give it the keys that it began with"
+    )]
+    Changed {
+        /// The class.
+        class: TrackClass,
+        /// The scheme.
+        scheme: Scheme,
+    },
+    /// A live channel goes on, and a key of a period is another one than players were told.
+    #[error(
+        "the key of {class} tracks under {scheme} in the key period {period} is not the one that \
+         the channel has told of: players could not go on; give it the same keys, or begin again \
+         when the period is over"
+    )]
+    ChangedInPeriod {
+        /// The class.
+        class: TrackClass,
+        /// The scheme.
+        scheme: Scheme,
+        /// The period, counted from 0.
+        period: u32,
+    },
     /// The key of a period serves another period too, or names the track.
     #[error("the key period {period} has a key or a key id that serves elsewhere too")]
     PeriodsShareKey {

@@ -190,6 +190,10 @@ fn settings(rotation: Option<Rotation>) -> ChannelSettings {
 
 /// Keys of the tracks, and those of so many periods.
 fn keys(periods: u32) -> PackagingKeys {
+    PackagingKeys::new(key_list(periods))
+}
+
+fn key_list(periods: u32) -> Vec<PackagingKey> {
     let key = |period: Option<u32>, class: TrackClass, scheme: Scheme| {
         let number = period.map_or(0, |period| period as u8 + 1);
         let id = [class as u8 * 16 + scheme as u8, number];
@@ -206,7 +210,7 @@ fn keys(periods: u32) -> PackagingKeys {
     let classes = [TrackClass::Audio, TrackClass::Sd];
     let all = all.flat_map(|period| classes.map(|class| (period, class)));
     let all = all.flat_map(|(period, class)| Scheme::ALL.map(|scheme| key(period, class, scheme)));
-    PackagingKeys::new(all.collect())
+    all.collect()
 }
 
 fn begin(settings: ChannelSettings) -> ChannelState {
@@ -380,4 +384,94 @@ fn keys_change_in_band_and_without_its_key_there_is_no_segment() {
     let refused =
         segments.find_map(|segment| channel.segment(&segment, &few, &mut Memory::default()).err());
     assert!(matches!(refused, Some(PackageError::Keys(KeyFault::Missing { .. }))), "{refused:?}");
+}
+
+/// The keys, those of some periods changed.
+fn changed(
+    periods: u32,
+    is_other: impl Fn(Option<u32>) -> bool,
+    change: impl Fn(&mut PackagingKey),
+) -> PackagingKeys {
+    let mut all = key_list(periods);
+    all.iter_mut().filter(|key| is_other(key.period)).for_each(change);
+    PackagingKeys::new(all)
+}
+
+fn other_value(key: &mut PackagingKey) {
+    let seed = key.period.map_or(0xe0, |period| 0x80 + period as u8);
+    let of_class = key.track_class.map_or(0, |class| class as u8 * 2);
+    let of_scheme = key.scheme.map_or(0, |scheme| scheme as u8);
+    key.key = ContentKey::from_bytes(Zeroizing::new(
+        [seed, of_class, of_scheme, 7].repeat(4).try_into().unwrap(),
+    ));
+}
+
+fn other_name(key: &mut PackagingKey) {
+    key.kid = KeyId::from_bytes(key.kid.as_bytes().map(|byte| byte ^ 0x80));
+    other_value(key);
+}
+
+#[test]
+fn a_channel_that_goes_on_under_other_keys_is_refused() {
+    let (bytes, mut out) = (stream(2), Memory::default());
+    let mut channel = open(begin(settings(None)), &keys(0), &bytes).unwrap();
+    channel.write_inits(&mut out).unwrap();
+    run(&mut channel, &bytes, &keys(0), &mut out);
+    for change in [other_value, other_name] {
+        let others = changed(0, |_| true, change);
+        let refused = open(go_on(&channel, None), &others, &bytes).map(drop).unwrap_err();
+        assert!(matches!(refused, PackageError::Keys(KeyFault::Changed { .. })), "{refused}");
+    }
+    open(go_on(&channel, None), &keys(0), &bytes).unwrap();
+}
+
+#[test]
+fn keys_of_periods_that_players_were_told_of_stay_the_same() {
+    let number = |n| NonZeroU32::new(n).unwrap();
+    let rotation = Some(Rotation { period_s: number(2), batch_periods: number(4) });
+    let rules = SegmentRules { period_s: Some(number(2)), ..rules(1, 0) };
+    let (bytes, all) = (stream(6), keys(16));
+    // Seconds 10 to 16: the periods 5, 6 and 7; killed in 6, the second of them.
+    let segments = cut(&bytes, rules);
+    let mut channel = open(begin(settings(rotation)), &all, &bytes).unwrap();
+    for segment in &segments[..3] {
+        channel.segment(segment, &all, &mut Memory::default()).unwrap();
+    }
+    let next = |keys: &PackagingKeys| {
+        let mut channel = open(go_on(&channel, rotation), keys, &bytes).unwrap();
+        channel.segment(&segments[3], keys, &mut Memory::default()).map(|()| channel)
+    };
+    next(&all).unwrap();
+    // A name never gets another key: of what was, of what is, and of what is to come.
+    for period in [5, 6, 7, 11] {
+        let refused = next(&changed(16, |own| own == Some(period), other_value)).map(drop);
+        let is_refused = matches!(
+            refused,
+            Err(PackageError::Keys(KeyFault::ChangedInPeriod { period: of, .. })) if of == period
+        );
+        assert!(is_refused, "{period}: {refused:?}");
+    }
+    // Of the period that is under way there are segments, and a playlist names one key for it.
+    let refused = next(&changed(16, |own| own == Some(6), other_name)).map(drop);
+    let is_refused =
+        matches!(refused, Err(PackageError::Keys(KeyFault::ChangedInPeriod { period: 6, .. })));
+    assert!(is_refused, "{refused:?}");
+    // What is over keeps its names, and what has no segment may get others.
+    let lines = |channel: &Channel| {
+        let manifests = channel.manifests(Timestamp(9)).unwrap();
+        let (_, list) =
+            manifests.into_iter().find(|(path, _)| path == "cbcs/video-48p/playlist.m3u8").unwrap();
+        let keys = list.lines().filter(|line| line.contains("org.w3.clearkey"));
+        keys.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = lines(&channel);
+    let others = changed(16, |own| own.is_some_and(|own| own != 6), other_name);
+    let mut later = next(&others).unwrap();
+    assert!(before.len() == 2 && lines(&later) == before, "{before:?}");
+    later.segment(&segments[4], &others, &mut Memory::default()).unwrap();
+    let after = lines(&later);
+    let new = others.find_in(Some(7), TrackClass::Sd, Scheme::Cbcs).unwrap().kid;
+    // By now the window begins in period 6.
+    assert!(after.len() == 2 && after.first() == before.last(), "{after:?}");
+    assert!(after[1].contains(&format!("KEYID=0x{new}")), "{after:?}");
 }

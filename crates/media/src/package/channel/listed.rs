@@ -9,7 +9,6 @@ use crate::manifest::{
 };
 use crate::package::job::JobTrack;
 use crate::package::track_writer::described;
-use crate::pssh::NamedKey;
 use model::{PackagedEvent, Rotation, Scheme, Timestamp};
 use std::collections::BTreeMap;
 
@@ -101,8 +100,8 @@ impl Channel {
         let names = |scheme: &Scheme| {
             let mut periods: BTreeMap<u32, BTreeMap<_, _>> = BTreeMap::new();
             for name in self.state.names.iter().filter(|name| name.scheme == *scheme) {
-                let key = NamedKey { kid: name.kid, checksum: name.checksum };
-                periods.entry(name.period).or_default().insert(name.class, key);
+                let Some(period) = name.period else { continue };
+                periods.entry(period).or_default().insert(name.class, name.named());
             }
             self.protections.names(*scheme, periods)
         };

@@ -104,9 +104,11 @@ impl ChannelSettings {
 
 impl Channel {
     /// Opens a channel with the tracks of its stream and the keys of the tracks. A channel that
-    /// goes on must have the same tracks, which [`Self::check_inits`] compares to the byte.
+    /// goes on must have the same tracks, which [`Self::check_inits`] compares to the byte, and
+    /// the same keys.
     ///
-    /// Errors: [`PackageError`].
+    /// Errors: [`PackageError`]; [`KeyFault::Changed`](super::KeyFault::Changed) before anything
+    /// is written.
     pub fn open(
         source: String,
         ChannelTracks(mut tracks): ChannelTracks,
@@ -131,6 +133,9 @@ impl Channel {
             job.track.edit.media_time = known.media_time;
         }
         let protections = Protections::new(&tracks, &state, keys)?;
+        if is_new {
+            state.names = protections.track_names();
+        }
         let picture = |job: &JobTrack| match &job.track.codec {
             TrackCodec::Video(video) => Some(video.codec.clone()),
             TrackCodec::Audio(_) => None,
@@ -209,8 +214,9 @@ impl Channel {
         }
         self.check_classes()?;
         for name in self.protections.take_names() {
-            if !self.state.names.contains(&name) {
-                self.state.names.push(name);
+            match self.state.names.iter_mut().find(|one| one.is_for_the_same(&name)) {
+                Some(known) => *known = name,
+                None => self.state.names.push(name),
             }
         }
         self.note(number, segment.begin_ms, parts);

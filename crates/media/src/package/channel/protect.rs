@@ -4,7 +4,7 @@ use super::super::error::{KeyFault, PackageError};
 use super::super::job::JobTrack;
 use super::super::keyring::Protection;
 use super::super::rendition::KeyTurn;
-use super::state::{ChannelState, PeriodName};
+use super::state::{ChannelState, KeyName};
 use crate::cenc::{SampleIv, Seig, Tenc, TrackCipher};
 use crate::manifest::KeySignal;
 use crate::pssh::{self, KeyNames, NamedKey, boxes_of};
@@ -22,7 +22,11 @@ pub(super) struct Protections {
     /// The boxes of the batch that was written last, for each scheme.
     boxes: Vec<(Scheme, u32, Arc<[u8]>)>,
     /// The names in them that were not taken yet.
-    new_names: Vec<PeriodName>,
+    new_names: Vec<KeyName>,
+    /// What players were told, as far as it may be told again.
+    known: Vec<KeyName>,
+    /// The period of the last segment that the channel had when it was opened.
+    last_period: Option<u32>,
 }
 
 /// The key that names a track under a scheme; without rotation it encrypts, too.
@@ -33,10 +37,12 @@ pub(super) struct TrackKey {
     pub kid: KeyId,
     pub checksum: Option<[u8; 8]>,
     pub tenc: Tenc,
+    name: KeyName,
 }
 
 impl Protections {
-    /// Errors: [`PackageError::Keys`].
+    /// Errors: [`PackageError::Keys`]; [`KeyFault::Changed`] where a channel goes on under other
+    /// keys.
     pub fn new(
         tracks: &[JobTrack],
         state: &ChannelState,
@@ -46,8 +52,36 @@ impl Protections {
             let one = |scheme: &Scheme| track_key(job, *scheme, keys);
             state.schemes.iter().map(one).collect::<Result<Vec<_>, _>>()
         };
-        let tracks = tracks.iter().map(of).collect::<Result<_, _>>()?;
-        Ok(Self { rotation: state.rotation, tracks, boxes: Vec::new(), new_names: Vec::new() })
+        let protections = Self {
+            rotation: state.rotation,
+            tracks: tracks.iter().map(of).collect::<Result<_, _>>()?,
+            boxes: Vec::new(),
+            new_names: Vec::new(),
+            known: state.names.clone(),
+            last_period: state.last_period(),
+        };
+        for name in protections.track_names() {
+            let KeyName { class, scheme, .. } = name;
+            if protections.known(&name).is_some_and(|known| known != name) {
+                return Err(KeyFault::Changed { class, scheme }.into());
+            }
+        }
+        Ok(protections)
+    }
+
+    /// The names of the keys that name the tracks.
+    pub fn track_names(&self) -> Vec<KeyName> {
+        let mut names: Vec<KeyName> = Vec::new();
+        for TrackKey { name, .. } in self.tracks.iter().flatten() {
+            if !names.contains(name) {
+                names.push(*name);
+            }
+        }
+        names
+    }
+
+    fn known(&self, name: &KeyName) -> Option<KeyName> {
+        self.known.iter().find(|known| known.is_for_the_same(name)).copied()
     }
 
     /// The keys that name the tracks: all schemes of one, then of the next.
@@ -110,20 +144,21 @@ impl Protections {
         let constant_iv = key.iv.filter(|_| scheme == Scheme::Cbcs);
         let iv_size = first_iv.map_or(0, SampleIv::size);
         let seig = Seig { pattern: own.tenc.pattern, kid: key.kid, iv_size, constant_iv };
-        let pssh = self.batch_boxes(rotation, rotation.batch_of(period), scheme, keys)?;
+        let pssh = self.batch_boxes(rotation, period, scheme, keys)?;
         let cipher = cipher(key, constant_iv);
         let signal = KeySignal::InBand;
         Ok((protection, Some(KeyTurn { seig, cipher, first_iv, pssh, signal })))
     }
 
-    /// The boxes of a batch, the same bytes in all its fragments.
+    /// The boxes of a period's batch, the same bytes in all its fragments.
     fn batch_boxes(
         &mut self,
         rotation: Rotation,
-        batch: u32,
+        now: u32,
         scheme: Scheme,
         keys: &PackagingKeys,
     ) -> Result<Arc<[u8]>, PackageError> {
+        let batch = rotation.batch_of(now);
         let known = self.boxes.iter().find(|(own, of, _)| *own == scheme && *of == batch);
         if let Some((_, _, boxes)) = known {
             return Ok(Arc::clone(boxes));
@@ -131,17 +166,18 @@ impl Protections {
         let classes: Vec<_> = self.classes(scheme).into_keys().collect();
         let mut periods = BTreeMap::new();
         let (from, until) = (rotation.periods_of(batch), rotation.periods_of(batch + 1));
+        let first = from.start;
         for period in from.chain(until) {
             for class in &classes {
-                let missing = KeyFault::Missing { class: *class, scheme };
-                let key = keys.find_in(Some(period), *class, scheme).ok_or(missing)?;
+                let name = self.name_in(period, now, *class, scheme, keys)?;
                 let of_period: &mut BTreeMap<_, _> = periods.entry(period).or_default();
-                let NamedKey { kid, checksum } = named(key, scheme);
-                of_period.insert(*class, NamedKey { kid, checksum });
-                let class = *class;
-                self.new_names.push(PeriodName { period, scheme, class, kid, checksum });
+                of_period.insert(*class, name.named());
+                self.known.retain(|known| !known.is_for_the_same(&name));
+                self.known.push(name);
+                self.new_names.push(name);
             }
         }
+        self.known.retain(|known| known.period.is_none_or(|period| period >= first));
         let names = self.names(scheme, periods).batch(rotation, batch);
         let boxes: Arc<[u8]> = boxes_of(&names, scheme).map_err(|_| self.too_many())?.into();
         self.boxes.retain(|(own, _, _)| *own != scheme);
@@ -149,8 +185,35 @@ impl Protections {
         Ok(boxes)
     }
 
+    /// The name of a key of a period of which players are told in the period `now`.
+    ///
+    /// What was written keeps the names that it has. A key that encrypted nothing yet may become
+    /// another one under another name, as where it got known to strangers; a name never gets
+    /// another key.
+    fn name_in(
+        &self,
+        period: u32,
+        now: u32,
+        class: TrackClass,
+        scheme: Scheme,
+        keys: &PackagingKeys,
+    ) -> Result<KeyName, KeyFault> {
+        let missing = KeyFault::Missing { class, scheme };
+        let key = keys.find_in(Some(period), class, scheme).ok_or(missing)?;
+        let own = name_of(key, Some(period), class, scheme);
+        let is_under_way = period == now && self.last_period == Some(now);
+        match self.known(&own) {
+            Some(known) if known == own => Ok(own),
+            Some(known) if known.kid == own.kid || is_under_way => {
+                Err(KeyFault::ChangedInPeriod { class, scheme, period })
+            }
+            Some(known) if period < now => Ok(known),
+            Some(_) | None => Ok(own),
+        }
+    }
+
     /// The names of keys that were signaled since the last call.
-    pub fn take_names(&mut self) -> Vec<PeriodName> {
+    pub fn take_names(&mut self) -> Vec<KeyName> {
         std::mem::take(&mut self.new_names)
     }
 
@@ -178,7 +241,8 @@ fn track_key(job: &JobTrack, scheme: Scheme, keys: &PackagingKeys) -> Result<Tra
     let missing = KeyFault::Missing { class: job.class, scheme };
     let key = keys.find(job.class, scheme).ok_or(missing)?;
     check_iv(key, scheme)?;
-    let NamedKey { kid, checksum } = named(key, scheme);
+    let name = name_of(key, None, job.class, scheme);
+    let NamedKey { kid, checksum } = name.named();
     let is_cbcs = scheme == Scheme::Cbcs;
     let tenc = Tenc {
         pattern: (is_cbcs && job.is_video()).then_some((1, 9)),
@@ -186,12 +250,12 @@ fn track_key(job: &JobTrack, scheme: Scheme, keys: &PackagingKeys) -> Result<Tra
         iv_size: if is_cbcs { 0 } else { SampleIv::Short(0).size() },
         constant_iv: key.iv,
     };
-    Ok(TrackKey { scheme, class: job.class, kid, checksum, tenc })
+    Ok(TrackKey { scheme, class: job.class, kid, checksum, tenc, name })
 }
 
-fn named(key: &PackagingKey, scheme: Scheme) -> NamedKey {
-    let checksum = (scheme == Scheme::Cenc).then(|| key.key.playready_checksum(key.kid));
-    NamedKey { kid: key.kid, checksum }
+fn name_of(key: &PackagingKey, period: Option<u32>, class: TrackClass, scheme: Scheme) -> KeyName {
+    let check = key.key.playready_checksum(key.kid);
+    KeyName { period, scheme, class, kid: key.kid, check }
 }
 
 /// A channel that is begun again must find the same constant IV, and must not begin at the same

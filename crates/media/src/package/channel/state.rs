@@ -6,6 +6,7 @@
 use super::super::error::PackageError;
 use crate::cenc::SampleIv;
 use crate::manifest::{DELAY_SEGMENTS, Live};
+use crate::pssh::NamedKey;
 use model::{ContentId, Entropy, KeyId, PackageId, Rotation, Scheme, Timestamp, TrackClass};
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +50,9 @@ pub struct ChannelState {
     breaks_gone: u64,
     /// Tracks, in their order.
     pub(super) tracks: Vec<TrackState>,
-    /// Names of the keys of periods whose segments are there, and of those that follow soon.
-    pub(super) names: Vec<PeriodName>,
+    /// Names of the keys: of the tracks, of the periods whose segments are there, and of those
+    /// that follow soon.
+    pub(super) names: Vec<KeyName>,
     /// Segments whose files are there, in order.
     pub(super) segments: Vec<SegmentState>,
 }
@@ -67,16 +69,31 @@ pub(super) struct TrackState {
     pub rates: Vec<(u64, u64)>,
 }
 
-/// The public name of a key of a period.
+/// The public name of a key, and what tells that it is the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PeriodName {
-    pub period: u32,
+pub(super) struct KeyName {
+    /// Absent: it names the tracks, and encrypts them where keys do not change.
+    pub period: Option<u32>,
     pub scheme: Scheme,
     pub class: TrackClass,
     pub kid: KeyId,
-    /// What a PlayReady header of `cenc` carries.
-    pub checksum: Option<[u8; 8]>,
+    /// The checksum of PlayReady's headers, under either scheme: a key that is found again must
+    /// be the one that it was.
+    pub check: [u8; 8],
+}
+
+impl KeyName {
+    /// Whether both are for the same use: one key serves it.
+    pub fn is_for_the_same(&self, other: &Self) -> bool {
+        (self.period, self.scheme, self.class) == (other.period, other.scheme, other.class)
+    }
+
+    /// As boxes and manifests carry it: a header of `cbcs` has no checksum.
+    pub fn named(&self) -> NamedKey {
+        let checksum = (self.scheme == Scheme::Cenc).then_some(self.check);
+        NamedKey { kid: self.kid, checksum }
+    }
 }
 
 /// What is known of a segment.
@@ -215,6 +232,11 @@ impl ChannelState {
         self.rotation.map(|rotation| rotation.period_at(ms))
     }
 
+    /// The key period of the last segment that is there.
+    pub(super) fn last_period(&self) -> Option<u32> {
+        self.segments.last().and_then(|last| self.period_at(last.begin_ms))
+    }
+
     /// When the oldest segment that is still there begins: keys of before open nothing more.
     #[must_use]
     pub fn oldest(&self) -> Timestamp {
@@ -267,7 +289,8 @@ impl ChannelState {
         let breaks = gone.filter(|segment| segment.is_break).count() as u64;
         self.breaks_gone = self.breaks_gone.saturating_add(breaks);
         let oldest = self.segments.first().and_then(|first| self.period_at(first.begin_ms));
-        self.names.retain(|name| oldest.is_none_or(|oldest| name.period >= oldest));
+        let is_there = |period| oldest.is_none_or(|oldest| period >= oldest);
+        self.names.retain(|name| name.period.is_none_or(is_there));
     }
 
     /// What manifests say of the channel as a whole.
