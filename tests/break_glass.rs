@@ -9,7 +9,7 @@ mod binary;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use binary::{done, said, strongroom};
-use dialect::cpix::{Document, KeyValue};
+use dialect::cpix::{Document, Filters, KeyValue};
 use keys::RecipientKey;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -134,6 +134,62 @@ fn two_operators_let_keys_leave_once_for_the_offline_certificate() {
     let carol = house.approve("ada", "ada", "film", "offline.der");
     house.assert_refused(&[&carol, &bob], "used before");
     assert!(done(house.command().args(["keys", "verify-audit"])).contains("chain whole"));
+}
+
+#[test]
+fn a_title_with_many_keys_leaves_in_several_documents_that_say_their_periods() {
+    const PERIODS: u32 = 700;
+    let house = House::new();
+    let keys: Vec<_> = (0..PERIODS)
+        .flat_map(|period| ["AUDIO", "SD"].map(|class| (period, class)))
+        .zip(1_u32..)
+        .map(|((period, class), n)| {
+            let (kid, key) = (format!("{n:032x}"), format!("{:032x}", u64::from(n) << 32));
+            serde_json::json!({"kid": kid, "key": key, "content_id": "film", "scheme": "cenc",
+                "label": class, "period": period})
+        })
+        .filter(|key| key["kid"] != KID)
+        .collect();
+    house.write("more.json", serde_json::json!(keys).to_string().as_bytes());
+    done(house.command().args(["keys", "import"]).arg(house.path("more.json")));
+    let both = ["ada", "bob"].map(|name| house.approve(name, name, "film", "offline.der"));
+    // No approval is used up for a document that has no place.
+    house.write("out-2.xml", b"something else");
+    let taken = house.export(&[&both[0], &both[1]]);
+    assert_eq!(taken.status.code(), Some(2), "{}", said(&taken));
+    std::fs::remove_file(house.path("out-2.xml")).expect("ours");
+    let exported = house.export(&[&both[0], &both[1]]);
+    assert!(exported.status.success(), "{}", said(&exported));
+    assert!(!house.path("out-3.xml").exists());
+    let own = RecipientKey::parse(&Zeroizing::new(vector("rsa3072.key.b64"))).expect("a key");
+    let mut found = vec![];
+    for name in ["out.xml", "out-2.xml"] {
+        let text = std::fs::read(house.path(name)).expect("the document is there");
+        let document = Document::parse(&text).expect("CPIX").open(&own).expect("the recipient's");
+        let parts = document.into_parts();
+        assert!(parts.keys.len() <= 1024);
+        for entry in &parts.keys {
+            let KeyValue::Clear(_) = &entry.value else { panic!("not opened") };
+            let rule = parts.rules.iter().find(|rule| rule.kid == entry.kid);
+            let Some(rule) = rule else {
+                assert_eq!(entry.kid.to_string(), KID, "it is for all tracks at all times");
+                continue;
+            };
+            let Filters::Known(filters) = &rule.filters else { panic!("not understood") };
+            let [id] = &filters.periods[..] else { panic!("one period") };
+            let period = parts.periods.iter().find(|period| period.id.as_ref() == Some(id));
+            let period = period.and_then(|period| period.index).expect("the period is listed");
+            let class = rule.track_type.as_ref().map(|text| text.as_str().to_owned());
+            found.push((entry.kid.to_string(), class.expect("a class"), period));
+        }
+    }
+    let text = |key: &serde_json::Value, field| key[field].as_str().unwrap_or_default().to_owned();
+    let period =
+        |key: &serde_json::Value| key["period"].as_u64().and_then(|n| u32::try_from(n).ok());
+    let expected = keys
+        .iter()
+        .map(|key| (text(key, "kid"), text(key, "label"), period(key).unwrap_or(u32::MAX)));
+    assert_eq!(found, expected.collect::<Vec<_>>(), "in the order of their periods");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 use keys::{Approval, MAX_APPROVAL_BYTES, OperatorKey};
 use model::ContentId;
 use server::Home;
-use server::vault::read_certificate;
+use server::vault::{MAX_DOCUMENTS, read_certificate};
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -59,7 +59,8 @@ pub struct Export {
     /// File with an approval, as `keys approve` printed it; once for each.
     #[arg(long = "approval", value_name = "FILE", required = true)]
     approvals: Vec<PathBuf>,
-    /// File for the CPIX document; it must not exist.
+    /// File for the CPIX document; it must not exist. A title with more than 1024 keys needs more
+    /// documents, which get -2, -3 and so on behind the name.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -100,7 +101,7 @@ pub fn approve(approve: &Approve, answer: Answer) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the document, once operators enough have approved it.
+/// Writes the documents, once operators enough have approved it.
 pub async fn export(home: &Home, export: &Export, answer: Answer) -> Result<(), Failure> {
     let content_id =
         ContentId::parse(&export.content).context("--content").map_err(Failure::Environment)?;
@@ -108,18 +109,37 @@ pub async fn export(home: &Home, export: &Export, answer: Answer) -> Result<(), 
         export.approvals.iter().map(|path| read_approval(path)).collect();
     let approvals = approvals.map_err(Failure::Environment)?;
     // Before approvals are used up for a document that has no place.
-    if export.out.exists() {
-        let taken = anyhow::anyhow!("{}: exists already", export.out.display());
+    let places: Vec<PathBuf> = (1..=MAX_DOCUMENTS).map(|n| place(&export.out, n)).collect();
+    if let Some(taken) = places.iter().find(|place| place.exists()) {
+        let taken = anyhow::anyhow!("{}: exists already", taken.display());
         return Err(Failure::Environment(taken));
     }
     let settings = &home.config.keys.break_glass;
     let now = home.clock.now();
-    let document = home.vault.break_glass(&content_id, &approvals, settings, now).await;
-    let document = document.map_err(Failure::refused)?;
-    write_new(&export.out, document.as_bytes()).map_err(Failure::Environment)?;
-    let out = export.out.display().to_string();
-    answer.print(&serde_json::json!({ "written": out }), |_| format!("written to {out}"));
+    let documents = home.vault.break_glass(&content_id, &approvals, settings, now).await;
+    let documents = documents.map_err(Failure::refused)?;
+    let mut written = Vec::with_capacity(documents.len());
+    for (place, document) in places.iter().zip(&documents) {
+        write_new(place, document.as_bytes()).map_err(Failure::Environment)?;
+        written.push(place.display().to_string());
+    }
+    let line = serde_json::json!({ "written": written.first(), "documents": written });
+    answer.print(&line, |_| format!("written to {}", written.join(", ")));
     Ok(())
+}
+
+/// Where document `number` goes: `keys.xml`, `keys-2.xml`, …
+fn place(out: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return out.to_owned();
+    }
+    let mut name = out.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = out.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    out.with_file_name(name)
 }
 
 fn read_approval(path: &Path) -> anyhow::Result<String> {

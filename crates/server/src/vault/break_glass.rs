@@ -1,14 +1,15 @@
 //! Break-glass: a title's keys leave, encrypted for one certificate whose private key lies
 //! offline, when operators enough have approved exactly that. Loud, audited, and nothing else.
 
+mod documents;
+
+pub use documents::MAX_DOCUMENTS;
+
 use super::Vault;
 use super::key_service::{KeyServiceError, entry};
 use super::license::count_alert;
 use crate::config::break_glass::BreakGlass;
-use dialect::cpix::{
-    Blob, Delivery, Document, DocumentError, KeyEntry, KeyRole, KeyValue, Parts, ProtectionScheme,
-    SealError, Text, Version, Written,
-};
+use dialect::cpix::{Document, DocumentError, MAX_KEYS, SealError, Written};
 use keys::{Approval, ApprovalRefused, Operator};
 use model::{ContentId, Timestamp};
 use rustls::pki_types::CertificateDer;
@@ -51,6 +52,9 @@ pub enum ExportRefused {
     /// The title has no keys.
     #[error("the title has no keys")]
     NoKeys,
+    /// It has more than all documents hold.
+    #[error("the title has {0} keys, more than {MAX_DOCUMENTS} documents of {MAX_KEYS} hold")]
+    TooManyKeys(usize),
     /// The keys are no CPIX document.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -78,17 +82,19 @@ pub fn read_certificate(path: &Path) -> Result<Vec<u8>, ExportRefused> {
 }
 
 impl Vault {
-    /// Exports a title's keys for the certificate of the settings. The alert and the audit row
-    /// come before the document, the approvals are used up before both.
+    /// Exports a title's keys for the certificate of the settings, in as few documents as hold
+    /// them. The alert and the audit row come before the documents, the approvals are used up
+    /// before both.
     ///
     /// Errors: [`ExportRefused`]; a refusal is alerted and audited too.
+    /// Limits: [`MAX_DOCUMENTS`].
     pub async fn break_glass(
         &self,
         content_id: &ContentId,
         approvals: &[String],
         settings: &BreakGlass,
         now: Timestamp,
-    ) -> Result<Written, ExportRefused> {
+    ) -> Result<Vec<Written>, ExportRefused> {
         let outcome = self.export(content_id, approvals, settings, now).await;
         if let Err(refused) = &outcome {
             tracing::error!(alert = "break_glass", %content_id, %refused, "a key export was refused");
@@ -106,7 +112,7 @@ impl Vault {
         approvals: &[String],
         settings: &BreakGlass,
         now: Timestamp,
-    ) -> Result<Written, ExportRefused> {
+    ) -> Result<Vec<Written>, ExportRefused> {
         let path = settings.certificate.as_ref().ok_or(ExportRefused::NotSetUp)?;
         let operators = settings.operators().map_err(|_| ExportRefused::NotSetUp)?;
         let certificate = read_certificate(path)?;
@@ -115,7 +121,7 @@ impl Vault {
         if opened.len() < settings.approvals.max(2) {
             return Err(ExportRefused::TooFew { needed: settings.approvals.max(2) });
         }
-        let document = self.sealed(content_id, certificate, now).await?;
+        let documents = self.sealed(content_id, certificate, now).await?;
         let ids: Vec<[u8; 16]> = opened.iter().map(|approval| approval.id).collect();
         match self.store.use_approvals(&ids, now).await {
             Err(StoreError::Conflict) => return Err(ExportRefused::Used),
@@ -126,48 +132,13 @@ impl Vault {
         tracing::error!(alert = "break_glass", %content_id, %by, "content keys are exported");
         count_alert("break_glass");
         let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        let kids = document.parts().keys.len();
-        let detail = format!("approved by {by} keys {kids} certificate {hex}");
+        let kids: usize = documents.iter().map(|document| document.parts().keys.len()).sum();
+        let count = documents.len();
+        let detail = format!("approved by {by} keys {kids} documents {count} certificate {hex}");
         let row = entry("keys.exported", content_id, None, detail, now);
         let row = AuditEntry { actor: "operator".to_owned(), ..row };
         self.audit.append(vec![row]).await.map_err(KeyServiceError::from)?;
-        Ok(document.write())
-    }
-
-    /// The title's keys in a document that only the certificate's owner reads.
-    async fn sealed(
-        &self,
-        content_id: &ContentId,
-        certificate: Vec<u8>,
-        now: Timestamp,
-    ) -> Result<Document, ExportRefused> {
-        let rows = self.store.keys_of(content_id).await.map_err(KeyServiceError::from)?;
-        if rows.is_empty() {
-            return Err(ExportRefused::NoKeys);
-        }
-        let mut keys = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let key = self.keys.open_key(row, now).await?;
-            keys.push(KeyEntry {
-                id: None,
-                kid: row.kid,
-                explicit_iv: row.iv,
-                role: KeyRole::root(row.scheme.map(ProtectionScheme::Common)),
-                value: KeyValue::Clear(key),
-            });
-        }
-        let too_long = || ExportRefused::Certificate("it is too long".to_owned());
-        let certificate = Blob::from_bytes(certificate).ok_or_else(too_long)?;
-        let delivery = Delivery { id: None, name: None, certificate, delivered: None };
-        let parts = Parts {
-            version: Some(Version::V2_4),
-            content_id: Text::parse(content_id.as_str()),
-            deliveries: vec![delivery],
-            keys,
-            ..Parts::default()
-        };
-        let document = Document::new(parts)?;
-        Ok(self.keys.entropy.with(|entropy| document.seal(now, entropy))?)
+        Ok(documents.iter().map(Document::write).collect())
     }
 }
 

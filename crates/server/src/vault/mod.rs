@@ -42,7 +42,7 @@ mod token_key;
 mod tool;
 
 pub use audit_writer::AuditError;
-pub use break_glass::{ExportRefused, read_certificate};
+pub use break_glass::{ExportRefused, MAX_DOCUMENTS, read_certificate};
 pub use checkpoint::{AuditReport, Checkpoint, Checkpoints, NotCheckpoints, Unkept};
 pub use credentials::{
     CredentialError, CredentialRow, FairPlay, FairPlayFiles, FileRefused, ImportedCredentials,
