@@ -1,5 +1,6 @@
 //! The vault on a real SQLite store, with a root key that can be taken away.
 
+mod break_glass;
 mod credentials;
 mod drm_systems;
 mod exchange;
