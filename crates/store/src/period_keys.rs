@@ -19,6 +19,15 @@ const CHUNK: usize = 25;
 /// Keys that one transaction forgets, so that licenses need not wait for it.
 const DROP_CHUNK: u32 = 500;
 
+/// The keys of a title's periods that ended before a moment or at it, but for those that somebody
+/// asked for by name.
+macro_rules! stale {
+    () => {
+        "WHERE content_id = $1 AND period_ends <= $2 \
+         AND NOT EXISTS (SELECT 1 FROM asked_keys WHERE asked_keys.kid = content_keys.kid)"
+    };
+}
+
 /// What the keys of periods that ended are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaleKeys {
@@ -162,16 +171,18 @@ impl Store {
     }
 
     /// The keys of periods that ended before a moment or at it; none: there are none. A key
-    /// without a time is never among them.
+    /// without a time is never among them, and none that an encryptor asked for by name: who
+    /// asks for that name again must get that key.
     pub async fn stale_keys(
         &self,
         content_id: &ContentId,
         ended_before: Timestamp,
     ) -> Result<Option<StaleKeys>, StoreError> {
-        let select = query(
+        let select = query(concat!(
             "SELECT CAST(COUNT(*) AS BIGINT) AS keys, MIN(period) AS first, MAX(period) AS last \
-             FROM content_keys WHERE content_id = $1 AND period_ends <= $2",
-        );
+             FROM content_keys ",
+            stale!()
+        ));
         let row = self.rows.row(select.bind(content_id).bind(ended_before)).await?;
         let row = row.ok_or(StoreError::Missing)?;
         let keys = u64::try_from(row.integer("keys")?).map_err(|_| StoreError::corrupt("keys"))?;
@@ -179,9 +190,8 @@ impl Store {
         Ok(ends.map(|(first, last)| StaleKeys { keys, first, last }))
     }
 
-    /// Forgets the keys of periods that ended before a moment or at it, with what they were
-    /// asked for, and says how many. It works in small transactions: cut short, it has forgotten
-    /// some, the oldest first.
+    /// Forgets what [`Self::stale_keys`] counts, and says how many. It works in small
+    /// transactions: cut short, it has forgotten some, the oldest first.
     pub async fn drop_period_keys(
         &self,
         content_id: &ContentId,
@@ -204,10 +214,8 @@ impl Store {
     ) -> Result<u64, Failure> {
         let mut open = self.rows.begin(Durability::Power).await?;
         hold_keys_of(&mut open, content_id).await?;
-        // The same rows in both statements: the KID decides between periods that end together.
-        let stale = |text| query(text).bind(content_id).bind(ended_before).bind(DROP_CHUNK);
-        open.run(stale(DROP_ASKED)).await?;
-        let dropped = open.run(stale(DROP_KEYS)).await?;
+        let stale = query(DROP_KEYS).bind(content_id).bind(ended_before).bind(DROP_CHUNK);
+        let dropped = open.run(stale).await?;
         open.commit().await?;
         Ok(dropped)
     }
@@ -229,10 +237,11 @@ static NAMED_IN_FEW: LazyLock<String> = LazyLock::new(|| named_text(NAMED_FEW));
 static NAMED_IN_MANY: LazyLock<String> = LazyLock::new(|| named_text(NAMED_MANY));
 static ADD_CHUNK: LazyLock<String> = LazyLock::new(|| insert_text(INTO, CHUNK));
 
-const DROP_ASKED: &str = "DELETE FROM asked_keys WHERE kid IN (SELECT kid FROM content_keys \
-     WHERE content_id = $1 AND period_ends <= $2 ORDER BY period_ends, kid LIMIT $3)";
-const DROP_KEYS: &str = "DELETE FROM content_keys WHERE kid IN (SELECT kid FROM content_keys \
-     WHERE content_id = $1 AND period_ends <= $2 ORDER BY period_ends, kid LIMIT $3)";
+const DROP_KEYS: &str = concat!(
+    "DELETE FROM content_keys WHERE kid IN (SELECT kid FROM content_keys ",
+    stale!(),
+    " ORDER BY period_ends, kid LIMIT $3)"
+);
 
 fn named_text(names: usize) -> String {
     let names: Vec<_> = (0..names).map(|name| format!("${}", name + 2)).collect();

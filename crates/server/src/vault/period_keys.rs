@@ -85,7 +85,8 @@ impl KeyService {
     /// Forgets the keys of a live title's periods that ended before a moment or at it, and says
     /// how many. The caller says which moment: behind it is what players may still go back to
     /// and what licenses still carry. A key without a time, as those of a film, is never
-    /// forgotten.
+    /// forgotten, and none that an encryptor asked for by its name: its media is not the caller's,
+    /// and asked for again that name must not get a second key.
     ///
     /// Errors: [`KeyServiceError`]; what is forgotten was audited before.
     pub async fn drop_stale_keys(
