@@ -35,11 +35,23 @@ pub fn page(document: &str) -> Response {
     }
 }
 
-/// A file of the bundle.
+/// The service worker, which brings the pages where there is no network. A browser lets it act for
+/// the folder that it lies in and what is below: so it lies at the top.
+///
+/// Errors: [`Refusal::NotFound`].
+pub fn service_worker() -> Result<Response, Refusal> {
+    asset("service-worker.js")
+}
+
+/// A file of the bundle. A page is the same here as at its own address: the service worker keeps it
+/// from here.
 ///
 /// Errors: [`Refusal::NotFound`].
 pub fn asset(name: &str) -> Result<Response, Refusal> {
     let file = Bundle::get(name).ok_or(Refusal::NotFound)?;
+    if media_type(name).starts_with("text/html") {
+        return Ok(html(StatusCode::OK, file.data.into_owned()));
+    }
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type(name))),
         // The names of pages' entry files stay the same from build to build.

@@ -38,6 +38,7 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/", get(async || pages::page("index.html")))
         .route("/sign-in", get(async || pages::page("sign-in.html")))
         .route("/watch/{content_id}", get(watch))
+        .route("/service-worker.js", get(async || pages::service_worker()))
         .route("/assets/{name}", get(async |Path(name): Path<String>| pages::asset(&name)))
         .route("/api/v1/sessions", post(sign_in).delete(sign_out))
         .route("/api/v1/me", get(me))
