@@ -5,7 +5,8 @@
 // and style by that path. Tests are bundled too, because Node 18 does not read TypeScript.
 
 import { spawnSync } from "node:child_process";
-import { cp, mkdir, readdir, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { cp, mkdir, readFile, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -40,6 +41,28 @@ async function pages() {
     logLevel: "info",
   });
   await cp(join(WEB, "src", "static"), DIST, { recursive: true });
+  await serviceWorker();
+}
+
+/** The service worker knows the files of this build, and changes whenever one of them does. */
+async function serviceWorker() {
+  const names = (await readdir(DIST)).filter((name) => !/^\.|\.txt$/.test(name)).sort();
+  const hash = createHash("sha256");
+  for (const name of names) hash.update(name).update(await readFile(join(DIST, name)));
+  await build({
+    absWorkingDir: WEB,
+    entryPoints: { "service-worker": "src/offline/service-worker.ts" },
+    outdir: DIST,
+    bundle: true,
+    minify: true,
+    format: "iife",
+    target: ["chrome105", "firefox102", "safari16"],
+    define: {
+      FILES: JSON.stringify(names),
+      VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)),
+    },
+    logLevel: "info",
+  });
 }
 
 /** Runs the TypeScript `files` as one process: what they start and use, they use in turn. */

@@ -5,19 +5,25 @@ import { accountName, titles, type CatalogTitle } from "./service/api";
 import { Refusal } from "./service/problem";
 import { signInPath } from "./service/return-path";
 import { accountMenu } from "./account-menu";
+import { settleDownloads, showDownloads } from "./offline/list";
 
 export async function catalogPage(): Promise<void> {
   const list = element("titles", HTMLUListElement);
   const empty = element("empty", HTMLParagraphElement);
   const message = element("message", HTMLDivElement);
+  const hasDownloads = await showDownloads();
   try {
     const [name, found] = await Promise.all([accountName(), titles()]);
     accountMenu(name);
     list.replaceChildren(...found.map(card));
     empty.hidden = found.length > 0;
+    void settleDownloads();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     if (error.status === 401) location.replace(signInPath("/"));
+    else if (error.status === 0 && hasDownloads) {
+      element("unconnected", HTMLParagraphElement).hidden = false;
+    }
     else showRefusal(message, error);
   } finally {
     list.removeAttribute("aria-busy");

@@ -1,4 +1,4 @@
-// Times as people read them.
+// Times and sizes as people read them.
 
 /** A position: `0:05`, `12:34`, `1:02:03`. */
 export function clockTime(seconds: number): string {
@@ -22,4 +22,16 @@ export function roughDuration(seconds: number): string {
 
 function joined(large: number, largeUnit: string, small: number, smallUnit: string): string {
   return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
+}
+
+/** A moment, as this browser writes it. */
+export function dateTime(ms: number): string {
+  return new Date(ms).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** A size, as in `3.4 GB`. */
+export function byteSize(bytes: number): string {
+  const mega = bytes / 1e6;
+  if (mega < 1000) return `${mega < 10 ? mega.toFixed(1) : Math.round(mega)} MB`;
+  return `${(mega / 1000).toFixed(1)} GB`;
 }

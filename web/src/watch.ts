@@ -8,7 +8,10 @@ import { Heartbeat } from "./player/heartbeat";
 import { LicenseDesk } from "./player/license-desk";
 import { classesText, expiryText, levelText, type LicenseState } from "./player/license-state";
 import { Renewal } from "./player/renewal";
-import { Screen } from "./player/screen";
+import { KEPT_SCHEME, Screen } from "./player/screen";
+import { isKept, keptScreen } from "./offline/kept-screen";
+import { offerDownload } from "./offline/panel";
+import { stateText } from "./offline/words";
 import { abandon, farewell, heartbeat, playbackTicket, request, titles } from "./service/api";
 import type { PlayerReport } from "./service/api";
 import { Refusal } from "./service/problem";
@@ -23,6 +26,9 @@ const RESUME_MARGIN_S = 5;
 /** How often "ends in" is written anew. */
 const PANEL_REFRESH_MS = 15_000;
 
+/** The parameter of the page that plays what is downloaded, with or without network. */
+const KEPT = "kept";
+
 const video = element("video", HTMLVideoElement);
 const message = element("message", HTMLDivElement);
 const status = element("status", HTMLParagraphElement);
@@ -31,6 +37,8 @@ const busy = element("busy", HTMLDivElement);
 export async function watchPage(): Promise<void> {
   const contentId = decodeURIComponent(location.pathname.split("/")[2] ?? "");
   void showTitle(contentId);
+  const wantsKept = new URLSearchParams(location.search).has(KEPT);
+  if (wantsKept || (!navigator.onLine && (await isKept(contentId)))) return watchKept(contentId);
   try {
     const scheme = chooseScheme(
       new URLSearchParams(location.search).get("scheme"),
@@ -47,9 +55,41 @@ export async function watchPage(): Promise<void> {
     // Only the token call answers 401 here: nobody is signed in, or not any more.
     if (error instanceof Refusal && error.status === 401) {
       location.replace(signInPath(location.pathname + location.search));
+    } else if (error instanceof Refusal && error.status === 0 && (await isKept(contentId))) {
+      await watchKept(contentId);
     } else {
       refuse(error);
     }
+  }
+}
+
+/** Plays what is downloaded: nothing is asked of the service, and no stream slot is taken. */
+async function watchKept(contentId: string): Promise<void> {
+  let controls: Controls | undefined;
+  let end = async (): Promise<void> => undefined;
+  busy.hidden = false;
+  try {
+    const { screen, record } = await keptScreen(contentId, video, {
+      tracksChanged: () => controls?.showTracks(),
+      buffering: (isBuffering) => (busy.hidden = !isBuffering),
+      failed: (refusal) => {
+        element("controls", HTMLDivElement).hidden = true;
+        refuse(refusal);
+        void end();
+      },
+      namedKeys: () => undefined,
+    });
+    end = () => screen.close();
+    element("title", HTMLHeadingElement).textContent = record.name;
+    document.title = `${record.name} · Strongroom`;
+    await screen.load(`${KEPT_SCHEME}://${contentId}/manifest.mpd`, 0);
+    busy.hidden = true;
+    status.textContent = stateText(record, Date.now());
+    controls = new Controls(video, screen);
+    await video.play().catch(() => undefined);
+  } catch (error) {
+    refuse(error);
+    await end();
   }
 }
 
@@ -63,7 +103,10 @@ class Viewing {
   #controls: Controls | undefined;
   #hasEnded = false;
 
-  constructor(contentId: string, ticket: Ticket) {
+  constructor(
+    private readonly contentId: string,
+    ticket: Ticket,
+  ) {
     this.#desk = new LicenseDesk(
       ticket,
       {
@@ -117,8 +160,21 @@ class Viewing {
     status.textContent = "";
     this.#controls = new Controls(video, this.#screen);
     this.#reportChanges();
+    this.#offerDownload();
     // Where the browser wants a gesture first, the play button waits for it.
     await video.play().catch(() => undefined);
+  }
+
+  /** Where the browser can keep the title. What is live cannot be kept by any. */
+  #offerDownload(): void {
+    const { dialects, isLive, rotates } = this.#desk.ticket;
+    if (isLive || rotates) return;
+    void offerDownload({
+      contentId: this.contentId,
+      dialects,
+      codecs: this.#screen.codecs(),
+      name: () => element("title", HTMLHeadingElement).textContent ?? this.contentId,
+    });
   }
 
   #reportChanges(): void {

@@ -14,6 +14,9 @@ const BAD_HTTP_STATUS = 1001;
 const DECODE_FAILED = 3016;
 const NO_PLAYABLE_VARIANT = 4012;
 const NO_DECODABLE_VARIANT = 4032;
+/** Of licenses that are kept. */
+const SESSION_GONE = 6013;
+const LICENSE_EXPIRED = 6014;
 /** The page asked for H.264 before, and that was to be had: so it is this title's codec. */
 const NO_KEY_SYSTEM_FOR_CODEC = 6001;
 
@@ -43,6 +46,12 @@ export function sentenceFor(category: number, code: number): string {
   }
   if (code === NO_DECODABLE_VARIANT || code === NO_KEY_SYSTEM_FOR_CODEC) {
     return "This browser cannot decode the video of this title. Try another browser or device.";
+  }
+  if (code === SESSION_GONE) {
+    return "The license of this download is not in this browser any more. Delete it and download it again.";
+  }
+  if (code === LICENSE_EXPIRED) {
+    return "The term of this title's license is over. Connect and open it again, or download it again.";
   }
   switch (category) {
     case NETWORK:

@@ -37,6 +37,18 @@ export interface ScreenEvents {
   namedKeys(initData: Uint8Array): void;
 }
 
+/** What plays without the network: where its licenses are kept, and who reads its files. */
+export interface Kept {
+  readonly keySystem: string;
+  readonly robustness: { readonly video: string; readonly audio: string };
+  readonly sessions: readonly { readonly sessionId: string; readonly initData: Uint8Array }[];
+  /** Reads the file of a `kept:` address, or the range of it. */
+  read(uri: string, range: string | null): Promise<ArrayBuffer>;
+}
+
+/** The scheme of addresses of what is kept. */
+export const KEPT_SCHEME = "kept";
+
 export class Screen {
   readonly #player = new shaka.Player();
 
@@ -44,6 +56,7 @@ export class Screen {
     private readonly video: HTMLVideoElement,
     acquire: (challenge: ArrayBuffer) => Promise<ArrayBuffer>,
     events: ScreenEvents,
+    kept: Kept | null = null,
   ) {
     shaka.net.NetworkingEngine.registerScheme(DESK_SCHEME, (uri, request) =>
       shaka.util.AbortableOperation.notAbortable(
@@ -69,6 +82,7 @@ export class Screen {
       manifest: { retryParameters: SEGMENT_RETRIES },
       streaming: { retryParameters: SEGMENT_RETRIES },
     });
+    if (kept !== null) this.#playKept(kept);
     this.#player.addEventListener("error", (event: Event) => {
       if ("detail" in event) events.failed(playerRefusal(event.detail));
     });
@@ -88,6 +102,49 @@ export class Screen {
     for (const name of changes) {
       this.#player.addEventListener(name, () => events.tracksChanged());
     }
+  }
+
+  /** Has the player load licenses that are kept, ask for none, and read files that are here. */
+  #playKept({ keySystem, robustness, sessions, read }: Kept): void {
+    shaka.net.NetworkingEngine.registerScheme(KEPT_SCHEME, (uri, request) =>
+      shaka.util.AbortableOperation.notAbortable(
+        read(uri, request.headers["Range"] ?? null).then((data) => ({
+          uri,
+          originalUri: uri,
+          originalRequest: request,
+          data,
+          headers: {},
+        })),
+      ),
+    );
+    const [first] = sessions;
+    this.#player.configure({
+      drm: {
+        servers: { [keySystem]: `${DESK_SCHEME}:desk` },
+        persistentSessionsMetadata: sessions.map((session) => ({ ...session, initDataType: "cenc" })),
+        // What a session has answered before is not asked anew.
+        initDataTransform: () => first?.initData ?? new Uint8Array(),
+        advanced: {
+          [keySystem]: {
+            videoRobustness: [robustness.video],
+            audioRobustness: [robustness.audio],
+            sessionType: "persistent-license",
+            persistentStateRequired: true,
+          },
+        },
+      },
+    });
+  }
+
+  /** The codecs of what can be played. */
+  codecs(): { video: string[]; audio: string[] } {
+    const tracks = this.#player.getVariantTracks();
+    const distinct = (codecs: (string | null)[]) =>
+      [...new Set(codecs)].filter((codec): codec is string => codec !== null && codec !== "");
+    return {
+      video: distinct(tracks.map(({ videoCodec }) => videoCodec)),
+      audio: distinct(tracks.map(({ audioCodec }) => audioCodec)),
+    };
   }
 
   /** Has the player ask for the keys of this initialization data, as if the stream had brought it. */

@@ -1,7 +1,7 @@
 // Calls to the service. Each returns its answer or throws a `Refusal`.
 
 import { networkRefusal, refusalOf, unexpectedAnswer } from "./problem";
-import { parseTicket, type Ticket } from "./ticket";
+import { CLEAR_KEY, parseTicket, type Ticket } from "./ticket";
 
 /** A title the signed-in viewer may see. */
 export interface CatalogTitle {
@@ -68,10 +68,16 @@ export async function titles(): Promise<CatalogTitle[]> {
   }));
 }
 
-/** Asks to watch: reserves a stream slot and brings the ticket. */
-export async function playbackTicket(contentId: string): Promise<Ticket> {
+/** Asks to watch with this system: reserves a stream slot and brings the ticket. */
+export async function playbackTicket(contentId: string, dialect = CLEAR_KEY): Promise<Ticket> {
   const path = `/api/v1/playback/token/${encodeURIComponent(contentId)}`;
-  return parseTicket(await json(path), Date.now());
+  const query = dialect === CLEAR_KEY ? "" : `?dialect=${dialect}`;
+  return parseTicket(await json(path + query), Date.now(), dialect);
+}
+
+/** Frees the place that a downloaded title took among those of the account. */
+export async function forgetKept(contentId: string): Promise<void> {
+  await request(`/api/v1/offline/${encodeURIComponent(contentId)}`, { method: "DELETE" });
 }
 
 /** What a heartbeat says of the player. */

@@ -2,12 +2,17 @@
 
 import { unexpectedAnswer } from "./problem";
 
+/** The system with which the page streams. */
+export const CLEAR_KEY = "clearkey";
+
 /** One granted viewing: where its video, license and heartbeat are. */
 export interface Ticket {
   /** The playback session: holds the stream slot. */
   readonly sessionId: string;
-  /** License URL with its one-time token, for ClearKey. */
+  /** License URL with its one-time token, for the system that was asked for. */
   readonly licenseUrl: string;
+  /** The systems that the service answers. */
+  readonly dialects: readonly string[];
   /** This page's clock, ms: from then on the license URL is of no use. */
   readonly licenseUrlEndsMs: number;
   /** DASH manifest, its path signed for this session. */
@@ -16,6 +21,8 @@ export interface Ticket {
   readonly heartbeatIntervalS: number;
   /** Whether the title is a live event: it begins at its edge and has no length. */
   readonly isLive: boolean;
+  /** Whether the title's keys change while it plays. */
+  readonly rotates: boolean;
   /** Where this account left the title, seconds; 0 when it never began. */
   readonly resumeS: number;
 }
@@ -27,19 +34,21 @@ const LICENSE_URL_LIFE_MS = 30_000;
 const LEAST_LIFE_MS = 5_000;
 
 /** Reads the token answer, received at `receivedMs` by this page's clock. */
-export function parseTicket(answer: unknown, receivedMs: number): Ticket {
+export function parseTicket(answer: unknown, receivedMs: number, dialect = CLEAR_KEY): Ticket {
   const root = fields(answer);
   const license = fields(root["license"]);
   const manifest = fields(root["manifest"]);
   const heartbeat = fields(root["heartbeat"]);
   return {
     sessionId: text(root["session_id"]),
-    licenseUrl: text(license["clearkey"]),
+    licenseUrl: text(license[dialect]),
+    dialects: Object.keys(license),
     licenseUrlEndsMs: Math.min(number(root["expires_at"]), receivedMs + LICENSE_URL_LIFE_MS),
     manifestUrl: text(manifest["dash"]),
     heartbeatUrl: text(heartbeat["url"]),
     heartbeatIntervalS: Math.max(1, number(heartbeat["interval_s"])),
     isLive: root["live"] === true,
+    rotates: root["rotation"] != null,
     resumeS: root["resume_s"] == null ? 0 : Math.max(0, number(root["resume_s"])),
   };
 }
