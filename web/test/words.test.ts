@@ -51,13 +51,20 @@ test("sign-in leads back to a page of this site only", () => {
   const bad = [
     "//evil.example", "/\\evil.example", "https://evil.example/", "javascript:alert(1)", "",
     "/\t/evil.example", "\\\\evil.example", "/\n/evil.example", "watch/a", "/../..//evil.example",
+    "/\r/evil.example", "/\0/evil.example", "\t//evil.example", " //evil.example", "///evil.example",
+    "////evil.example//", "/%2e%2e//evil.example", "/.//evil.example", "/./\\evil.example", "data:text/html,x",
+    "https:evil.example", "https:/evil.example", "http:\\\\evil.example", "//evil.example@site.invalid/",
+    "//site.invalid@evil.example/", "//[::1]/", "JaVaScRiPt:alert(1)", "?next=//evil.example", "#//evil.example",
   ];
   for (const next of bad) {
     const path = back(next);
     assert.ok(path.startsWith("/") && !path.startsWith("//"), `${next} -> ${path}`);
     assert.ok(!path.startsWith("/\\"), next);
+    assert.equal(new URL(path, "https://tv.example").origin, "https://tv.example", next);
   }
   assert.equal(returnPath(""), "/");
+  assert.equal(returnPath("?next=/watch/a&next=//evil.example"), "/watch/a");
+  assert.equal(returnPath("?next=//evil.example&next=/watch/a"), "/");
 });
 
 test("keys command the player, unless the focused control wants them", () => {
