@@ -23,6 +23,8 @@ mod h264_entry;
 mod hevc_entry;
 #[path = "../fuzz/entries/images.rs"]
 mod images_entry;
+#[path = "../fuzz/entries/issuer_tokens.rs"]
+mod issuer_tokens_entry;
 #[path = "../fuzz/entries/keys.rs"]
 mod keys_entry;
 #[path = "../fuzz/entries/live_stream.rs"]
@@ -149,6 +151,11 @@ fn hevc() {
 #[test]
 fn images() {
     replay("images", images_entry::run);
+}
+
+#[test]
+fn issuer_tokens() {
+    replay("issuer_tokens", issuer_tokens_entry::run);
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/model/src/", "names"),
     ("crates/model/src/policy/", "policy"),
     ("crates/playback/src/grant.rs", "tokens"),
+    ("crates/playback/src/issuer/", "issuer_tokens"),
     ("crates/playback/src/platform.rs", "names"),
     ("crates/playback/src/token.rs", "tokens"),
     ("crates/playback/src/vault_token.rs", "tokens"),

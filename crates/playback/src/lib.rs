@@ -8,6 +8,7 @@ mod covers;
 mod denial;
 pub mod entitlement;
 pub mod grant;
+pub mod issuer;
 pub mod lease;
 pub mod offline;
 pub mod platform;
