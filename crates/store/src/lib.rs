@@ -12,6 +12,7 @@ mod credentials;
 mod database;
 mod decisions;
 mod error;
+mod issuer_subjects;
 mod kept_licenses;
 mod keys;
 mod live_folder;
@@ -43,6 +44,7 @@ pub use audit::{
 pub use credentials::{CredentialChange, CredentialKind, StoredCredential, StoredCredentials};
 pub use decisions::DecisionRows;
 pub use error::StoreError;
+pub use issuer_subjects::{IssuerSignIn, SubjectRow};
 pub use kept_licenses::KeepLicense;
 pub use keys::StoredKek;
 pub use live_folder::LiveFolder;

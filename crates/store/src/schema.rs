@@ -64,6 +64,12 @@ pub(crate) const ROWS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "rows/0013_issuers",
+        common: include_str!("../../../migrations/rows/0013_issuers.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// The audit.

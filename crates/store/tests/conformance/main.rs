@@ -10,6 +10,8 @@ mod credentials;
 #[cfg(test)]
 mod home;
 #[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod outcomes;
@@ -115,6 +117,12 @@ on_both_databases! {
     offline::what_never_leaves_holds_its_place_for_a_minute,
     offline::a_place_is_freed_by_who_has_it,
     offline::a_license_has_one_usage_record_the_first,
+    issuers::a_subject_is_one_account,
+    issuers::an_account_is_provisioned_whole_or_not_at_all,
+    issuers::parallel_first_sights_make_one_account,
+    issuers::the_newest_token_says_the_plan,
+    issuers::a_sign_in_by_tokens_ends_for_those_that_were_issued,
+    issuers::a_sign_in_belongs_to_one_account,
     audit::entries_in_batches_of_every_size_form_one_chain,
     audit::parallel_batches_form_one_chain,
     audit::entries_beyond_the_limits_are_refused,
