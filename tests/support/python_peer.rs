@@ -14,10 +14,15 @@ impl PythonPeer {
     /// Looks for a package under `$STRONGROOM_PEERS`, then `target/peers`. Missing: skipped with
     /// a loud word, a failure in CI. `script` lies in `tests/support`.
     pub fn find(package: &str, script: &str) -> Option<Self> {
+        Self::find_in("python", package, script)
+    }
+
+    /// The same in another folder of the peers.
+    pub fn find_in(set: &str, package: &str, script: &str) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let own = root.join("target/peers");
         let folder = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from);
-        let packages = folder.join("python");
+        let packages = folder.join(set);
         if packages.join(package).is_dir() {
             return Some(Self { packages, script: root.join("tests/support").join(script) });
         }

@@ -1,5 +1,5 @@
-//! Python packages that tests compare with (pycpix, signxml, protobuf) or ask (moto), and what
-//! they need.
+//! Python packages that tests compare with (pycpix, signxml, protobuf, PyJWT, joserfc) or ask
+//! (moto), and what they need.
 //!
 //! Each set lies in a folder of its own beside the other peers, where few tests look. Unlike
 //! the wheels of `wheel.rs` they are pinned by version and not by content: several have one
@@ -63,9 +63,14 @@ const MOTO: &[&str] = &[
     "xmltodict==1.0.4",
 ];
 
-/// Brings the packages into `target/peers/python` and `target/peers/moto`.
+/// Makers of an identity provider's tokens.
+const TOKENS: &[&str] =
+    &["PyJWT==2.15.1", "cffi==2.1.1", "cryptography==50.0.2", "joserfc==1.8.0", "pycparser==3.12"];
+
+/// Brings the packages into `target/peers/python`, `target/peers/jwt` and `target/peers/moto`.
 pub fn bring() -> Result<()> {
     bring_into("python", PACKAGES, "that CPIX and Widevine messages are compared with")?;
+    bring_into("jwt", TOKENS, "that make the tokens of identity providers")?;
     bring_into("moto", MOTO, "of the server that stands for AWS KMS")
 }
 
