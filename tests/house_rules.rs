@@ -165,6 +165,9 @@ fn a_server_that_reaches_out_is_found() {
     assert_eq!(broken(rule, &[(server, asks)]), ["crates/server/src/vault/license.rs:1"]);
     assert_eq!(broken(rule, &[("src/command/package/mod.rs", asks)]).len(), 1);
     assert_eq!(broken(rule, &[("src/command/package/key_service.rs", asks)]), NONE);
+    let keys = "fn f() { JwksClient::new(i, m); reqwest::get(url); }";
+    assert_eq!(broken(rule, &[(server, keys)]).len(), 2);
+    assert_eq!(broken(rule, &[("crates/server/src/front/issuers/mod.rs", keys)]), NONE);
     let plays = "fn f() { ViewerClient::new(s); }";
     assert_eq!(broken(rule, &[(server, plays)]), ["crates/server/src/vault/license.rs:1"]);
     assert_eq!(broken(rule, &[("src/command/play/mod.rs", plays)]).len(), 1);

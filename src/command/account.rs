@@ -1,6 +1,7 @@
 //! `account`: who may sign in.
 
 mod kept;
+mod linked;
 
 use super::{Failure, Place, block_on};
 use crate::screen::Answer;
@@ -20,6 +21,10 @@ pub enum Arguments {
     Suspend(Name),
     /// Let a suspended account play again.
     Resume(Name),
+    /// Let someone whom an identity provider knows sign in as an account.
+    Link(linked::Link),
+    /// Take that back; the account stays.
+    Unlink(linked::Subject),
     /// Show which titles the devices of an account keep, and until when.
     Offline(Offline),
     /// Show when licenses that were given back were used.
@@ -70,6 +75,8 @@ struct Added {
 pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Failure> {
     match arguments {
         Arguments::Add(add) => block_on(add_account(add, place, answer)),
+        Arguments::Link(link) => block_on(linked::link(link, place, answer)),
+        Arguments::Unlink(subject) => block_on(linked::unlink(subject, place, answer)),
         Arguments::Offline(offline) => block_on(kept::show_kept(offline, place, answer)),
         Arguments::Usage(account) => block_on(kept::show_usage(account, place, answer)),
         Arguments::Suspend(account) => {

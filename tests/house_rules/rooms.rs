@@ -230,8 +230,13 @@ fn names(mention: &Mention, room: &str) -> bool {
 }
 
 /// What makes a request to a place that the caller names.
-const REACHING_OUT: &[&str] =
-    &["Client::new", "KeyServiceClient::new", "RemoteObject::open", "ViewerClient::new"];
+const REACHING_OUT: &[&str] = &[
+    "Client::new",
+    "JwksClient::new",
+    "KeyServiceClient::new",
+    "RemoteObject::open",
+    "ViewerClient::new",
+];
 
 /// The libraries that make requests.
 const REACHING_CRATES: &[&str] = &["reqwest", "object_store"];
@@ -239,13 +244,15 @@ const REACHING_CRATES: &[&str] = &["reqwest", "object_store"];
 /// No server fetches a URL: only what opens the sources of a command makes a client, or finds
 /// an object with one; only the packager asks a key service, the one on its command line; and
 /// only the player is a viewer's client.
-/// The root key's KMS is the one that a server asks over HTTP.
+/// What a server asks over HTTP are the root key's KMS, and the identity providers of its settings
+/// for their keys.
 pub fn only_commands_reach_out(tree: &Tree) -> Vec<Finding> {
     let may = |path: &str| {
         path.starts_with("crates/store/src/remote/")
             || path.starts_with("src/command/source/")
             || path == "src/command/package/key_service.rs"
             || path == "src/command/play/web.rs"
+            || path.starts_with("crates/server/src/front/issuers/")
     };
     let of_the_product =
         |path: &str| path.starts_with("src/") || (path.starts_with("crates/") && is_product(path));

@@ -3,6 +3,7 @@
 //! Everything works without a file: the defaults are the embedded stores in the data folder.
 
 pub mod break_glass;
+pub mod issuer;
 pub mod key_cache;
 pub mod keys;
 pub mod kms;
@@ -13,6 +14,7 @@ pub mod vault;
 
 use crate::vault::Patience;
 use ipnet::IpNet;
+use issuer::Issuer;
 use keys::Keys;
 use licenses::Licenses;
 use limits::Limits;
@@ -66,6 +68,8 @@ pub struct Config {
     pub s3: S3,
     /// What packaging uses.
     pub packaging: Packaging,
+    /// Identity providers whose tokens sign viewers in.
+    pub issuer: Vec<Issuer>,
 }
 
 /// Where the service listens and how viewers reach it.
@@ -154,6 +158,7 @@ impl Default for Config {
             cors: Cors::default(),
             s3: S3::default(),
             packaging: Packaging::default(),
+            issuer: vec![],
         }
     }
 }
@@ -303,6 +308,7 @@ impl Config {
         self.keys.cache.check()?;
         self.keys.break_glass.check()?;
         self.vault.check()?;
+        issuer::check(&self.issuer, self.mode)?;
         if self.vault.address == Some(self.listen.address) && self.listen.address.port() != 0 {
             return refuse("vault.address", "viewers listen there; give the vault an address");
         }

@@ -4,6 +4,7 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::EntropySource;
+use crate::front::issuers::ClientError;
 use crate::secrets::{self, SecretError};
 use crate::vault::{Checkpoints, Vault, VaultError};
 use model::{Plan, PlanName};
@@ -76,6 +77,14 @@ pub enum HomeError {
     /// The root key.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// An identity provider.
+    #[error("issuer {url}: {cause}")]
+    Issuer {
+        /// The issuer.
+        url: String,
+        /// What is wrong with its settings.
+        cause: ClientError,
+    },
     /// The country database.
     #[error("country database {path}: {cause}", path = path.display())]
     Regions {

@@ -2,6 +2,7 @@
 
 use crate::edge_routes::Delivery;
 use crate::front::attempts::Attempts;
+use crate::front::issuers::Issuers;
 use crate::front::limiter::Limiter;
 use crate::front::password::Passwords;
 use crate::ground::{Ground, Grounded};
@@ -30,6 +31,8 @@ pub struct Service {
     pub vault: VaultLink,
     /// When the service started; playback tokens from before are spent.
     pub boot: Timestamp,
+    /// Identity providers whose tokens sign viewers in.
+    pub issuers: Issuers,
     /// Sign-in tries.
     pub attempts: Attempts,
     /// Provisioning requests.
@@ -51,6 +54,8 @@ impl Service {
         home.vault.look_at_credentials(home.clock.now()).await;
         let passwords = Passwords::new(&home.entropy);
         let limits = home.config.limits.clone();
+        let issuers = Issuers::new(&home.config);
+        let issuers = issuers.map_err(|(url, cause)| HomeError::Issuer { url, cause })?;
         let ground = Ground::new(home.config, home.clock, home.entropy)?;
         Ok(Arc::new(Self {
             ground: Arc::new(ground),
@@ -58,6 +63,7 @@ impl Service {
             token_key: TokenKey::from_bytes(&home.secrets.token),
             vault: VaultLink::in_process(home.grant_key, home.vault),
             passwords,
+            issuers,
             attempts: Attempts::default(),
             provisionings: Attempts::default(),
             limiter: Limiter::new(limits.session_requests, limits.session_window_s),

@@ -95,7 +95,7 @@ pub async fn show_usage(account: Name, place: &Place, answer: Answer) -> Result<
     Ok(())
 }
 
-async fn known(home: &Home, name: &str) -> Result<Account, Failure> {
+pub(super) async fn known(home: &Home, name: &str) -> Result<Account, Failure> {
     let found = home.store.account_by_name(name).await.map_err(Failure::environment)?;
     let found = found.with_context(|| format!("there is no account named {name}"));
     found.map(|(account, _)| account).map_err(Failure::Refused)

@@ -130,3 +130,17 @@ fn variables_reach_the_token() {
     let unknown = [("STRONGROOM_KEYS_PKCS11_MODUL", "/m.so")];
     assert!(parse(TOKEN, &unknown).is_err());
 }
+
+#[test]
+fn issuers_are_sections_of_their_own() {
+    let two = "[[issuer]]\nurl = 'https://login.example'\naudiences = ['tv']\nprovision = true\n\
+               plan = 'standard'\n[[issuer]]\nurl = 'https://other.example'\naudiences = ['tv']";
+    let config = parse(two, &[]).unwrap();
+    let urls: Vec<&str> = config.issuer.iter().map(|issuer| issuer.url.as_str()).collect();
+    assert_eq!(urls, ["https://login.example", "https://other.example"]);
+    assert!(config.issuer[0].provision && !config.issuer[1].provision);
+    let twice = two.replace("other", "login");
+    assert!(parse(&twice, &[]).unwrap_err().contains("stands twice"));
+    let none = two.replace("['tv']", "[]");
+    assert!(parse(&none, &[]).unwrap_err().contains("issuer.audiences"));
+}

@@ -5,6 +5,8 @@
 
 pub mod attempts;
 pub mod catalog;
+pub mod issuer_sign_in;
+pub mod issuers;
 pub mod license_proxy;
 pub mod limiter;
 pub mod offline;

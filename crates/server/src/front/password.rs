@@ -46,6 +46,8 @@ impl Passwords {
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned());
         let turn = turn.await.map_err(|_| Refusal::Overloaded)?.map_err(|_| Refusal::Overloaded)?;
         let nobody = Arc::clone(&self.nobody);
+        // Accounts of an issuer have no password; that takes as long as a wrong one.
+        let stored = stored.filter(|stored| !stored.is_empty());
         let check = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let is_known = stored.is_some();
@@ -60,11 +62,19 @@ impl Passwords {
 ///
 /// Errors: the sentence that says what is wrong.
 pub fn check_usable(name: &str, password: &str) -> Result<(), &'static str> {
-    if name.is_empty() || name.len() > MAX_NAME {
-        return Err("an account's name has 1 to 256 bytes");
-    }
+    check_name(name)?;
     if password.is_empty() || password.len() > MAX_PASSWORD {
         return Err("a password has 1 to 1024 bytes");
+    }
+    Ok(())
+}
+
+/// Whether accounts may have this name.
+///
+/// Errors: the sentence that says what is wrong.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.len() > MAX_NAME {
+        return Err("an account's name has 1 to 256 bytes");
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The signed-in viewer behind a request.
 
+use crate::front::issuer_sign_in;
 use crate::http::caller::Caller;
 use crate::http::cookies;
 use crate::http::problem::Refusal;
@@ -16,6 +17,20 @@ pub struct Viewer {
     pub sign_in: SignInId,
     /// When the sign-in ends.
     pub signed_in_until: Timestamp,
+    /// What the sign-in stands on.
+    pub stands_on: StandsOn,
+}
+
+/// What a sign-in stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandsOn {
+    /// A session token of ours.
+    Session,
+    /// Tokens of an identity provider.
+    IssuerTokens {
+        /// How long an end of the sign-in must be remembered, seconds.
+        remember_s: u64,
+    },
 }
 
 impl Viewer {
@@ -50,18 +65,28 @@ impl Viewer {
     /// The device of the sign-in that travels with a request whose credential is another one.
     /// Whether the sign-in still stands is not asked.
     pub fn claimed_device(service: &Service, caller: &Caller) -> Option<DeviceId> {
-        let token =
-            SessionToken::verify(&service.token_key, credential(caller)?, caller.now).ok()?;
-        Some(DeviceId::of_sign_in(token.sign_in))
+        let text = credential(caller)?;
+        let sign_in = match SessionToken::verify(&service.token_key, text, caller.now) {
+            Ok(token) => Some(token.sign_in),
+            Err(_) => issuer_sign_in::claimed(service, text, caller.now),
+        };
+        sign_in.map(DeviceId::of_sign_in)
     }
 
     async fn of_token(service: &Service, caller: &Caller, text: &str) -> Result<Self, Refusal> {
-        let token = SessionToken::verify(&service.token_key, text, caller.now)?;
+        let token = match SessionToken::verify(&service.token_key, text, caller.now) {
+            // Not ours; it may be an issuer's.
+            Err(TokenRefused::Invalid) => {
+                return issuer_sign_in::viewer(service, caller, text).await;
+            }
+            token => token?,
+        };
         if !service.store.sign_in_is_live(token.sign_in, caller.now).await? {
             return Err(TokenRefused::Expired.into());
         }
         let account = service.store.account(token.account).await?.ok_or(TokenRefused::Invalid)?;
-        Ok(Self { account, sign_in: token.sign_in, signed_in_until: token.expires })
+        let (sign_in, signed_in_until) = (token.sign_in, token.expires);
+        Ok(Self { account, sign_in, signed_in_until, stands_on: StandsOn::Session })
     }
 }
 

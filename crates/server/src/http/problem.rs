@@ -1,6 +1,7 @@
 //! Problem documents (RFC 9457): every refusal has a stable code, a status and a sentence for
 //! the viewer. The cause goes to the log, never to the caller.
 
+use crate::front::issuers::IssuerRefused;
 use crate::vault_link::{LicenseRefused, ProvisionRefused};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -46,6 +47,9 @@ pub enum Refusal {
     /// The vault certifies no device.
     #[error(transparent)]
     Provision(#[from] ProvisionRefused),
+    /// An identity provider's token signs nobody in.
+    #[error(transparent)]
+    Issuer(#[from] IssuerRefused),
     /// Name or password is wrong.
     #[error("name or password is wrong")]
     SignIn,
@@ -165,6 +169,7 @@ impl Refusal {
             }
             Self::License(refused) => license_parts(*refused),
             Self::Provision(refused) => provision_parts(*refused),
+            Self::Issuer(refused) => issuer_parts(*refused),
             Self::Token(TokenRefused::Invalid) => {
                 ("token_invalid", S::UNAUTHORIZED, "Please sign in.")
             }
@@ -238,6 +243,18 @@ const fn denial_status(denial: Denial) -> StatusCode {
         }
         Denial::RegionNotAllowed => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
         Denial::StreamLimitReached { .. } => StatusCode::CONFLICT,
+    }
+}
+
+const fn issuer_parts(refused: IssuerRefused) -> (&'static str, StatusCode, &'static str) {
+    use StatusCode as S;
+    match refused {
+        IssuerRefused::NoAccount => {
+            ("account_unknown", S::FORBIDDEN, "There is no account for this sign-in here.")
+        }
+        IssuerRefused::Away => {
+            ("provider_unavailable", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
+        }
     }
 }
 

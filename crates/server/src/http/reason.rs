@@ -1,5 +1,6 @@
 //! Which rule a refusal comes from, and its inner reason: for the operator, never for the caller.
 
+use crate::front::issuers::IssuerRefused;
 use crate::http::problem::Refusal;
 use crate::vault_link::{LicenseRefused, ProvisionRefused};
 use playback::{Denial, Rule, TokenRefused};
@@ -19,6 +20,8 @@ impl Refusal {
             }
             Self::ScopeNotAllowed => (Rule::Token, "scope_of_other_routes"),
             Self::ContentNotAllowed => (Rule::Token, "credential_of_other_titles"),
+            Self::Issuer(IssuerRefused::NoAccount) => (Rule::Token, "subject_without_account"),
+            Self::Issuer(IssuerRefused::Away) => (Rule::Service, "issuer_away"),
             Self::SignIn => (Rule::Token, "name_or_password_wrong"),
             Self::CrossSite => (Rule::Token, "cookie_from_a_foreign_page"),
             Self::PlaybackEnded => (Rule::Session, "playback_session_ended"),

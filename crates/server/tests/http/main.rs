@@ -9,6 +9,9 @@ mod delivery;
 mod fairplay;
 mod faults;
 mod house;
+mod issuer;
+mod issuer_keys;
+mod issuer_sign_in;
 mod key_exchange;
 mod key_periods;
 mod license_path;
@@ -24,5 +27,8 @@ mod rotating;
 mod rotation;
 mod rotation_drm;
 mod sign_in;
+#[path = "../../../playback/tests/support/signer.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod signer;
 mod surface;
 mod widevine;
