@@ -68,3 +68,23 @@ async fn it_says_where_it_listens_and_outlives_bad_callers() {
     assert!(half.starts_with("HTTP/1.1 408") && half.contains("body_timeout"), "{half}");
     assert!(alive().await.starts_with("HTTP/1.1 200"));
 }
+
+/// No proxy in front is asked for its protocol (PROXY, versions 1 and 2): who sends its line is
+/// not understood, whatever address it names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_the_proxy_protocol_is_no_request() {
+    let (_folder, address) = serving().await;
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for line in [
+        "PROXY TCP4 203.0.113.9 127.0.0.1 40000 80\r\n",
+        "PROXY TCP6 2001:db8::1 ::1 40000 80\r\n",
+        "PROXY UNKNOWN\r\n",
+        "\r\n\r\n\0\r\nQUIT\n\u{21}\u{11}\0\u{0c}",
+    ] {
+        let answer = say(address, &format!("{line}{request}"), Duration::from_secs(5)).await;
+        let answer = answer.unwrap_or_default();
+        assert!(!answer.contains(" 200 "), "{line:?} {answer}");
+    }
+    let answer = say(address, request, Duration::from_secs(5)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}

@@ -12,6 +12,7 @@ mod house;
 mod issuer;
 mod issuer_keys;
 mod issuer_sign_in;
+mod jwt_confusion;
 mod key_exchange;
 mod key_periods;
 mod license_path;
@@ -31,4 +32,6 @@ mod sign_in;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod signer;
 mod surface;
+mod suspension;
+mod unsigned;
 mod widevine;

@@ -304,6 +304,11 @@ async fn the_region_is_the_trusted_address_and_a_forged_header_is_ignored() {
         ("198.51.100.7:1", "", false),
         ("198.51.100.7:1", "203.0.113.9", false),
         ("198.51.100.7:1", "10.0.0.1, 203.0.113.9", false),
+        ("198.51.100.7:1", "::ffff:203.0.113.9", false),
+        ("[::ffff:198.51.100.7]:1", "203.0.113.9", false),
+        ("[::ffff:10.0.0.1]:1", "::ffff:203.0.113.9", true),
+        ("[2001:db8::1]:1", "203.0.113.9", false),
+        ("127.0.0.1:1", "203.0.113.9", false),
         ("10.0.0.1:1", "203.0.113.9", true),
         ("10.0.0.1:1", "198.51.100.7, 203.0.113.9", true),
         ("10.0.0.1:1", "203.0.113.9, 198.51.100.7", false),
@@ -316,6 +321,12 @@ async fn the_region_is_the_trusted_address_and_a_forged_header_is_ignored() {
             .header("forwarded", "for=203.0.113.9")
             .header("x-real-ip", "203.0.113.9")
             .header("true-client-ip", "203.0.113.9")
+            .header("x-client-ip", "203.0.113.9")
+            .header("x-cluster-client-ip", "203.0.113.9")
+            .header("fastly-client-ip", "203.0.113.9")
+            .header("cloudfront-viewer-country", "NL")
+            .header("cf-ipcountry", "NL")
+            .header("via", "1.1 203.0.113.9")
             .header("cf-connecting-ip", "203.0.113.9");
         let reply = house.send_from(peer, request.body(Body::empty()).unwrap()).await;
         match is_granted {

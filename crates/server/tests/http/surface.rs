@@ -38,6 +38,30 @@ async fn a_listed_origin_passes_its_preflight_everywhere() {
     }
 }
 
+/// On every route that viewers have, a listed origin is let in and no other; the vault's routes
+/// are no page's.
+#[tokio::test]
+async fn preflights_are_answered_by_the_list_on_every_route_of_the_document() {
+    let house = listed().await;
+    let document: Value = serde_json::from_str(server::openapi()).unwrap();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let sample = path.replace(['{', '}'], "");
+        let is_vaults = methods.as_object().unwrap().values().any(|operation| {
+            operation["tags"].as_array().unwrap().contains(&json!("key exchange"))
+        });
+        for (origin, is_listed) in
+            [(LISTED, true), ("https://evil.example", false), ("null", false)]
+        {
+            let reply = house.send(preflight(&sample, origin)).await;
+            let allowed = reply.header("access-control-allow-origin");
+            let expected = if is_listed && !is_vaults { LISTED } else { "" };
+            assert_eq!(allowed, expected, "{path} {origin}");
+            let with_credentials = reply.header("access-control-allow-credentials");
+            assert_eq!(with_credentials.is_empty(), expected.is_empty(), "{path} {origin}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn another_origin_gets_nothing_to_read_by() {
     let house = listed().await;
