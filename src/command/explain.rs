@@ -133,7 +133,7 @@ pub fn run(arguments: &Arguments, place: &Place, answer: Answer) -> Result<(), F
             "nothing is known of request {correlation}: it was not made of this service, it is \
              older than the newest {} refusals or allowed token calls (limits.outcomes_kept), it \
              repeated one that was turned away already, or its route is not one that is remembered \
-             (token calls, licenses, key exchange)",
+             (token calls, licenses, heartbeats, key exchange)",
             config.limits.outcomes_kept
         )));
     }
@@ -170,7 +170,7 @@ impl Explained {
 impl Request {
     fn of_outcome(outcome: RequestOutcome) -> Self {
         let rules = match outcome.route {
-            AskedRoute::Token => OF_TOKEN_CALL,
+            AskedRoute::Token | AskedRoute::Heartbeat => OF_TOKEN_CALL,
             AskedRoute::License => OF_LICENSE,
         };
         let (said, code, reason) = match outcome.ended {
@@ -279,6 +279,7 @@ fn text(explained: &Explained) -> String {
 fn request_text(request: &Request) -> String {
     let what = match (request.route, request.dialect) {
         ("token", _) => "token call".to_owned(),
+        ("heartbeat", _) => "heartbeat".to_owned(),
         (_, Some(dialect)) => format!("{dialect} license"),
         _ => "license".to_owned(),
     };

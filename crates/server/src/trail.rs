@@ -42,6 +42,8 @@ impl Trail {
             (AskedRoute::License, Dialect::parse(name), None)
         } else if let Some(id) = path.strip_prefix("/api/v1/playback/token/") {
             (AskedRoute::Token, None, ContentId::parse(id).ok())
+        } else if path.starts_with("/api/v1/playback/") && path.ends_with("/heartbeat") {
+            (AskedRoute::Heartbeat, None, None)
         } else {
             return Self::default();
         };

@@ -27,6 +27,8 @@ pub enum AskedRoute {
     Token,
     /// A license.
     License,
+    /// That a stream goes on.
+    Heartbeat,
 }
 
 impl AskedRoute {
@@ -36,11 +38,12 @@ impl AskedRoute {
         match self {
             Self::Token => "token",
             Self::License => "license",
+            Self::Heartbeat => "heartbeat",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Token, Self::License].into_iter().find(|route| route.name() == text)
+        [Self::Token, Self::License, Self::Heartbeat].into_iter().find(|route| route.name() == text)
     }
 }
 

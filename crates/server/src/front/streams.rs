@@ -1,15 +1,15 @@
 //! Streams that run: heartbeats, the resume point, the end.
 
-use crate::front::playback_token::entitle;
+use crate::front::playback_token::{entitle, limit};
 use crate::front::viewer::Viewer;
 use crate::http::caller::Caller;
 use crate::http::problem::Refusal;
 use crate::service::Service;
 use model::PlaybackSessionId;
-use playback::Entitlement;
 use playback::lease::leased_until;
+use playback::{Entitlement, Rule, Said};
 use serde::Deserialize;
-use store::{StartStream, StreamRow};
+use store::{AskedRoute, StartStream, StreamRow};
 
 /// What a heartbeat says.
 #[derive(Deserialize)]
@@ -32,14 +32,19 @@ enum PlayerState {
 /// 1 find the viewer, 2 his stream, 3 remember the position, 4 a stopped player frees its slot,
 /// 5 for any other decide anew, so that a right that ended is noticed, 6 renew the lease.
 ///
-/// Errors: [`Refusal::PlaybackEnded`], [`Refusal::OtherDevice`], a denial.
+/// Errors: [`Refusal::PlaybackEnded`], [`Refusal::OtherDevice`], [`Refusal::RateLimited`], a denial.
 pub async fn heartbeat(
     service: &Service,
     caller: &Caller,
     session: PlaybackSessionId,
     beat: Heartbeat,
 ) -> Result<(), Refusal> {
+    limit(service, caller, AskedRoute::Heartbeat)?;
     let viewer = Viewer::acting(service, caller).await?;
+    caller.trail.tell(|told| {
+        (told.account, told.session) = (Some(viewer.account.id), Some(session));
+        told.trace.note(Rule::Token, "a sign-in", Said::Passed);
+    });
     let row = match (own_stream(service, &viewer, session).await, beat.state) {
         // The last words of a player may come twice.
         (Err(Refusal::PlaybackEnded), PlayerState::Stopped) => return Ok(()),
@@ -47,6 +52,9 @@ pub async fn heartbeat(
     };
     let account = viewer.account.id;
     let title = &row.stream.content_id;
+    caller.trail.tell(|told| {
+        (told.content_id, told.decision) = (Some(title.clone()), Some(row.decision));
+    });
     service.store.put_resume(account, title, beat.position_s, caller.now).await?;
     match beat.state {
         PlayerState::Stopped => {

@@ -1,6 +1,6 @@
 //! Remembers how the requests ended that `explain` can be asked about: every refusal of a token
-//! call or a license request, and every token call that was allowed. A license that was issued
-//! is in the audit already.
+//! call or a license request, those of a viewer's heartbeat, and every token call that was allowed.
+//! A license that was issued is in the audit already.
 
 use crate::http::problem::{Problem, Refusal};
 use crate::service::Service;
@@ -46,6 +46,8 @@ fn row_of(
     let Told { route, dialect, content_id, account, session, decision, mut trace, .. } = told;
     let ended = match problem {
         Some(_) if told.is_repetition => return None,
+        // Whoever holds no sign-in shall push out nothing.
+        Some(_) if route == AskedRoute::Heartbeat && account.is_none() => return None,
         Some(problem) => {
             let input = refused_input(&trace, &problem);
             trace.note(problem.rule, input, Said::Refused);

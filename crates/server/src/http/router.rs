@@ -44,7 +44,7 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/me", get(me))
         .route("/api/v1/titles", get(titles))
         .route("/api/v1/playback/token/{content_id}", get(playback_token).layer(remembered()))
-        .route("/api/v1/playback/{session}/heartbeat", post(heartbeat))
+        .route("/api/v1/playback/{session}/heartbeat", post(heartbeat).layer(remembered()))
         .route("/api/v1/playback/{session}", delete(end_playback))
         .route("/api/v1/offline", get(kept_titles))
         .route("/api/v1/offline/{content_id}", delete(forget_kept))

@@ -33,15 +33,27 @@ fn beat() -> Value {
 }
 
 #[tokio::test]
-async fn the_next_heartbeat_of_a_suspended_account_is_refused() {
+async fn the_next_heartbeat_of_a_suspended_account_is_refused_and_its_trace_says_why() {
     let house = House::furnished().await;
     let (token, _, session) = playing(&house).await;
     let path = format!("/api/v1/playback/{session}/heartbeat");
     send(&house, &token, &path, &beat()).await.assert_granted();
     set(&house, Subscription::Suspended).await;
-    send(&house, &token, &path, &beat()).await.assert_refused(403, "subscription_inactive");
+    let refused = send(&house, &token, &path, &beat()).await;
+    refused.assert_refused(403, "subscription_inactive");
+    assert_told(&house, &refused).await;
     set(&house, Subscription::Active).await;
     send(&house, &token, &path, &beat()).await.assert_granted();
+    // Who holds no sign-in, or sends too many, pushes nothing out of what is remembered.
+    let unsigned = send(&house, "x", &path, &beat()).await;
+    unsigned.assert_refused(401, "token_invalid");
+    assert!(remembered(&house, &unsigned).await.is_none());
+    let mut last = send(&house, &token, &path, &beat()).await;
+    for _ in 0..200 {
+        last = send(&house, &token, &path, &beat()).await;
+    }
+    last.assert_refused(429, "rate_limited");
+    assert!(remembered(&house, &last).await.is_none());
 }
 
 #[tokio::test]
