@@ -9,7 +9,7 @@ use playback::{SessionToken, TokenKey};
 use serde_json::{Map, Value, json};
 
 /// Operations without `security`: whoever asks is answered. One more is a decision.
-const PUBLIC: [&str; 14] = [
+const PUBLIC: [&str; 15] = [
     "post /api/v1/sessions",
     "post /provisioning/widevine",
     "get /license/{dialect}",
@@ -17,6 +17,7 @@ const PUBLIC: [&str; 14] = [
     "get /",
     "get /sign-in",
     "get /watch/{content_id}",
+    "get /service-worker.js",
     "get /assets/{name}",
     "get /api/v1/time",
     "get /healthz",
