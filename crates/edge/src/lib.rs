@@ -3,6 +3,7 @@
 //! The edge knows no account: a pass, a path and the bytes are all it needs, so it serves on
 //! while everything else is down. Sans-IO; the shell moves the bytes.
 
+pub mod cdn;
 pub mod path;
 pub mod range;
 pub mod signed_url;
