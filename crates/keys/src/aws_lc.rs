@@ -1,5 +1,6 @@
-//! RSA of aws-lc where `aws-lc-rs` offers less: RSASSA-PSS with SHA-1 (RFC 8017, 8.1), and
-//! RSAES-OAEP with SHA-1 (7.1) under the same key object, so that a key is read once.
+//! RSA of aws-lc where `aws-lc-rs` offers less: signatures with SHA-1, RSASSA-PSS and PKCS#1 v1.5
+//! (RFC 8017, 8.1 and 8.2), and RSAES-OAEP with SHA-1 (7.1) under the same key object, so that a
+//! key is read once.
 //!
 //! This file and `aws_lc/ec.rs` below it have all `unsafe`; `tests/house_rules.rs` keeps it so.
 //! They hold no cryptography, only calls, and `rsa.rs` and `point_secret.rs` compare every one of
@@ -12,10 +13,10 @@ pub(crate) mod ec;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_sys::{
     BN_free, BN_new, BN_set_word, CBS, CBS_init, EVP_PKEY, EVP_PKEY_free, EVP_PKEY_get1_RSA,
-    EVP_parse_private_key, EVP_parse_public_key, EVP_sha1, OPENSSL_free, RSA,
+    EVP_parse_private_key, EVP_parse_public_key, EVP_sha1, NID_sha1, OPENSSL_free, RSA,
     RSA_PKCS1_OAEP_PADDING, RSA_bits, RSA_decrypt, RSA_encrypt, RSA_free, RSA_generate_key_ex,
     RSA_new, RSA_private_key_to_bytes, RSA_public_key_from_bytes, RSA_public_key_to_bytes,
-    RSA_sign_pss_mgf1, RSA_size, RSA_verify_pss_mgf1,
+    RSA_sign, RSA_sign_pss_mgf1, RSA_size, RSA_verify_pss_mgf1,
 };
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
@@ -197,6 +198,27 @@ impl Rsa {
             )
         };
         signature.truncate(length);
+        (done == 1).then_some(signature)
+    }
+
+    /// Signs by PKCS#1 v1.5 with SHA-1; `None` under a public key.
+    pub(crate) fn sign_pkcs1_sha1(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, message);
+        let hash = hash.as_ref();
+        let (mut signature, mut length) = (vec![0; self.size_bytes()], 0);
+        // SAFETY: key and hash are live and only read; the output has the RSA_size bytes that
+        // rsa.h asks for, and its length goes to a live variable.
+        let done = unsafe {
+            RSA_sign(
+                NID_sha1,
+                hash.as_ptr(),
+                hash.len(),
+                signature.as_mut_ptr(),
+                &raw mut length,
+                self.ptr(),
+            )
+        };
+        signature.truncate(usize::try_from(length).ok()?);
         (done == 1).then_some(signature)
     }
 

@@ -1,8 +1,10 @@
 //! RSA keys of devices and license services: RSASSA-PSS and RSAES-OAEP, both with SHA-1 and
-//! MGF1-SHA-1 (RFC 8017, 8.1 and 7.1), as Widevine's messages have them.
+//! MGF1-SHA-1 (RFC 8017, 8.1 and 7.1), as Widevine's messages have them. And of a customer of
+//! CloudFront, which checks PKCS#1 v1.5 with SHA-1 (8.2).
 //!
-//! SHA-1 is what the protocol names; both uses need only a second preimage, which it still
-//! withstands. Strongroom's own signatures use other keys.
+//! SHA-1 is what the protocols name; all uses need only a second preimage, which it still
+//! withstands: nobody else chooses a byte of what is signed. Strongroom's own signatures use
+//! other keys.
 
 use crate::aws_lc::Rsa;
 use crate::pem;
@@ -122,6 +124,12 @@ impl RsaPrivateKey {
     #[must_use]
     pub fn sign_pss_sha1(&self, message: &[u8]) -> Vec<u8> {
         self.0.sign_pss_sha1(message).expect("a private key of this size signs")
+    }
+
+    /// Signs a message for CloudFront: PKCS#1 v1.5, SHA-1.
+    #[must_use]
+    pub fn sign_pkcs1_sha1(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign_pkcs1_sha1(message).expect("a private key of this size signs")
     }
 
     /// Opens what was wrapped for this key; `None` where it was wrapped for another.

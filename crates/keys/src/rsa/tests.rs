@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _, EncodeRsaPublicKey as _};
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _};
 use rsa::pss::{Signature, SigningKey, VerifyingKey};
-use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Verifier as _};
+use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Signer as _, Verifier as _};
 use rsa::{Oaep, PrivateKey as OtherKey, PublicKey as OtherPublicKey};
 use sha1::Sha1;
 use std::sync::LazyLock;
@@ -62,6 +62,13 @@ proptest! {
         prop_assert!(verifying.verify(&message, &Signature::try_from(&signature[..]).unwrap()).is_ok());
         let theirs = SigningKey::<Sha1>::new(other.clone()).sign_with_rng(&mut Draw, &message);
         prop_assert!(own.public_key().verify_pss_sha1(&message, &theirs.to_vec()));
+    }
+
+    #[test]
+    fn both_sign_by_pkcs1_alike(message in vec(any::<u8>(), 0..3000), size in 0..2_usize) {
+        let (own, other) = &PAIRS[size];
+        let theirs = rsa::pkcs1v15::SigningKey::<Sha1>::new(other.clone()).sign(&message);
+        prop_assert_eq!(own.sign_pkcs1_sha1(&message), theirs.to_vec());
     }
 
     #[test]
