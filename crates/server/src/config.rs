@@ -3,6 +3,8 @@
 //! Everything works without a file: the defaults are the embedded stores in the data folder.
 
 pub mod break_glass;
+pub mod cdn;
+pub mod edge;
 pub mod issuer;
 pub mod key_cache;
 pub mod keys;
@@ -13,6 +15,8 @@ pub mod packaging;
 pub mod vault;
 
 use crate::vault::Patience;
+use cdn::Cdn;
+use edge::Edge;
 use ipnet::IpNet;
 use issuer::Issuer;
 use keys::Keys;
@@ -70,6 +74,10 @@ pub struct Config {
     pub packaging: Packaging,
     /// Identity providers whose tokens sign viewers in.
     pub issuer: Vec<Issuer>,
+    /// The own edge.
+    pub edge: Edge,
+    /// Where the packages are delivered from; none: the own edge.
+    pub cdn: Vec<Cdn>,
 }
 
 /// Where the service listens and how viewers reach it.
@@ -159,6 +167,8 @@ impl Default for Config {
             s3: S3::default(),
             packaging: Packaging::default(),
             issuer: vec![],
+            edge: Edge::default(),
+            cdn: vec![],
         }
     }
 }
@@ -210,6 +220,16 @@ pub enum ConfigError {
         /// The reason and the remedy.
         why: &'static str,
     },
+    /// The same of one entry of a list.
+    #[error("{key} of {entry:?}: {why}")]
+    RefusedEntry {
+        /// Path of the setting.
+        key: &'static str,
+        /// What the entry is called.
+        entry: String,
+        /// The reason and the remedy.
+        why: &'static str,
+    },
 }
 
 /// Sections within sections, as variables name them.
@@ -223,7 +243,7 @@ const SUBSECTIONS: [(&str, &str); 6] = [
 ];
 
 /// Sections of the settings, each with keys of its own.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "listen",
     "store",
     "keys",
@@ -235,6 +255,7 @@ const SECTIONS: [&str; 11] = [
     "cors",
     "s3",
     "packaging",
+    "edge",
 ];
 
 impl Config {
@@ -309,6 +330,8 @@ impl Config {
         self.keys.break_glass.check()?;
         self.vault.check()?;
         issuer::check(&self.issuer, self.mode)?;
+        self.edge.check()?;
+        cdn::check(&self.cdn)?;
         if self.vault.address == Some(self.listen.address) && self.listen.address.port() != 0 {
             return refuse("vault.address", "viewers listen there; give the vault an address");
         }

@@ -39,7 +39,7 @@ impl EdgeRole {
         let objects = Folder::open(&path).map_err(|cause| HomeError::Folder { path, cause })?;
         let entropy = EntropySource::system();
         let ground = Ground::new(config.clone(), Clock::System, entropy)?;
-        let delivery = Delivery::new(&key, objects);
+        let delivery = Delivery::new(&key, objects, &config.edge)?;
         Ok(Self { ground: Arc::new(ground), delivery: Arc::new(delivery) })
     }
 

@@ -1,20 +1,24 @@
-//! Delivery: `/v/{contentId}/~{pass}/{object}`, or with the pass in a cookie
-//! `/v/{contentId}/{object}`; ranges by header or by a `/range/a-b` suffix.
+//! Delivery: `/v/{contentId}/~{pass}/{object}`, or with the pass in a cookie, or a Common Access
+//! Token in query or header, `/v/{contentId}/{object}`; ranges by header or by a `/range/a-b`
+//! suffix.
 //!
 //! No account logic and no database: a pass, the package folder and the bytes. Manifests are
 //! rendered for the session, everything else is served as it lies.
 
+use crate::cdns::{self, CdnError};
+use crate::config;
 use crate::http::caller::Caller;
 use crate::http::cookies;
 use crate::http::problem::Refusal;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use edge::cdn::cat::{self, CatVerifier};
 use edge::range::{parse_header, parse_spec};
 use edge::{ByteRange, DeliveryPath, EdgeKey, EdgePass, PassRefused, signed_url};
 use media::manifest::filter::{self, Filter, FilterError};
 use media::manifest::hls_path;
-use model::{ContentId, ObjectPath, PackagedEvent, Scheme, Timestamp};
+use model::{ContentId, ObjectPath, PackagedEvent, Scheme, Timestamp, TrackClasses};
 use std::fs::File;
 use std::io::{self, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -55,13 +59,22 @@ pub struct Delivery {
     pub key: EdgeKey,
     /// Packages.
     pub objects: Folder,
+    /// Takes the tokens of the issuers that are named.
+    cats: CatVerifier,
+    answers_as_of_old: bool,
 }
 
 impl Delivery {
-    /// From the secret of the passes and the folder of the packages.
-    #[must_use]
-    pub fn new(secret: &[u8; 32], objects: Folder) -> Self {
-        Self { key: EdgeKey::from_bytes(secret), objects }
+    /// From the secret of the passes, the folder of the packages and the settings.
+    ///
+    /// Errors: [`CdnError`], where the key of an issuer cannot be used.
+    pub fn new(
+        secret: &[u8; 32],
+        objects: Folder,
+        settings: &config::edge::Edge,
+    ) -> Result<Self, CdnError> {
+        let (key, cats) = (EdgeKey::from_bytes(secret), cdns::verifier(settings)?);
+        Ok(Self { key, objects, cats, answers_as_of_old: settings.answers_as_of_old() })
     }
 
     /// Delivers what a URL names.
@@ -69,7 +82,8 @@ impl Delivery {
     /// 1 take the path apart, 2 open the pass, 3 find the object or render the manifest,
     /// 4 answer "not modified" where it is so, 5 read the range, 6 answer.
     ///
-    /// Errors: [`Refusal::NotFound`], [`Refusal::Pass`], [`Refusal::Range`].
+    /// Errors: [`Refusal::NotFound`], [`Refusal::Pass`] or [`Refusal::PassAsOfOld`],
+    /// [`Refusal::Range`].
     pub async fn deliver(
         &self,
         caller: &Caller,
@@ -77,11 +91,13 @@ impl Delivery {
         uri: &Uri,
     ) -> Result<Response, Refusal> {
         let path = DeliveryPath::parse(uri.path()).map_err(|_| Refusal::NotFound)?;
-        let pass = path
-            .pass
-            .or_else(|| cookies::read(&caller.headers, cookies::PASS))
-            .ok_or(PassRefused::Invalid)?;
-        let pass = signed_url::open(&self.key, pass, &path.content_id, caller.now)?;
+        let pass = self.pass(caller, method, uri, &path).map_err(|refused| {
+            if self.answers_as_of_old {
+                Refusal::PassAsOfOld(refused)
+            } else {
+                Refusal::Pass(refused)
+            }
+        })?;
         let scheme = asked_scheme(uri)?;
         let (folder, object) = (self.objects.clone(), path.object);
         let asked = Asked { scheme, clock_url: format!("{}{CLOCK_PATH}", caller.origin) };
@@ -92,6 +108,52 @@ impl Delivery {
         }
         let range = asked_range(&caller.headers, path.range, &object)?;
         answer(object, range, path.range.is_some(), method).await
+    }
+}
+
+impl Delivery {
+    /// The one credential that counts: a pass in the path, else a token where tokens are taken,
+    /// else a pass in a cookie. One that is refused is not made good by another.
+    fn pass(
+        &self,
+        caller: &Caller,
+        method: &Method,
+        uri: &Uri,
+        path: &DeliveryPath<'_>,
+    ) -> Result<EdgePass, PassRefused> {
+        if path.pass.is_none()
+            && !self.cats.is_empty()
+            && let Some(token) = token_of(uri, &caller.headers)?
+        {
+            let asked = cat::Asked {
+                path: uri.path(),
+                content_id: &path.content_id,
+                method: method.as_str(),
+                country: caller.country,
+                now: caller.now,
+            };
+            return self.cats.open(token, &asked);
+        }
+        let pass = path.pass.or_else(|| cookies::read(&caller.headers, cookies::PASS));
+        signed_url::open(&self.key, pass.ok_or(PassRefused::Invalid)?, &path.content_id, caller.now)
+    }
+}
+
+/// The Common Access Token of a request, in its query, its header or its cookie. Where one of
+/// them has two, nobody knows which another reader would take: none is.
+fn token_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>, PassRefused> {
+    let query = uri.query().unwrap_or_default().split('&');
+    let named = query.filter_map(|pair| pair.split_once('='));
+    let in_query = named.filter(|(name, _)| *name == cat::PARAMETER).map(|(_, value)| Ok(value));
+    let in_header = headers.get_all(cat::HEADER).iter();
+    let in_header = in_header.map(|value| value.to_str().map_err(|_| PassRefused::Invalid));
+    let in_cookie = cookies::read(headers, cat::HEADER).map(Ok);
+    let found: Vec<Result<&str, PassRefused>> =
+        in_query.chain(in_header).chain(in_cookie).take(2).collect();
+    match found.as_slice() {
+        [] => Ok(None),
+        [one] => one.map(Some),
+        _ => Err(PassRefused::Invalid),
     }
 }
 
@@ -142,6 +204,10 @@ fn render(
     path: &ObjectPath,
     asked: Asked,
 ) -> Result<Object, Refusal> {
+    // Subtitles are of no class: without this they would be all that is left.
+    if pass.classes == TrackClasses::NONE {
+        return Err(Refusal::NotFound);
+    }
     let content_id = &pass.content_id;
     let package = ObjectPath::parse(PACKAGE).expect("a plain name");
     let package: PackagedEvent = serde_json::from_str(&read(folder, content_id, &package)?)

@@ -1,6 +1,7 @@
 //! The home of a service: its settings, secrets and stores, opened but not serving. The command
 //! line works on a home; [`crate::Service`] runs in one.
 
+use crate::cdns::{CdnError, Cdns};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::EntropySource;
@@ -85,6 +86,9 @@ pub enum HomeError {
         /// What is wrong with its settings.
         cause: ClientError,
     },
+    /// A CDN's key.
+    #[error("cdn: {0}")]
+    Cdn(#[from] CdnError),
     /// The country database.
     #[error("country database {path}: {cause}", path = path.display())]
     Regions {
@@ -131,6 +135,13 @@ impl Home {
         let config = config.clone();
         let vault = Arc::new(vault);
         Ok(Self { config, clock, entropy, secrets, store, objects, checkpoints, vault, grant_key })
+    }
+
+    /// Reads the keys of the CDNs, ready to sign.
+    ///
+    /// Errors: [`HomeError::Cdn`].
+    pub fn cdns(&self) -> Result<Cdns, HomeError> {
+        Ok(Cdns::open(&self.config, &self.secrets.edge)?)
     }
 
     /// The files that hold the service's secrets, for a search for leaks.

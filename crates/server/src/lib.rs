@@ -1,5 +1,6 @@
 //! The shell: HTTP, the flows of front and vault, configuration, the clock.
 
+pub mod cdns;
 pub mod clock;
 pub mod config;
 pub mod edge_role;

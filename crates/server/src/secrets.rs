@@ -3,7 +3,7 @@
 
 use crate::entropy::EntropySource;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -22,6 +22,15 @@ pub enum SecretError {
     /// Others than its owner may read or write it.
     #[error("{path}: others may read it; run chmod 600 on it", path = .0.display())]
     Permissions(PathBuf),
+    /// The variable is not set, or not text.
+    #[error("the variable {0} is not set")]
+    Variable(String),
+    /// Neither file nor variable, or both.
+    #[error("name one: a file or a variable")]
+    Place,
+    /// Longer than any key.
+    #[error("{path}: too long for a key", path = .0.display())]
+    TooLong(PathBuf),
     /// Not 32 bytes.
     #[error("{path}: not a secret of this service (32 bytes)", path = .0.display())]
     Shape(PathBuf),
@@ -70,6 +79,40 @@ pub fn load(folder: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, SecretErro
     let bytes = Zeroizing::new(fs::read(&path).map_err(failed)?);
     let secret: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| SecretError::Shape(path))?;
     Ok(Zeroizing::new(*secret))
+}
+
+/// Longest text of a key, bytes.
+const MAX_TEXT: u64 = 16 * 1024;
+
+/// Reads a secret of the operator's that is text: from a file that its owner alone may read, or
+/// from a variable.
+///
+/// Errors: [`SecretError`].
+pub fn read_text(
+    file: Option<&Path>,
+    variable: Option<&str>,
+) -> Result<Zeroizing<String>, SecretError> {
+    let path = match (file, variable) {
+        (Some(path), None) => path,
+        (None, Some(name)) => {
+            let text = std::env::var(name).map_err(|_| SecretError::Variable(name.to_owned()));
+            return text.map(Zeroizing::new);
+        }
+        _ => return Err(SecretError::Place),
+    };
+    let failed = |cause| SecretError::File { path: path.to_owned(), cause };
+    let file = fs::File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() || metadata.mode() & 0o077 != 0 {
+        return Err(SecretError::Permissions(path.to_owned()));
+    }
+    if metadata.len() > MAX_TEXT {
+        return Err(SecretError::TooLong(path.to_owned()));
+    }
+    // Room for all of it at once: a growing text would leave copies of the key behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT.try_into().unwrap_or(0)));
+    file.take(MAX_TEXT).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
 }
 
 fn make(path: &Path, entropy: &EntropySource) -> io::Result<()> {

@@ -83,6 +83,9 @@ pub enum Refusal {
     /// The pass in a delivery URL does not open.
     #[error(transparent)]
     Pass(#[from] PassRefused),
+    /// The same for players that know the status of 2009.
+    #[error("{0}")]
+    PassAsOfOld(PassRefused),
     /// The byte range cannot be served from an object of this length.
     #[error("{refused}")]
     Range {
@@ -209,12 +212,8 @@ impl Refusal {
             Self::Method => {
                 ("method_not_allowed", S::METHOD_NOT_ALLOWED, "That is not possible here.")
             }
-            Self::Pass(PassRefused::Invalid) => {
-                ("pass_invalid", S::FORBIDDEN, "This address is not valid.")
-            }
-            Self::Pass(PassRefused::Expired) => {
-                ("pass_expired", S::FORBIDDEN, "This address has expired. Please start again.")
-            }
+            Self::Pass(refused) => pass_parts(*refused, S::FORBIDDEN),
+            Self::PassAsOfOld(refused) => pass_parts(*refused, S::BAD_REQUEST),
             Self::Range { refused: RangeRefused::Malformed, .. } => {
                 ("malformed_request", S::BAD_REQUEST, "The byte range was not understood.")
             }
@@ -254,6 +253,18 @@ const fn issuer_parts(refused: IssuerRefused) -> (&'static str, StatusCode, &'st
         }
         IssuerRefused::Away => {
             ("provider_unavailable", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
+        }
+    }
+}
+
+const fn pass_parts(
+    refused: PassRefused,
+    status: StatusCode,
+) -> (&'static str, StatusCode, &'static str) {
+    match refused {
+        PassRefused::Invalid => ("pass_invalid", status, "This address is not valid."),
+        PassRefused::Expired => {
+            ("pass_expired", status, "This address has expired. Please start again.")
         }
     }
 }

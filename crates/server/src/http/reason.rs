@@ -34,7 +34,7 @@ impl Refusal {
             Self::TooSlow => (Rule::Request, "body_too_slow"),
             Self::NotFound => (Rule::Request, "no_such_place"),
             Self::Method => (Rule::Request, "no_such_method"),
-            Self::Pass(_) => (Rule::Token, "pass_not_accepted"),
+            Self::Pass(_) | Self::PassAsOfOld(_) => (Rule::Token, "pass_not_accepted"),
             Self::Range { .. } => (Rule::Request, "range_not_served"),
             Self::Store(error) => (Rule::Service, stored(error)),
             Self::Provision(refused) => provisioning(*refused),

@@ -164,6 +164,12 @@ fn event(presentation: &Presentation) -> PackagedEvent {
 /// A house whose title `film` is packaged in both schemes.
 async fn packaged() -> House {
     let house = House::furnished().await;
+    package_film(&house);
+    house
+}
+
+/// Packages `film` in both schemes.
+pub fn package_film(house: &House) {
     let presentation = presentation();
     let event = event(&presentation);
     let staging = house.objects.stage(&presentation.content_id, event.package_id).unwrap();
@@ -191,10 +197,9 @@ async fn packaged() -> House {
     put("cbcs/empty.mp4", b"");
     put("cbcs/notes.txt", b"not for viewers");
     staging.publish().unwrap();
-    house
 }
 
-fn pass_for(house: &House, edit: impl FnOnce(&mut EdgePass)) -> String {
+pub fn pass_for(house: &House, edit: impl FnOnce(&mut EdgePass)) -> String {
     let mut pass = EdgePass {
         content_id: ContentId::parse("film").unwrap(),
         session: PlaybackSessionId::from_bytes([1; 16]),

@@ -31,6 +31,7 @@ mod sign_in;
 #[path = "../../../playback/tests/support/signer.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod signer;
+mod signed_urls;
 mod surface;
 mod suspension;
 mod unsigned;

@@ -89,7 +89,7 @@ impl CatVerifier {
     }
 
     /// Opens a token as the pass that it is: without our own claim of a rendition one for media
-    /// alone, because a manifest has nothing left for no class.
+    /// alone, because manifests are rendered for classes, and it names none.
     ///
     /// Errors: [`PassRefused`]; one reason for all that is wrong but the end of a good token.
     /// Limits: 2048 characters, 32 entries.
