@@ -7,6 +7,8 @@ use std::path::Path;
 
 #[path = "../fuzz/entries/av1.rs"]
 mod av1_entry;
+#[path = "../fuzz/entries/cat.rs"]
+mod cat_entry;
 #[path = "../fuzz/entries/cdm.rs"]
 mod cdm_entry;
 #[path = "../fuzz/entries/cpix.rs"]
@@ -111,6 +113,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn av1() {
     replay("av1", av1_entry::run);
+}
+
+#[test]
+fn cat() {
+    replay("cat", cat_entry::run);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 /// Longest name of parameter and cookie.
 const MAX_NAME: usize = 32;
+/// How far a CDN's clock may be behind ours, seconds: a token begins that much earlier.
+const SKEW_S: u64 = 30;
 
 /// Signs as a property with the behavior "Auth Token 2.0 Verification" checks: algorithm
 /// SHA-256, no salt, `acl` not escaped.
@@ -33,10 +35,10 @@ impl Akamai {
     }
 
     pub(super) fn sign(&self, base: &BaseUrl, scope: &Scope) -> SignedPlace {
-        // Whole seconds: it begins not later than now and ends not later than the pass.
+        // Whole seconds: it ends not later than the pass.
         let mut token = format!(
             "st={}~exp={}~acl={}*~data={}",
-            scope.issued.as_s(),
+            scope.issued.as_s().saturating_sub(SKEW_S),
             scope.pass.expires.as_s(),
             base.package_path(&scope.pass),
             scope.pass.session,
@@ -69,7 +71,7 @@ mod tests {
         let place = signed("0a");
         assert_eq!(place.base, "https://cdn.example/v/film/");
         let token = place.query.unwrap();
-        let told = "hdnts=st=1790000000~exp=1790000060~acl=/v/film/*~data=\
+        let told = "hdnts=st=1789999970~exp=1790000060~acl=/v/film/*~data=\
             05050505050505050505050505050505~hmac=";
         let tag = token.strip_prefix(told).unwrap();
         assert_eq!(tag.len(), 64);

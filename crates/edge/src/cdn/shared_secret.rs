@@ -33,7 +33,8 @@ impl SharedSecret {
     }
 
     /// The tag of a message.
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         hmac::sign(&self.0, message).as_ref().to_vec()
     }
 

@@ -446,7 +446,7 @@ fn one_spelling_is_taken() {
         ([&[0xbf], entries, &[0xff]].concat(), "claims without a count"),
         ([&[0xb8, count & 0x1f], entries].concat(), "a count in two bytes"),
         ([payload.as_slice(), &[0xf6]].concat(), "something behind the claims"),
-        ([&[0xd8, CWT_TAG as u8], payload.as_slice()].concat(), "claims under a tag"),
+        ([&[0xd8, 61], payload.as_slice()].concat(), "claims under a tag"),
         (entries.to_vec(), "claims without a head"),
         (vec![], "no claims"),
         (vec![0xbb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "claims without end"),
