@@ -8,6 +8,7 @@ mod audit_leaks;
 mod bench;
 mod bound;
 mod cdm_process;
+mod cdn;
 mod credentials;
 mod demo;
 mod explain;
@@ -81,6 +82,9 @@ pub enum Command {
     /// Add, publish and list titles.
     #[command(subcommand)]
     Title(title::Arguments),
+    /// List CDNs and sign URLs as the running service would.
+    #[command(subcommand)]
+    Cdn(cdn::Arguments),
     /// Print a license URL as the running service would mint it.
     LicenseUrl(license_url::Arguments),
     /// Print a token for the vault's routes: key exchange and operation.
@@ -143,6 +147,7 @@ impl Command {
             Self::Plan(arguments) => plan::run(arguments, &place, answer),
             Self::Policy(arguments) => policy::run(arguments, &place, answer),
             Self::Title(arguments) => title::run(arguments, &place, answer),
+            Self::Cdn(arguments) => cdn::run(arguments, &place, answer),
             Self::LicenseUrl(arguments) => license_url::run(arguments, &place, answer),
             Self::AdminToken(arguments) => admin_token::run(arguments, &place, answer),
             Self::Explain(arguments) => explain::run(&arguments, &place, answer),

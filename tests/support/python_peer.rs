@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A script and the packages that it imports.
+/// A script and the folders of the packages that it imports.
 pub struct PythonPeer {
-    packages: PathBuf,
+    folders: Vec<PathBuf>,
     script: PathBuf,
 }
 
@@ -14,22 +14,25 @@ impl PythonPeer {
     /// Looks for a package under `$STRONGROOM_PEERS`, then `target/peers`. Missing: skipped with
     /// a loud word, a failure in CI. `script` lies in `tests/support`.
     pub fn find(package: &str, script: &str) -> Option<Self> {
-        Self::find_in("python", package, script)
+        Self::find_in(&[("python", package)], script)
     }
 
-    /// The same in another folder of the peers.
-    pub fn find_in(set: &str, package: &str, script: &str) -> Option<Self> {
+    /// The same for packages in several folders.
+    pub fn find_in(packages: &[(&str, &str)], script: &str) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let own = root.join("target/peers");
-        let folder = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from);
-        let packages = folder.join(set);
-        if packages.join(package).is_dir() {
-            return Some(Self { packages, script: root.join("tests/support").join(script) });
+        let peers = std::env::var_os("STRONGROOM_PEERS").map_or(own, PathBuf::from);
+        for (folder, package) in packages {
+            let folder = peers.join(folder);
+            if !folder.join(package).is_dir() {
+                let missing = format!("no Python package `{package}` in {}", folder.display());
+                assert!(std::env::var_os("CI").is_none(), "{missing}");
+                eprintln!("SKIPPED: {missing}");
+                return None;
+            }
         }
-        let missing = format!("no Python package `{package}` in {}", packages.display());
-        assert!(std::env::var_os("CI").is_none(), "{missing}");
-        eprintln!("SKIPPED: {missing}");
-        None
+        let folders = packages.iter().map(|(folder, _)| peers.join(folder)).collect();
+        Some(Self { folders, script: root.join("tests/support").join(script) })
     }
 
     /// Runs the script, which must succeed; each line that it prints.
@@ -39,7 +42,7 @@ impl PythonPeer {
             .args(["-Wignore", "-B"])
             .arg(&self.script)
             .args(arguments)
-            .env("PYTHONPATH", &self.packages)
+            .env("PYTHONPATH", std::env::join_paths(&self.folders).expect("no colon in a path"))
             .output()
             .expect("python3 runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,5 @@
-//! Python packages that tests compare with (pycpix, signxml, protobuf, PyJWT, joserfc) or ask
-//! (moto), and what they need.
+//! Python packages that tests compare with (pycpix, signxml, protobuf, PyJWT, joserfc,
+//! python-cwt) or ask (moto), and what they need.
 //!
 //! Each set lies in a folder of its own beside the other peers, where few tests look. Unlike
 //! the wheels of `wheel.rs` they are pinned by version and not by content: several have one
@@ -67,11 +67,23 @@ const MOTO: &[&str] = &[
 const TOKENS: &[&str] =
     &["PyJWT==2.15.1", "cffi==2.1.1", "cryptography==50.0.2", "joserfc==1.8.0", "pycparser==3.12"];
 
-/// Brings the packages into `target/peers/python`, `target/peers/jwt` and `target/peers/moto`.
+/// For signed URLs, beside what moto has: Akamai's own package, which has no wheel, and python-cwt.
+const CDN: &[&str] = &[
+    "akamai-edgeauth==0.3.2",
+    "cbor2==5.9.0",
+    "cffi==2.1.1",
+    "cryptography==50.0.2",
+    "cwt==3.3.0",
+    "pycparser==3.12",
+    "pyhpke==0.6.5",
+];
+
+/// Brings the packages into `python`, `jwt`, `moto` and `cdn` of `target/peers`.
 pub fn bring() -> Result<()> {
     bring_into("python", PACKAGES, "that CPIX and Widevine messages are compared with")?;
     bring_into("jwt", TOKENS, "that make the tokens of identity providers")?;
-    bring_into("moto", MOTO, "of the server that stands for AWS KMS")
+    bring_into("moto", MOTO, "of the server that stands for AWS KMS")?;
+    bring_into("cdn", CDN, "that signed URLs are compared with")
 }
 
 fn bring_into(name: &str, packages: &[&str], purpose: &str) -> Result<()> {
@@ -88,7 +100,7 @@ fn bring_into(name: &str, packages: &[&str], purpose: &str) -> Result<()> {
         &format!("fetch the Python packages {purpose}"),
         Command::new("python3")
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(["--no-deps", "--only-binary=:all:", "--target"])
+            .args(["--no-deps", "--only-binary=:all:", "--no-binary=akamai-edgeauth", "--target"])
             .arg(&aside)
             .args(packages),
         "look at the network and at pip's settings (`python3 -m pip config list`)",
