@@ -28,10 +28,10 @@ mod rotating;
 mod rotation;
 mod rotation_drm;
 mod sign_in;
+mod signed_urls;
 #[path = "../../../playback/tests/support/signer.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod signer;
-mod signed_urls;
 mod surface;
 mod suspension;
 mod unsigned;

@@ -11,6 +11,10 @@ use std::sync::Arc;
 use std::thread;
 use tokio::task::JoinSet;
 
+/// Requests that are under way together: as many as a service lets in whose database has few
+/// connections. More of them come in the same second of the event, however long it takes.
+const AT_ONCE: usize = 64;
+
 /// An event on its way.
 pub struct Show {
     pub crowd: Crowd,
@@ -36,7 +40,7 @@ struct Turn {
 }
 
 impl Show {
-    /// Lets a second pass: the players make their challenges, the service answers them all at once,
+    /// Lets a second pass: the players make their challenges, the service answers them,
     /// the players read. Only the second of these is counted as the service's.
     pub async fn second(&mut self, second: u32) -> anyhow::Result<()> {
         let asks = self.crowd.begin(second);
@@ -62,19 +66,21 @@ impl Show {
 
     /// The license URLs: of those who join by a token call.
     async fn turns(&self, asks: &[(u32, Why)]) -> anyhow::Result<Vec<Turn>> {
-        let mut calls = JoinSet::new();
         let mut turns = vec![];
-        for (viewer, why) in asks.iter().copied() {
-            if why == Why::Joins {
-                let channel = Arc::clone(&self.channel);
-                calls.spawn(async move { (viewer, channel.start(viewer).await) });
-            } else {
-                turns.push(Turn { viewer, why, path: self.channel.follow_up(viewer)? });
+        for asks in asks.chunks(AT_ONCE) {
+            let mut calls = JoinSet::new();
+            for (viewer, why) in asks.iter().copied() {
+                if why == Why::Joins {
+                    let channel = Arc::clone(&self.channel);
+                    calls.spawn(async move { (viewer, channel.start(viewer).await) });
+                } else {
+                    turns.push(Turn { viewer, why, path: self.channel.follow_up(viewer)? });
+                }
             }
-        }
-        while let Some(called) = calls.join_next().await {
-            let (viewer, path) = called?;
-            turns.push(Turn { viewer, why: Why::Joins, path: path? });
+            while let Some(called) = calls.join_next().await {
+                let (viewer, path) = called?;
+                turns.push(Turn { viewer, why: Why::Joins, path: path? });
+            }
         }
         Ok(turns)
     }
@@ -97,10 +103,8 @@ impl Show {
         }))
     }
 
-    /// The licenses, in the order of the requests, which are under way all at once.
+    /// The licenses, in the order of the requests.
     async fn licenses(&self, turns: &[Turn], asked: &[Asked]) -> anyhow::Result<Vec<Licensed>> {
-        /// Below what the vault lets wait for the audit.
-        const AT_ONCE: usize = 1000;
         let mut licensed = Vec::with_capacity(turns.len());
         let pairs: Vec<_> = turns.iter().zip(asked).collect();
         for pairs in pairs.chunks(AT_ONCE) {
