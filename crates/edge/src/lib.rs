@@ -7,6 +7,7 @@ pub mod cdn;
 pub mod path;
 pub mod range;
 pub mod signed_url;
+pub mod steering;
 
 pub use path::DeliveryPath;
 pub use range::{ByteRange, RangeRefused};
