@@ -1,8 +1,8 @@
 //! The manifest filter takes any text without panicking and never lets a license URL through; a
-//! player that reads any MPD is sent nowhere outside of its package.
+//! player that reads any MPD is sent nowhere outside of its package and the CDNs that have it.
 
 use media::manifest::ByteSpan;
-use media::manifest::filter::{self, Filter};
+use media::manifest::filter::{self, Filter, Steering};
 use media::manifest::listing::{MediaParts, Part, parse_mpd, parse_multivariant, subsegments};
 use model::{Dialect, KeyId, Scheme};
 
@@ -19,15 +19,27 @@ pub fn run(bytes: &[u8]) {
             playlists: ["cbcs/video-360p/playlist.m3u8".to_owned()].into(),
             trick_playlists: ["cbcs/video-360p/iframes.m3u8".to_owned()].into(),
             clock_url: Some("https://host/api/v1/time".to_owned()),
+            steering: None,
         };
+        let pathway = |name: &str| (name.to_owned(), format!("https://{name}/v/film/"));
+        let steering = Steering {
+            server_url: "https://host/api/v1/steering/film/P".to_owned(),
+            first: "a".to_owned(),
+            pathways: vec![pathway("a"), pathway("b")],
+        };
+        let steered = Filter { steering: Some(steering), ..filter.clone() };
         for kept in [
             filter::mpd(text, &filter),
             filter::hls_master(text, &filter),
-            filter::hls_media(text, &filter),
+            filter::hls_media(text, &filter).map(|text| filter::hls_signed(&text, "a=b")),
+            filter::mpd(text, &steered),
+            filter::hls_master(text, &steered),
         ] {
             assert!(kept.is_err() || !kept.is_ok_and(|text| text.contains("Laurl")));
         }
     }
+    let places = media::manifest::listing::mpd_places(text).unwrap_or_default();
+    assert!(places.iter().all(|url| url.starts_with("http") && url.ends_with('/')));
     // One text as both playlists: what is named is read from the same lines.
     let named = parse_multivariant(text).unwrap_or_default();
     let from_playlists = named.into_iter().flat_map(|one| one.list(text, Dialect::FairPlay));

@@ -46,6 +46,16 @@ impl<'a> AttributeList<'a> {
         let kept = self.0.iter().filter(|(name, _)| names.contains(name));
         kept.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
     }
+
+    /// The list again with other values: `change` gets each name and value as it stands there,
+    /// and answers with what is to stand there instead, where that is something else.
+    pub(crate) fn with_changed(&self, change: impl Fn(&str, &str) -> Option<String>) -> String {
+        let changed = self.0.iter().map(|(name, value)| match change(name, value) {
+            Some(other) => format!("{name}={other}"),
+            None => format!("{name}={value}"),
+        });
+        changed.collect::<Vec<_>>().join(",")
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use crate::bmff::{BoxError, Fields, boxes};
 use model::{KeyId, Scheme};
 use serde::{Deserialize, Serialize};
 
+/// Most CDNs of a manifest.
+const MAX_PLACES: usize = 32;
 /// Most renditions.
 const MAX_RENDITIONS: usize = 1000;
 /// Most segments of all renditions together.
@@ -164,7 +166,8 @@ pub fn parse_mpd(text: &str) -> Result<Vec<Listed>, ListingError> {
     }
     let live = dynamic(&root)?;
     let mut reader = Reader { found: vec![], segments: 0, live };
-    let base = based("", &root)?;
+    // Each of several CDNs has the whole package: which one is the caller's choice.
+    let base = if has_places(&root) { String::new() } else { based("", &root)? };
     let mut begins_ms = 0;
     for period in root.named("Period") {
         begins_ms = milliseconds(period.attribute("start"))?.unwrap_or(begins_ms);
@@ -180,6 +183,34 @@ pub fn parse_mpd(text: &str) -> Result<Vec<Listed>, ListingError> {
         begins_ms = begins_ms.saturating_add(length_ms);
     }
     Ok(reader.found)
+}
+
+/// The URLs of the CDNs that have the package of an MPD, in the order in which they are to be tried:
+/// the one to begin with, then the others (ETSI TS 103 998, clause 6). None where the package lies
+/// beside its manifest alone.
+///
+/// Errors: [`ListingError`]. Limits: the first 32.
+pub fn mpd_places(text: &str) -> Result<Vec<String>, ListingError> {
+    let root = xml::parse(text)?;
+    let steering = root.named("ContentSteering").next();
+    let first = steering.and_then(|steering| steering.attribute("defaultServiceLocation"));
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '\\' | '?' | '#');
+    let mut places = vec![];
+    for base in root.named("BaseURL").take(MAX_PLACES) {
+        let Some(name) = base.attribute("serviceLocation") else { continue };
+        let url = base.own_text().trim().to_owned();
+        let is_web = url.starts_with("https://") || url.starts_with("http://");
+        if !is_web || !url.ends_with('/') || !url.chars().all(is_plain) {
+            return Err(ListingError::Unsupported("the URL of a CDN"));
+        }
+        places.push((Some(name) != first, url));
+    }
+    places.sort_by_key(|(is_fallback, _)| *is_fallback);
+    Ok(places.into_iter().map(|(_, url)| url).collect())
+}
+
+fn has_places(root: &Element) -> bool {
+    root.named("BaseURL").any(|base| base.attribute("serviceLocation").is_some())
 }
 
 /// How a dynamic MPD is followed (5.3.1.2); none: it is static.

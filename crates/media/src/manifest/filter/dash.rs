@@ -71,6 +71,9 @@ pub fn mpd(text: &str, filter: &Filter) -> Result<String, FilterError> {
         let timing = Element::new("UTCTiming").with("schemeIdUri", CLOCK).with("value", url);
         root = root.child(timing);
     }
+    if let Some(steering) = &filter.steering {
+        steering.put_into_mpd(&mut root);
+    }
     Ok(xml::write(&root))
 }
 

@@ -34,6 +34,8 @@ const MEDIA_TAGS: [&str; 14] = [
     "EXT-X-BITRATE",
     "EXT-X-ENDLIST",
 ];
+/// The tag of playlists of key frames.
+const I_FRAMES: &str = "EXT-X-I-FRAME-STREAM-INF";
 /// What a key line may say.
 const KEY_ATTRIBUTES: [&str; 6] =
     ["METHOD", "URI", "KEYID", "IV", "KEYFORMAT", "KEYFORMATVERSIONS"];
@@ -174,11 +176,17 @@ pub fn hls_master(text: &str, filter: &Filter) -> Result<String, FilterError> {
                     push(&mut out, &format!("#EXT-X-SESSION-KEY:{kept}"));
                 }
             }
-            "EXT-X-MEDIA" if is_kept_media(&attributes()?, filter) => push(&mut out, line),
-            "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-IMAGE-STREAM-INF" => {
+            "EXT-X-MEDIA" if is_kept_media(&attributes()?, filter) => match &filter.steering {
+                None => push(&mut out, line),
+                Some(steering) => steering.put_rendition(&mut out, &attributes()?),
+            },
+            I_FRAMES | "EXT-X-IMAGE-STREAM-INF" => {
                 let uri = attributes()?.value("URI").ok_or(FilterError::Line(number))?;
-                if filter.trick_playlists.contains(uri) {
-                    push(&mut out, line);
+                let steering = filter.steering.as_ref().filter(|_| tag == I_FRAMES);
+                match steering {
+                    _ if !filter.trick_playlists.contains(uri) => {}
+                    None => push(&mut out, line),
+                    Some(steering) => steering.put_variant(&mut out, tag, &attributes()?, None),
                 }
             }
             "EXT-X-STREAM-INF" => {
@@ -192,6 +200,10 @@ pub fn hls_master(text: &str, filter: &Filter) -> Result<String, FilterError> {
                 });
                 if filter.playlists.contains(uri) && has_its_groups {
                     variants += 1;
+                    if let Some(steering) = &filter.steering {
+                        steering.put_variant(&mut out, tag, &attributes, Some(uri));
+                        continue;
+                    }
                     push(&mut out, line);
                     push(&mut out, uri);
                 }
@@ -199,6 +211,9 @@ pub fn hls_master(text: &str, filter: &Filter) -> Result<String, FilterError> {
             _ if MEDIA_TAGS.contains(&tag) => return Err(FilterError::Kind),
             _ if COMMON_TAGS.contains(&tag) => push(&mut out, line),
             _ => {}
+        }
+        if let Some(steering) = filter.steering.as_ref().filter(|_| tag == "EXTM3U") {
+            push(&mut out, &steering.line());
         }
     }
     if variants == 0 { Err(FilterError::NothingLeft) } else { Ok(out) }

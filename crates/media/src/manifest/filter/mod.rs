@@ -7,9 +7,11 @@
 
 mod dash;
 mod hls;
+mod steering;
 
 pub use dash::mpd;
 pub use hls::{hls_master, hls_media, hls_text};
+pub use steering::{Steering, hls_signed};
 
 use super::xml::XmlError;
 use crate::pssh::{PlayReadyObject, PsshError};
@@ -32,6 +34,8 @@ pub struct Filter {
     pub trick_playlists: BTreeSet<String>,
     /// Where a player asks what time it is, for a title that goes on.
     pub clock_url: Option<String>,
+    /// The CDNs that have the media, where there are several.
+    pub steering: Option<Steering>,
 }
 
 impl Filter {
@@ -62,6 +66,7 @@ impl Filter {
                 .chain(package.images.iter().map(|images| images.playlist.clone()))
                 .collect(),
             clock_url: None,
+            steering: None,
         }
     }
 }
@@ -103,5 +108,7 @@ fn check_playready(object: &PlayReadyObject) -> Result<(), FilterError> {
     if is_url { Err(FilterError::LicenseUrl) } else { Ok(()) }
 }
 
+#[cfg(test)]
+mod steering_tests;
 #[cfg(test)]
 mod tests;

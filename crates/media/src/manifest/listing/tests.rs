@@ -86,6 +86,32 @@ fn templates_are_filled_and_bases_are_joined() {
 }
 
 #[test]
+fn the_cdns_of_an_mpd_are_places_of_the_whole_package() {
+    let mpd = |bases: &str| {
+        format!(
+            r#"<MPD>{bases}<Period><AdaptationSet contentType="video">
+            <Representation id="a"><SegmentTemplate initialization="i" media="m-$Number$">
+            <SegmentTimeline><S d="1"/></SegmentTimeline></SegmentTemplate></Representation>
+            </AdaptationSet></Period></MPD>"#
+        )
+    };
+    let base =
+        |name: &str, url: &str| format!(r#"<BaseURL serviceLocation="{name}">{url}</BaseURL>"#);
+    let steering = r#"<ContentSteering defaultServiceLocation="b">https://tv/s</ContentSteering>"#;
+    let (a, b) = (base("a", "https://a/v/film/~P/"), base("b", "http://b:1/v/film/~P/"));
+    let text = mpd(&[&a, &b, steering].concat());
+    let places = mpd_places(&text).unwrap();
+    assert_eq!(places, ["http://b:1/v/film/~P/", "https://a/v/film/~P/"]);
+    let listed = parse_mpd(&text).unwrap();
+    assert_eq!((listed[0].init.path.as_str(), paths(&listed[0].media)), ("i", vec!["m-1"]));
+    assert_eq!(mpd_places(&mpd("")), Ok(vec![]));
+    for url in ["ftp://a/", "/v/", "https://a/v", "https://a/v/?x/", "https://a/ /", "", "file:///"]
+    {
+        assert!(mpd_places(&mpd(&base("a", url))).is_err(), "{url}");
+    }
+}
+
+#[test]
 fn what_leaves_the_package_is_refused() {
     for name in
         ["/etc/passwd", "../x", "a/../b", "http://a/b", "//a/b", "a?b", "a#b", "a\\b", ".", ""]
