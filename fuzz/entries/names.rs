@@ -1,8 +1,9 @@
 //! Ids and words of the model, and platforms: what is read is written back as the same name.
 
 use model::{
-    ContentId, Country, Dialect, KeyId, KeyState, ObjectPath, PlanName, PolicyName, Scheme,
-    SecurityLevel, SignInId, Subscription, TrackClass,
+    ArtFile, ArtKind, ContentId, Country, Dialect, ImageFormat, KeyId, KeyState, ObjectPath,
+    PlanName, PolicyName, Scheme, SecurityLevel, SignInId, Subscription, TitleDescription,
+    TrackClass,
 };
 use playback::platform::Platform;
 
@@ -26,4 +27,11 @@ pub fn run(bytes: &[u8]) {
         assert_eq!(platform.name(), text);
     }
     let _ = (KeyState::parse(text), Subscription::parse(text));
+    let _ = (ArtKind::parse(text), ImageFormat::parse(text));
+    if let Some(file) = ArtFile::parse(text) {
+        assert_eq!(file.to_string(), text);
+    }
+    if let Ok(description) = TitleDescription::parse(text) {
+        assert_eq!(description.check(), Ok(()));
+    }
 }

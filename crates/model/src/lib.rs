@@ -4,6 +4,7 @@
 //! `parse`, and are never checked again.
 
 mod account;
+mod description;
 mod dialect;
 mod entropy;
 mod id;
@@ -22,6 +23,7 @@ mod track;
 mod wrapped_key;
 
 pub use account::{Account, Plan, PlanName, Subscription};
+pub use description::{ArtFile, ArtKind, DescriptionError, ImageFormat, TitleDescription};
 pub use dialect::Dialect;
 pub use entropy::Entropy;
 pub use id::{

@@ -6,11 +6,13 @@
 //! function of `playback`.
 
 mod accounts;
+mod art_folder;
 mod asked_keys;
 mod audit;
 mod credentials;
 mod database;
 mod decisions;
+mod descriptions;
 mod error;
 mod issuer_subjects;
 mod kept_licenses;
@@ -22,6 +24,7 @@ mod outcomes;
 mod period_keys;
 mod policies;
 mod query;
+mod queues;
 mod resume;
 mod rotation;
 mod schema;
@@ -31,18 +34,21 @@ mod spool;
 mod streams;
 mod titles;
 mod usage_records;
+mod viewings;
 mod work_items;
 
 pub mod ephemeral;
 pub mod objects;
 pub mod remote;
 
+pub use art_folder::ArtFolder;
 pub use asked_keys::AskedFor;
 pub use audit::{
     AUDIT_BATCH_MAX, AUDIT_TEXT_MAX, AuditEntry, AuditHead, AuditVerdict, FirstBadRow,
 };
 pub use credentials::{CredentialChange, CredentialKind, StoredCredential, StoredCredentials};
 pub use decisions::DecisionRows;
+pub use descriptions::{BATCH_MAX, DescribedTitle};
 pub use error::StoreError;
 pub use issuer_subjects::{IssuerSignIn, SubjectRow};
 pub use kept_licenses::KeepLicense;
@@ -52,10 +58,13 @@ pub use out_folder::OutFolder;
 pub use outbox::OutboxRow;
 pub use outcomes::{AskedRoute, Ended, OUTCOME_BATCH_MAX, RequestOutcome};
 pub use period_keys::{INSERT_KEYS_MAX, KEYS_MAX, StaleKeys};
+pub use queues::{QUEUE_MAX, Queue};
+pub use resume::ResumePoint;
 pub use rotation::{Destroyed, REWRAP_MAX, Rewrapped};
 pub use spool::Spool;
 pub use streams::{StartStream, StreamRow};
 pub use usage_records::UsageRecord;
+pub use viewings::{VIEWINGS_MAX, Viewing};
 pub use work_items::WorkItem;
 
 use database::Database;

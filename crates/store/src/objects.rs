@@ -106,6 +106,11 @@ impl Folder {
         Ok(removed)
     }
 
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn staging(&self) -> PathBuf {
         self.root.join(STAGING)
     }

@@ -65,6 +65,12 @@ pub(crate) const ROWS: &[Migration] = &[
         postgres: "",
     },
     Migration {
+        name: "rows/0011_catalog",
+        common: include_str!("../../../migrations/rows/0011_catalog.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
         name: "rows/0013_issuers",
         common: include_str!("../../../migrations/rows/0013_issuers.sql"),
         sqlite: "",

@@ -6,6 +6,8 @@ mod asked_keys;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod catalog;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod home;
@@ -85,6 +87,12 @@ on_both_databases! {
     rows::the_boot_mark_never_falls,
     rows::text_with_a_nul_is_refused,
     rows::the_end_of_time_is_a_time,
+    catalog::a_title_is_described_and_has_pictures,
+    catalog::titles_come_in_batches_without_those_that_are_missing,
+    catalog::a_queue_keeps_its_order_and_its_limit,
+    catalog::of_parallel_changes_of_a_queue_one_wins,
+    catalog::of_parallel_changes_of_a_resume_point_one_wins,
+    catalog::the_newest_viewings_are_kept,
     policies::a_policy_reads_back_changes_and_goes,
     policies::policies_come_in_pages,
     policies::built_in_policies_are_always_there_and_never_change,
