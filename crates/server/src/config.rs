@@ -426,6 +426,12 @@ impl Config {
         self.data.join("run").join("vault-url")
     }
 
+    /// The file that names the CDNs that are taken out.
+    #[must_use]
+    pub fn drained_file(&self) -> PathBuf {
+        self.data.join("drained-cdns.json")
+    }
+
     /// Where the running service writes its address.
     #[must_use]
     pub fn url_file(&self) -> PathBuf {

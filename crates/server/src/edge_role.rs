@@ -3,6 +3,7 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::edge_art;
 use crate::edge_routes::{self, Delivery};
 use crate::entropy::EntropySource;
 use crate::ground::{Ground, Grounded};
@@ -12,12 +13,14 @@ use crate::http::caller::Caller;
 use crate::http::problem::Refusal;
 use crate::http::{cors, envelope};
 use crate::secrets;
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Json, Router};
+use edge::steering::SteeringDocument;
+use model::ContentId;
 use std::sync::Arc;
 use store::objects::Folder;
 
@@ -39,7 +42,7 @@ impl EdgeRole {
         let objects = Folder::open(&path).map_err(|cause| HomeError::Folder { path, cause })?;
         let entropy = EntropySource::system();
         let ground = Ground::new(config.clone(), Clock::System, entropy)?;
-        let delivery = Delivery::new(&key, objects, &config.edge)?;
+        let delivery = Delivery::new(&key, objects, config)?;
         Ok(Self { ground: Arc::new(ground), delivery: Arc::new(delivery) })
     }
 
@@ -47,6 +50,8 @@ impl EdgeRole {
     pub fn router(self) -> Router {
         Router::new()
             .route("/v/{*path}", get(media))
+            .route("/art/{name}", get(picture))
+            .route("/api/v1/steering/{content_id}/{pass}", get(steering))
             .route("/api/v1/time", get(async |caller: Caller| edge_routes::time(caller.now)))
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(async || "ready\n"))
@@ -72,4 +77,22 @@ async fn media(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     edge.delivery.deliver(&caller, &method, &uri).await
+}
+
+async fn picture(
+    State(edge): State<EdgeRole>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    edge_art::picture(&edge.delivery.art, &caller.headers, &name).await
+}
+
+async fn steering(
+    State(edge): State<EdgeRole>,
+    caller: Caller,
+    Path((id, pass)): Path<(String, String)>,
+) -> Result<Json<SteeringDocument>, Refusal> {
+    let id = ContentId::parse(&id).map_err(|_| Refusal::NotFound)?;
+    let EdgeRole { delivery, .. } = &edge;
+    delivery.steering.answer(&delivery.key, &caller, &id, &pass).await.map(Json)
 }

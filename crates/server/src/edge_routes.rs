@@ -5,11 +5,12 @@
 //! No account logic and no database: a pass, the package folder and the bytes. Manifests are
 //! rendered for the session, everything else is served as it lies.
 
-use crate::cdns::{self, CdnError};
-use crate::config;
+use crate::cdns::{self, CdnError, Cdns};
+use crate::config::Config;
 use crate::http::caller::Caller;
 use crate::http::cookies;
 use crate::http::problem::Refusal;
+use crate::steering::Steering;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +23,8 @@ use model::{ContentId, ObjectPath, PackagedEvent, Scheme, Timestamp, TrackClasse
 use std::fs::File;
 use std::io::{self, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+use store::ArtFolder;
 use store::objects::Folder;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
@@ -59,6 +62,10 @@ pub struct Delivery {
     pub key: EdgeKey,
     /// Packages.
     pub objects: Folder,
+    /// Pictures of titles.
+    pub art: ArtFolder,
+    /// The CDNs that have the packages too.
+    pub steering: Arc<Steering>,
     /// Takes the tokens of the issuers that are named.
     cats: CatVerifier,
     answers_as_of_old: bool,
@@ -67,14 +74,17 @@ pub struct Delivery {
 impl Delivery {
     /// From the secret of the passes, the folder of the packages and the settings.
     ///
-    /// Errors: [`CdnError`], where the key of an issuer cannot be used.
-    pub fn new(
-        secret: &[u8; 32],
-        objects: Folder,
-        settings: &config::edge::Edge,
-    ) -> Result<Self, CdnError> {
-        let (key, cats) = (EdgeKey::from_bytes(secret), cdns::verifier(settings)?);
-        Ok(Self { key, objects, cats, answers_as_of_old: settings.answers_as_of_old() })
+    /// Errors: [`CdnError`], where the key of a CDN or of an issuer cannot be used.
+    pub fn new(secret: &[u8; 32], objects: Folder, config: &Config) -> Result<Self, CdnError> {
+        let steering = Steering::new(Cdns::open(config, secret)?, config.drained_file());
+        Ok(Self {
+            key: EdgeKey::from_bytes(secret),
+            art: ArtFolder::beside(&objects),
+            objects,
+            steering: Arc::new(steering),
+            cats: cdns::verifier(&config.edge)?,
+            answers_as_of_old: config.edge.answers_as_of_old(),
+        })
     }
 
     /// Delivers what a URL names.
@@ -100,8 +110,15 @@ impl Delivery {
         })?;
         let scheme = asked_scheme(uri)?;
         let (folder, object) = (self.objects.clone(), path.object);
-        let asked = Asked { scheme, clock_url: format!("{}{CLOCK_PATH}", caller.origin) };
-        let found = tokio::task::spawn_blocking(move || find(&folder, &pass, &object, asked));
+        let clock_url = format!("{}{CLOCK_PATH}", caller.origin);
+        let is_steered = !named(uri).any(|(name, value)| name == "steering" && value == "off");
+        let steering =
+            if is_steered { self.steering_of(caller, &pass, &object).await? } else { None };
+        let is_playlist = object.as_str().ends_with(".m3u8");
+        let query = uri.query().filter(|_| is_playlist);
+        let signature = query.and_then(|query| self.steering.query_of(caller, &pass, query));
+        let asked = Asked { scheme, clock_url, steering, signature };
+        let found = tokio::task::spawn_blocking(move || find(&folder, &pass, &object, &asked));
         let object = found.await.map_err(|error| Refusal::Internal(error.to_string()))??;
         if is_known(&caller.headers, &object) {
             return Ok((StatusCode::NOT_MODIFIED, object_headers(&object)).into_response());
@@ -112,6 +129,26 @@ impl Delivery {
 }
 
 impl Delivery {
+    /// What a manifest that lists renditions says of the CDNs.
+    async fn steering_of(
+        &self,
+        caller: &Caller,
+        pass: &EdgePass,
+        object: &ObjectPath,
+    ) -> Result<Option<filter::Steering>, Refusal> {
+        let is_master = |scheme| object.as_str() == hls_path(scheme);
+        let lists_renditions =
+            object.as_str().ends_with(".mpd") || Scheme::ALL.into_iter().any(is_master);
+        if !self.steering.is_steered() || !lists_renditions {
+            return Ok(None);
+        }
+        let text = signed_url::sign(&self.key, pass);
+        let (steering, caller, pass) = (Arc::clone(&self.steering), caller.clone(), pass.clone());
+        let told =
+            tokio::task::spawn_blocking(move || steering.of_manifest(&caller, &pass, &text)).await;
+        told.map_err(|error| Refusal::Internal(error.to_string()))
+    }
+
     /// The one credential that counts: a pass in the path, else a token where tokens are taken,
     /// else a pass in a cookie. One that is refused is not made good by another.
     fn pass(
@@ -163,6 +200,10 @@ struct Asked {
     scheme: Option<Scheme>,
     /// Where its player can ask for the time.
     clock_url: String,
+    /// What it says of the CDNs, where there are several.
+    steering: Option<filter::Steering>,
+    /// What signs the segments of a playlist at the CDN through which it was asked for.
+    signature: Option<String>,
 }
 
 /// What time it is here, in the format of XML: by it a player of a live title finds the newest
@@ -170,6 +211,11 @@ struct Asked {
 pub fn time(now: Timestamp) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "text/plain"), (header::CACHE_CONTROL, "no-store")];
     (headers, now.to_iso8601())
+}
+
+/// The parameters of a request.
+fn named(uri: &Uri) -> impl Iterator<Item = (&str, &str)> {
+    uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='))
 }
 
 /// The scheme that `?scheme=` chooses for an MPD.
@@ -183,7 +229,7 @@ fn find(
     folder: &Folder,
     pass: &EdgePass,
     path: &ObjectPath,
-    asked: Asked,
+    asked: &Asked,
 ) -> Result<Object, Refusal> {
     let kind = match path.as_str() {
         PACKAGE => return Err(Refusal::NotFound),
@@ -202,7 +248,7 @@ fn render(
     folder: &Folder,
     pass: &EdgePass,
     path: &ObjectPath,
-    asked: Asked,
+    asked: &Asked,
 ) -> Result<Object, Refusal> {
     // Subtitles are of no class: without this they would be all that is left.
     if pass.classes == TrackClasses::NONE {
@@ -216,7 +262,7 @@ fn render(
     let name = path.as_str();
     let is_text = package.texts.iter().any(|track| track.playlist == name);
     if is_text || package.images.iter().any(|images| images.playlist == name) {
-        let rendered = filter::hls_text(&text);
+        let rendered = filter::hls_text(&text).map(|text| signed(text, asked));
         return rendered_manifest(content_id, path, rendered);
     }
     let master = Scheme::ALL.into_iter().find(|scheme| name == hls_path(*scheme));
@@ -227,15 +273,24 @@ fn render(
     };
     let scheme = scheme.filter(|s| package.schemes.contains(s)).ok_or(Refusal::NotFound)?;
     let mut filter = Filter::new(&package, scheme, pass.classes, pass.dialect);
-    filter.clock_url = Some(asked.clock_url).filter(|_| package.live);
+    filter.clock_url = Some(asked.clock_url.clone()).filter(|_| package.live);
+    filter.steering.clone_from(&asked.steering);
     let rendered = if name == package.dash {
         filter::mpd(&text, &filter)
     } else if master.is_some() {
         filter::hls_master(&text, &filter)
     } else {
-        filter::hls_media(&text, &filter)
+        filter::hls_media(&text, &filter).map(|text| signed(text, asked))
     };
     rendered_manifest(content_id, path, rendered)
+}
+
+/// A media playlist for the CDN through which it was asked for.
+fn signed(playlist: String, asked: &Asked) -> String {
+    match &asked.signature {
+        Some(query) => filter::hls_signed(&playlist, query),
+        None => playlist,
+    }
 }
 
 fn rendered_manifest(

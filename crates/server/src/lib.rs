@@ -3,6 +3,7 @@
 pub mod cdns;
 pub mod clock;
 pub mod config;
+pub mod edge_art;
 pub mod edge_role;
 pub mod edge_routes;
 pub mod entropy;
@@ -17,6 +18,7 @@ pub mod regions;
 pub mod secrets;
 pub mod serve;
 pub mod service;
+pub mod steering;
 pub mod tls;
 pub mod trail;
 pub mod vault;

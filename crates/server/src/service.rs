@@ -1,6 +1,5 @@
 //! The running service: what every route and flow shares.
 
-use crate::cdns::Cdns;
 use crate::edge_routes::Delivery;
 use crate::front::attempts::Attempts;
 use crate::front::issuers::Issuers;
@@ -22,8 +21,6 @@ pub struct Service {
     pub ground: Arc<Ground>,
     /// Packages and the key of their passes.
     pub delivery: Arc<Delivery>,
-    /// The CDNs that have the packages too.
-    pub cdns: Cdns,
     /// Rows.
     pub store: Store,
     /// Signs and checks tokens.
@@ -59,13 +56,11 @@ impl Service {
         let limits = home.config.limits.clone();
         let issuers = Issuers::new(&home.config);
         let issuers = issuers.map_err(|(url, cause)| HomeError::Issuer { url, cause })?;
-        let cdns = home.cdns()?;
-        let delivery = Delivery::new(&home.secrets.edge, home.objects, &home.config.edge)?;
+        let delivery = Delivery::new(&home.secrets.edge, home.objects, &home.config)?;
         let ground = Ground::new(home.config, home.clock, home.entropy)?;
         Ok(Arc::new(Self {
             ground: Arc::new(ground),
             delivery: Arc::new(delivery),
-            cdns,
             token_key: TokenKey::from_bytes(&home.secrets.token),
             vault: VaultLink::in_process(home.grant_key, home.vault),
             passwords,

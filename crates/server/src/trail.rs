@@ -38,9 +38,13 @@ impl Trail {
     /// The trail of a request for this path. Empty: its outcome is not remembered.
     #[must_use]
     pub fn begin(path: &str) -> Self {
+        let playback = path.strip_prefix("/api/v1/playback/");
+        // An authorization is a token call, and says more.
+        let title = playback
+            .and_then(|rest| rest.strip_prefix("token/").or(rest.strip_suffix("/authorization")));
         let (route, dialect, content_id) = if let Some(name) = path.strip_prefix("/license/") {
             (AskedRoute::License, Dialect::parse(name), None)
-        } else if let Some(id) = path.strip_prefix("/api/v1/playback/token/") {
+        } else if let Some(id) = title {
             (AskedRoute::Token, None, ContentId::parse(id).ok())
         } else if path.starts_with("/api/v1/playback/") && path.ends_with("/heartbeat") {
             (AskedRoute::Heartbeat, None, None)

@@ -44,6 +44,12 @@ pub struct Playback {
     /// The delivery pass, for the cookie form of delivery URLs.
     #[serde(skip)]
     pub pass: String,
+    /// What the pass says.
+    #[serde(skip)]
+    pub granted: EdgePass,
+    /// The package; absent where the media is elsewhere.
+    #[serde(skip)]
+    pub package: Option<PackagedEvent>,
 }
 
 /// License URLs by dialect: the ones that are answered here.
@@ -157,7 +163,8 @@ pub async fn playback_token(
     let session = reserve(service, &viewer, &entitlement).await?;
     caller.trail.tell(|told| told.session = Some(session));
     let token = sign(service, &entitlement, session, viewer.device(), covers);
-    let pass = sign_pass(service, &entitlement, session, client);
+    let granted = granted(service, &entitlement, session, client);
+    let pass = signed_url::sign(&service.delivery.key, &granted);
     let resume_s = service.store.resume(viewer.account.id, content_id).await?;
     let origin = &caller.origin;
     let drm = playable.map(|playable| choose(playable, origin, content_id, &pass));
@@ -180,6 +187,8 @@ pub async fn playback_token(
         },
         resume_s,
         pass,
+        granted,
+        package,
     })
 }
 
@@ -367,14 +376,15 @@ async fn named(
     Ok(Covers::Kids(kids))
 }
 
-fn sign_pass(
+/// What the delivery pass says.
+fn granted(
     service: &Service,
     entitlement: &Entitlement,
     session: PlaybackSessionId,
     client: Client,
-) -> String {
+) -> EdgePass {
     let policy = entitlement.policy();
-    let pass = EdgePass {
+    EdgePass {
         content_id: entitlement.content_id().clone(),
         session,
         classes: match client.dialect {
@@ -385,8 +395,7 @@ fn sign_pass(
         },
         dialect: client.dialect,
         expires: entitlement.decided().plus_s(service.ground.config.tokens.media_url_s),
-    };
-    signed_url::sign(&service.delivery.key, &pass)
+    }
 }
 
 fn license_urls(service: &Service, origin: &str, token: &PlaybackToken) -> Licenses {

@@ -9,7 +9,7 @@ use model::PlaybackSessionId;
 use playback::lease::leased_until;
 use playback::{Entitlement, Rule, Said};
 use serde::Deserialize;
-use store::{AskedRoute, StartStream, StreamRow};
+use store::{AskedRoute, StartStream, StreamRow, Viewing};
 
 /// What a heartbeat says.
 #[derive(Deserialize)]
@@ -55,7 +55,10 @@ pub async fn heartbeat(
     caller.trail.tell(|told| {
         (told.content_id, told.decision) = (Some(title.clone()), Some(row.decision));
     });
-    service.store.put_resume(account, title, beat.position_s, caller.now).await?;
+    let position_s = beat.position_s;
+    service.store.put_resume(account, title, position_s, caller.now).await?;
+    let viewing = Viewing { started: row.started, seen: caller.now, position_s };
+    service.store.note_viewing(account, title, session, viewing).await?;
     match beat.state {
         PlayerState::Stopped => {
             service.store.end_stream(session, account).await?;

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Accept-Ranges, Content-Length, Content-Range, Date, ETag, Retry-After, \
      Strongroom-Next-License, X-Correlation-Id, X-Strongroom-Code, X-Strongroom-License-Expires, \

@@ -1,6 +1,7 @@
 //! The HTTP surface: routes, what every request passes through, and problem documents.
 
 pub mod caller;
+pub mod control;
 pub mod cookies;
 pub mod cors;
 pub mod envelope;

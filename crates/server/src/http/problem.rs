@@ -74,6 +74,9 @@ pub enum Refusal {
     /// The body did not arrive in time.
     #[error("the body did not arrive in time")]
     TooSlow,
+    /// What is to be changed is not what the caller read.
+    #[error("changed by another request meanwhile")]
+    Outdated,
     /// No such route or object.
     #[error("nothing here")]
     NotFound,
@@ -208,6 +211,9 @@ impl Refusal {
             }
             Self::TooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, "The request is too large."),
             Self::TooSlow => ("body_timeout", S::REQUEST_TIMEOUT, "The request took too long."),
+            Self::Outdated => {
+                ("version_outdated", S::CONFLICT, "This was changed on another device meanwhile.")
+            }
             Self::NotFound => ("not_found", S::NOT_FOUND, "There is nothing here."),
             Self::Method => {
                 ("method_not_allowed", S::METHOD_NOT_ALLOWED, "That is not possible here.")

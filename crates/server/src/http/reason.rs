@@ -32,6 +32,7 @@ impl Refusal {
             Self::MediaType => (Rule::Request, "not_json"),
             Self::TooLarge => (Rule::Request, "body_too_large"),
             Self::TooSlow => (Rule::Request, "body_too_slow"),
+            Self::Outdated => (Rule::Request, "changed_meanwhile"),
             Self::NotFound => (Rule::Request, "no_such_place"),
             Self::Method => (Rule::Request, "no_such_method"),
             Self::Pass(_) | Self::PassAsOfOld(_) => (Rule::Token, "pass_not_accepted"),

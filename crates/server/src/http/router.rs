@@ -1,7 +1,7 @@
 //! Every route and its handler: extract, call one flow, encode.
 
 use crate::edge_routes;
-use crate::front::catalog::{self, Catalog, Me};
+use crate::front::catalog::{self, Catalog, Me, Page};
 use crate::front::license_proxy::{self, Answered, Credential};
 use crate::front::offline::{self, KeptTitles, Of};
 use crate::front::playback_token::{self, ClientQuery, Playback};
@@ -13,7 +13,7 @@ use crate::health;
 use crate::http::caller::Caller;
 use crate::http::payload::{Challenge, Json, Payload};
 use crate::http::problem::Refusal;
-use crate::http::{cookies, cors, envelope, fault, pages, remember};
+use crate::http::{control, cookies, cors, envelope, fault, pages, remember};
 use crate::service::Service;
 use crate::vault_link::Issued;
 use axum::extract::{Path, Query, State};
@@ -34,6 +34,8 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
     let remembered = || from_fn_with_state(Arc::clone(&service), remember::outcome);
     let faults = from_fn_with_state(Arc::clone(&service), fault::mark);
     let licenses = post(license).layer(remembered()).layer(faults).get(service_certificate);
+    let queue = get(control::queue).put(control::set_queue).delete(control::empty_queue);
+    let authorize = post(control::authorize).layer(remembered());
     Router::new()
         .route("/", get(async || pages::page("index.html")))
         .route("/sign-in", get(async || pages::page("sign-in.html")))
@@ -43,6 +45,15 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/sessions", post(sign_in).delete(sign_out))
         .route("/api/v1/me", get(me))
         .route("/api/v1/titles", get(titles))
+        .route("/api/v1/titles/{content_id}", get(control::title))
+        .route("/api/v1/titles:batch", post(control::title_batch))
+        .route("/api/v1/account", get(control::account))
+        .route("/api/v1/me/titles/{content_id}", get(control::my_title).put(control::set_resume))
+        .route("/api/v1/me/queue", queue)
+        .route("/api/v1/control/ping", get(control::ping))
+        .route("/api/v1/playback/{content_id}/authorization", authorize)
+        .route("/api/v1/steering/{content_id}/{pass}", get(control::steering))
+        .route("/art/{name}", get(control::picture))
         .route("/api/v1/playback/token/{content_id}", get(playback_token).layer(remembered()))
         .route("/api/v1/playback/{session}/heartbeat", post(heartbeat).layer(remembered()))
         .route("/api/v1/playback/{session}", delete(end_playback))
@@ -83,8 +94,12 @@ async fn me(State(service): Shared, caller: Caller) -> Result<Answer<Me>, Refusa
     catalog::me(&service, &caller).await.map(Answer)
 }
 
-async fn titles(State(service): Shared, caller: Caller) -> Result<Answer<Catalog>, Refusal> {
-    catalog::titles(&service, &caller).await.map(Answer)
+async fn titles(
+    State(service): Shared,
+    caller: Caller,
+    Query(page): Query<Page>,
+) -> Result<Answer<Catalog>, Refusal> {
+    catalog::titles(&service, &caller, &page).await.map(Answer)
 }
 
 async fn playback_token(

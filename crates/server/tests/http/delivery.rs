@@ -94,6 +94,13 @@ fn key_frames() -> Vec<KeyFrame> {
     (1..=3).map(|at| KeyFrame { segment: at, span, presentation_ts: at as u64 * 4000 }).collect()
 }
 
+fn picture(track: &TrackRendition) -> Option<(u32, u32)> {
+    match track.media {
+        TrackMedia::Video { width, height, .. } => Some((width, height)),
+        _ => None,
+    }
+}
+
 fn event(presentation: &Presentation) -> PackagedEvent {
     let variant = |(track, key): (&TrackRendition, TrackProtection)| PackagedVariant {
         name: track.name.clone(),
@@ -104,9 +111,9 @@ fn event(presentation: &Presentation) -> PackagedEvent {
         period_kids: Vec::new(),
         codecs: track.codecs.clone(),
         bandwidth: 1,
-        width: None,
-        height: None,
-        language: None,
+        width: picture(track).map(|(width, _)| width),
+        height: picture(track).map(|(_, height)| height),
+        language: track.language().map(str::to_owned),
         role: None,
         clear_lead_ms: 0,
         playlist: track.playlist_path(),
@@ -169,7 +176,7 @@ async fn packaged() -> House {
 }
 
 /// Packages `film` in both schemes.
-pub fn package_film(house: &House) {
+pub fn package_film(house: &House) -> PackagedEvent {
     let presentation = presentation();
     let event = event(&presentation);
     let staging = house.objects.stage(&presentation.content_id, event.package_id).unwrap();
@@ -197,6 +204,7 @@ pub fn package_film(house: &House) {
     put("cbcs/empty.mp4", b"");
     put("cbcs/notes.txt", b"not for viewers");
     staging.publish().unwrap();
+    event
 }
 
 pub fn pass_for(house: &House, edit: impl FnOnce(&mut EdgePass)) -> String {

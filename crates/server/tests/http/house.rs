@@ -269,6 +269,13 @@ impl House {
         reply.json()["token"].as_str().unwrap().to_owned()
     }
 
+    /// A request in the name of someone who signed in.
+    pub async fn send_as(&self, session: &str, mut request: Request<Body>) -> Reply {
+        let bearer = format!("Bearer {session}").parse().unwrap();
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        self.send(request).await
+    }
+
     /// A token call with a bearer token.
     pub async fn playback(&self, session: &str, title: &str) -> Reply {
         let path = format!("/api/v1/playback/token/{title}");
@@ -327,6 +334,12 @@ pub fn kids_in(reply: &Reply) -> Vec<String> {
 
 pub fn get(path: &str) -> axum::http::request::Builder {
     Request::get(path)
+}
+
+pub fn put(path: &str, body: &Value) -> Request<Body> {
+    let mut request = post(path, body);
+    *request.method_mut() = axum::http::Method::PUT;
+    request
 }
 
 pub fn with_bearer(

@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod alone;
+mod authorization;
+mod control;
 mod delivery;
 mod fairplay;
 mod faults;
@@ -27,6 +29,7 @@ mod provisioning;
 mod rotating;
 mod rotation;
 mod rotation_drm;
+mod scale;
 mod sign_in;
 mod signed_urls;
 #[path = "../../../playback/tests/support/signer.rs"]

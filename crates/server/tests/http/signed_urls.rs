@@ -73,7 +73,7 @@ fn scope(house: &House, edit: impl FnOnce(&mut EdgePass)) -> Scope {
 
 /// The path and query of a signed object.
 fn signed(house: &House, cdn: &str, object: &str) -> String {
-    let cdn = house.service.cdns.named(cdn).unwrap();
+    let cdn = house.service.delivery.steering.cdns().named(cdn).unwrap();
     let url = cdn.sign(&scope(house, |_| {})).unwrap().url(object);
     path_of(&url).to_owned()
 }

@@ -172,7 +172,8 @@ pub async fn the_newest_viewings_are_kept(home: &Home) {
     // Another title's and another account's stay.
     store.note_viewing(owner, &content("film-2"), session(1), viewing(1, 1)).await.unwrap();
     let kept = store.viewings(owner, &film).await.unwrap();
-    let newest: Vec<_> = (30 - VIEWINGS_MAX..30).rev().map(|n| viewing(u8::try_from(n).unwrap(), 60)).collect();
+    let newest: Vec<_> =
+        (30 - VIEWINGS_MAX..30).rev().map(|n| viewing(u8::try_from(n).unwrap(), 60)).collect();
     assert_eq!(kept, newest);
     assert_eq!(store.viewings(owner, &content("film-2")).await.unwrap(), [viewing(1, 1)]);
     assert_eq!(store.viewings(AccountId::from_bytes([9; 16]), &film).await.unwrap(), []);
