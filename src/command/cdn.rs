@@ -8,7 +8,7 @@ use edge::EdgePass;
 use edge::cdn::Scope;
 use model::{ContentId, Country, Dialect, ObjectPath, PlaybackSessionId, TrackClass, TrackClasses};
 use serde_json::json;
-use server::Home;
+use server::{Home, steering};
 use std::net::IpAddr;
 
 /// What to do with CDNs.
@@ -18,6 +18,18 @@ pub enum Arguments {
     List,
     /// Print a signed URL, as a viewer would get it: for curl, support and tests.
     Sign(Sign),
+    /// Take a CDN out: players go to others from their next question on, within five minutes.
+    /// Said to this data folder; an edge elsewhere has its own.
+    Drain(Named),
+    /// Let players go to a CDN again.
+    Undrain(Named),
+}
+
+/// One CDN.
+#[derive(Args)]
+pub struct Named {
+    /// The CDN, by its name in the settings.
+    name: String,
 }
 
 /// Arguments of `cdn sign`.
@@ -56,17 +68,26 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         match arguments {
             Arguments::List => list(&home, answer),
             Arguments::Sign(arguments) => sign(&home, &arguments, answer).await,
+            Arguments::Drain(named) => drain(&home, &named.name, true, answer),
+            Arguments::Undrain(named) => drain(&home, &named.name, false, answer),
         }
     })
 }
 
 fn list(home: &Home, answer: Answer) -> Result<(), Failure> {
     let cdns = home.cdns().map_err(Failure::environment)?;
+    let drained = steering::read_drained(&home.config.drained_file());
+    let drained = drained.map_err(Failure::environment)?;
     let cdns: Vec<_> = cdns
         .iter()
         .zip(&home.config.cdn)
         .map(|(ready, set)| {
-            json!({"name": ready.name, "weight": ready.weight, "base_url": set.base_url})
+            json!({
+                "name": ready.name,
+                "weight": ready.weight,
+                "base_url": set.base_url,
+                "drained": drained.contains(&ready.name),
+            })
         })
         .collect();
     answer.print(&cdns, |_| match home.config.cdn.as_slice() {
@@ -125,4 +146,25 @@ fn scope(home: &Home, arguments: &Sign) -> anyhow::Result<Scope> {
         expires: issued.plus_s(u64::from(arguments.seconds)),
     };
     Ok(Scope { pass, issued, country: country.transpose()?, address: arguments.address })
+}
+
+/// Takes a CDN out, or lets players go to it again. What is out may have left the settings.
+fn drain(home: &Home, name: &str, is_out: bool, answer: Answer) -> Result<(), Failure> {
+    let file = home.config.drained_file();
+    let about = || file.display().to_string();
+    let drained = steering::read_drained(&file).with_context(about);
+    let mut drained = drained.map_err(Failure::Environment)?;
+    if is_out && !home.config.cdn.iter().any(|cdn| cdn.name == name) {
+        let why = format!("there is no CDN {name:?} in the settings");
+        return Err(Failure::Refused(anyhow::Error::msg(why)));
+    }
+    let has_changed = if is_out { drained.insert(name.to_owned()) } else { drained.remove(name) };
+    if has_changed {
+        let written = steering::write_drained(&file, &drained).with_context(about);
+        written.map_err(Failure::Environment)?;
+    }
+    answer.print(&json!({ "drained": drained }), |_| {
+        format!("{name} is {}", if is_out { "drained" } else { "in use" })
+    });
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! `title`: the catalog.
 
+mod details;
+
 use super::policy::failure as policy_failure;
 use super::{Failure, Place, block_on};
 use crate::screen::Answer;
@@ -21,6 +23,10 @@ pub enum Arguments {
     Add(Add),
     /// Make a package folder the one that viewers of its title get.
     Publish(Publish),
+    /// Say what viewers read of a title, or show it.
+    Describe(details::Describe),
+    /// Give a title a picture.
+    Art(details::Art),
     /// List titles and how far they have come.
     List,
 }
@@ -72,6 +78,8 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
                 put(&home, title, &add, answer).await
             }
             Arguments::Publish(publish) => publish_folder(&home, &publish.folder, answer).await,
+            Arguments::Describe(describe) => details::describe(&home, &describe, answer).await,
+            Arguments::Art(art) => details::art(&home, &art, answer).await,
             Arguments::List => list(&home, answer).await,
         }
     })
