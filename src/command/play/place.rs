@@ -4,9 +4,12 @@ use super::Dialect;
 use super::web::Web;
 use crate::command::Failure;
 use anyhow::{Context as _, anyhow};
-use media::manifest::listing::{Listed, ListingError, Part, parse_mpd, parse_multivariant};
+use media::manifest::listing::{
+    Listed, ListingError, Part, mpd_places, parse_mpd, parse_multivariant,
+};
 use media::manifest::{ByteSpan, DASH_PATH, hls_path};
 use model::Scheme;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -30,6 +33,9 @@ pub enum Place {
         manifest: String,
         /// What relative names stand behind, with its slash.
         base: String,
+        /// The CDNs that have the package, where the manifest names some: the one that is used,
+        /// then those that take over when it fails.
+        cdns: RefCell<Vec<String>>,
     },
 }
 
@@ -63,7 +69,7 @@ impl Place {
     pub fn url(manifest: String) -> Self {
         let plain = manifest.split(['?', '#']).next().unwrap_or_default();
         let folder = plain.rfind('/').and_then(|slash| plain.get(..=slash)).unwrap_or_default();
-        Self::Web { base: folder.to_owned(), manifest }
+        Self::Web { base: folder.to_owned(), manifest, cdns: RefCell::default() }
     }
 
     /// The renditions that the manifest lists, for a client of a system: of an MPD, or of a
@@ -78,6 +84,9 @@ impl Place {
                 return Err(Failure::Refused(anyhow!(
                     "FairPlay plays HLS: an MPD does not say where its keys are"
                 )));
+            }
+            if let Self::Web { cdns, .. } = self {
+                learn(&mut cdns.borrow_mut(), mpd_places(&text).map_err(refused)?);
             }
             return parse_mpd(&text).map_err(refused);
         }
@@ -108,11 +117,37 @@ impl Place {
     pub fn read(&self, web: &Web, part: &Part, max_bytes: usize) -> Result<Vec<u8>, Failure> {
         match self {
             Self::Folder { folder, .. } => read_file(folder, part, max_bytes),
-            Self::Web { base, .. } => {
+            Self::Web { base, cdns, .. } => {
                 let range = part.span.map(|span| (span.start, span.end().saturating_sub(1)));
-                web.ask(Asked::Get(range), &format!("{base}{}", part.path), None, max_bytes)
+                let ask = |place: &str| {
+                    web.ask(Asked::Get(range), &format!("{place}{}", part.path), None, max_bytes)
+                };
+                let known = cdns.borrow().clone();
+                let Some((last, others)) = known.split_last() else { return ask(base) };
+                for (at, place) in others.iter().enumerate() {
+                    if let Ok(bytes) = ask(place) {
+                        take_over(&mut cdns.borrow_mut(), at);
+                        return Ok(bytes);
+                    }
+                }
+                ask(last).inspect(|_| take_over(&mut cdns.borrow_mut(), others.len()))
             }
         }
+    }
+}
+
+/// Takes the CDNs of a manifest; one that was read again changes nothing in their order.
+fn learn(known: &mut Vec<String>, named: Vec<String>) {
+    if known.len() != named.len() || !named.iter().all(|place| known.contains(place)) {
+        *known = named;
+    }
+}
+
+/// Those before it did not answer: from now on they are asked last.
+fn take_over(cdns: &mut [String], at: usize) {
+    if at > 0 && at < cdns.len() {
+        tracing::warn!(cdns = at, "a CDN does not answer: another one takes over");
+        cdns.rotate_left(at);
     }
 }
 
@@ -146,9 +181,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cdn_that_failed_stays_last_while_the_manifest_names_the_same() {
+        let named = |names: &[&str]| -> Vec<String> { names.iter().map(|n| (*n).into()).collect() };
+        let mut cdns = vec![];
+        learn(&mut cdns, named(&["a", "b", "c"]));
+        take_over(&mut cdns, 0);
+        assert_eq!(cdns, ["a", "b", "c"]);
+        take_over(&mut cdns, 1);
+        learn(&mut cdns, named(&["a", "b", "c"]));
+        assert_eq!(cdns, ["b", "c", "a"]);
+        learn(&mut cdns, named(&["a", "d"]));
+        assert_eq!(cdns, ["a", "d"]);
+    }
+
+    #[test]
     fn a_package_is_named_by_its_folder_or_its_manifest() {
         let web = |text: &str| match Place::parse(text, Dialect::Widevine) {
-            Place::Web { manifest, base } => (manifest, base),
+            Place::Web { manifest, base, .. } => (manifest, base),
             Place::Folder { .. } => panic!("{text} is a URL"),
         };
         let pair = |manifest: &str, base: &str| (manifest.to_owned(), base.to_owned());

@@ -183,8 +183,13 @@ impl Web {
             Dialect::Fairplay => manifest.hls,
             Dialect::Widevine | Dialect::Playready | Dialect::Clearkey => manifest.dash,
         };
-        // Without a word the service chooses.
-        let query = scheme.map_or_else(String::new, |scheme| format!("?scheme={scheme}"));
+        // Without a word the service chooses. In playlists we follow no pathways: the own edge has
+        // everything.
+        let query = match (spoken, scheme) {
+            (Dialect::Fairplay, _) => "?steering=off".to_owned(),
+            (_, Some(scheme)) => format!("?scheme={scheme}"),
+            (_, None) => String::new(),
+        };
         Ok(Playback {
             license: LicenseServer { url, later: Some((later, bearer.clone())), dialect: spoken },
             manifest: format!("{manifest}{query}"),
