@@ -11,6 +11,8 @@ mod av1_entry;
 mod cat_entry;
 #[path = "../fuzz/entries/cdm.rs"]
 mod cdm_entry;
+#[path = "../fuzz/entries/cmcd.rs"]
+mod cmcd_entry;
 #[path = "../fuzz/entries/cpix.rs"]
 mod cpix_entry;
 #[path = "../fuzz/entries/edge.rs"]
@@ -123,6 +125,11 @@ fn cat() {
 #[test]
 fn cdm() {
     replay("cdm", cdm_entry::run);
+}
+
+#[test]
+fn cmcd() {
+    replay("cmcd", cmcd_entry::run);
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/dialect/src/widevine/", "widevine"),
     ("crates/edge/src/", "edge"),
     ("crates/edge/src/cdn/", "cat"),
+    ("crates/edge/src/cmcd.rs", "cmcd"),
     ("crates/keys/src/approval.rs", "keys"),
     ("crates/keys/src/fairplay/", "fairplay_spc"),
     ("crates/keys/src/key_file.rs", "keys"),

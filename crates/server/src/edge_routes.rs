@@ -15,8 +15,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use edge::cdn::cat::{self, CatVerifier};
+use edge::cmcd;
 use edge::range::{parse_header, parse_spec};
-use edge::{ByteRange, DeliveryPath, EdgeKey, EdgePass, PassRefused, signed_url};
+use edge::{ByteRange, Cmcd, DeliveryPath, EdgeKey, EdgePass, PassRefused, signed_url};
 use media::manifest::filter::{self, Filter, FilterError};
 use media::manifest::hls_path;
 use model::{ContentId, ObjectPath, PackagedEvent, Scheme, Timestamp, TrackClasses};
@@ -37,6 +38,17 @@ const MAX_TEXT: u64 = 8 * 1024 * 1024;
 const CLOCK_PATH: &str = "/api/v1/time";
 /// How much of an object is read at once.
 const CHUNK: usize = 64 * 1024;
+
+/// Throughput as players measure it, kbit/s, and how its figures are named.
+const THROUGHPUTS: [(u32, &str); 7] = [
+    (500, "500"),
+    (1_000, "1000"),
+    (2_500, "2500"),
+    (5_000, "5000"),
+    (10_000, "10000"),
+    (25_000, "25000"),
+    (100_000, "100000"),
+];
 
 /// What there is to deliver.
 enum Object {
@@ -108,6 +120,7 @@ impl Delivery {
                 Refusal::Pass(refused)
             }
         })?;
+        note_player(uri, &caller.headers, &pass);
         let scheme = asked_scheme(uri)?;
         let (folder, object) = (self.objects.clone(), path.object);
         let clock_url = format!("{}{CLOCK_PATH}", caller.origin);
@@ -192,6 +205,34 @@ fn token_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>,
         [one] => one.map(Some),
         _ => Err(PassRefused::Invalid),
     }
+}
+
+/// Notes what the player says of itself (CTA-5004): figures, and a line for who traces a session,
+/// which names it and neither viewer nor address. It changes nothing in the answer.
+fn note_player(uri: &Uri, headers: &HeaderMap, pass: &EdgePass) {
+    let mut pairs = uri.query().unwrap_or_default().split('&').map(|pair| pair.split_once('='));
+    let argument = pairs.find_map(|pair| pair.filter(|(name, _)| *name == cmcd::ARGUMENT));
+    let said = match argument {
+        Some((_, value)) => Cmcd::parse_argument(value),
+        None => {
+            let values = cmcd::HEADERS.iter().filter_map(|name| headers.get(*name)?.to_str().ok());
+            Some(Cmcd::parse_headers(values))
+        }
+    };
+    let Some(said) = said.filter(|said| *said != Cmcd::default()) else { return };
+    let object = said.object.map_or("unknown", cmcd::ObjectType::name);
+    metrics::counter!("strongroom_cmcd_requests_total", "object" => object).increment(1);
+    if said.has_starved {
+        metrics::counter!("strongroom_cmcd_starved_total", "object" => object).increment(1);
+    }
+    if let Some(kbps) = said.throughput_kbps {
+        // Counters, because a histogram of the recorder holds every sample until it is read.
+        let bound = THROUGHPUTS.iter().find(|(bound, _)| kbps <= *bound);
+        let at_most = bound.map_or("more", |(_, name)| *name);
+        let name = "strongroom_cmcd_throughput_total";
+        metrics::counter!(name, "at_most_kbps" => at_most).increment(1);
+    }
+    tracing::trace!(session = %pass.session, object, ?said, "a player reports");
 }
 
 /// What a request says beside the path.
