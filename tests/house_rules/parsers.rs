@@ -53,7 +53,9 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/model/src/policy/", "policy"),
     ("crates/playback/src/grant.rs", "tokens"),
     ("crates/playback/src/issuer/", "issuer_tokens"),
+    ("crates/playback/src/log_seal.rs", "tokens"),
     ("crates/playback/src/platform.rs", "names"),
+    ("crates/playback/src/report.rs", "tokens"),
     ("crates/playback/src/token.rs", "tokens"),
     ("crates/playback/src/vault_token.rs", "tokens"),
 ];
