@@ -59,6 +59,20 @@ impl Platform {
         Self::Other,
     ];
 
+    /// Whether it is a device rather than a browser: such players report twice as often (R150).
+    #[must_use]
+    pub const fn is_device(self) -> bool {
+        match self {
+            Self::Android | Self::Xbox | Self::Tv => true,
+            Self::Chrome
+            | Self::ChromeOs
+            | Self::Apple
+            | Self::Safari
+            | Self::Windows
+            | Self::Other => false,
+        }
+    }
+
     /// The name in queries.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -5,6 +5,7 @@
 pub mod break_glass;
 pub mod cdn;
 pub mod edge;
+pub mod heartbeat;
 pub mod issuer;
 pub mod key_cache;
 pub mod keys;
@@ -17,6 +18,7 @@ pub mod vault;
 use crate::vault::Patience;
 use cdn::Cdn;
 use edge::Edge;
+use heartbeat::Heartbeat;
 use ipnet::IpNet;
 use issuer::Issuer;
 use keys::Keys;
@@ -64,6 +66,8 @@ pub struct Config {
     pub licenses: Licenses,
     /// What one session may ask.
     pub limits: Limits,
+    /// How often players report.
+    pub heartbeat: Heartbeat,
     /// Where viewers are.
     pub region: Region,
     /// Which other origins' pages may talk to the service.
@@ -162,6 +166,7 @@ impl Default for Config {
             tokens: Tokens::default(),
             licenses: Licenses::default(),
             limits: Limits::default(),
+            heartbeat: Heartbeat::default(),
             region: Region::default(),
             cors: Cors::default(),
             s3: S3::default(),
@@ -243,7 +248,7 @@ const SUBSECTIONS: [(&str, &str); 6] = [
 ];
 
 /// Sections of the settings, each with keys of its own.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "listen",
     "store",
     "keys",
@@ -251,6 +256,7 @@ const SECTIONS: [&str; 12] = [
     "tokens",
     "licenses",
     "limits",
+    "heartbeat",
     "region",
     "cors",
     "s3",
@@ -325,6 +331,7 @@ impl Config {
         }
         self.licenses.check()?;
         self.limits.check()?;
+        self.heartbeat.check()?;
         self.keys.check()?;
         self.keys.cache.check()?;
         self.keys.break_glass.check()?;

@@ -9,6 +9,7 @@ use crate::front::issuers::ClientError;
 use crate::secrets::{self, SecretError};
 use crate::vault::{Checkpoints, Vault, VaultError};
 use model::{Plan, PlanName};
+use playback::log_seal::LogKey;
 use playback::{GrantKey, TokenKey};
 use std::io;
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub struct Secrets {
     pub token: Zeroizing<[u8; 32]>,
     /// Signs delivery passes.
     pub edge: Zeroizing<[u8; 32]>,
+    /// Seals logs of players.
+    pub log: Zeroizing<[u8; 32]>,
 }
 
 impl Secrets {
@@ -55,6 +58,12 @@ impl Secrets {
     #[must_use]
     pub fn token_key(&self) -> TokenKey {
         TokenKey::from_bytes(&self.token)
+    }
+
+    /// The key that seals logs of players.
+    #[must_use]
+    pub fn log_key(&self) -> LogKey {
+        LogKey::from_bytes(&self.log)
     }
 }
 
@@ -121,6 +130,7 @@ impl Home {
         let secrets = Secrets {
             token: secrets::load_or_make(&folder, "token", &entropy)?,
             edge: secrets::load_or_make(&folder, "edge", &entropy)?,
+            log: secrets::load_or_make(&folder, "session-log", &entropy)?,
         };
         let grant_key = secrets::load_or_make(&folder, "grant", &entropy)?;
         let grant_key = Arc::new(GrantKey::from_bytes(&grant_key));

@@ -31,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const CREDENTIALS_EVERY: Duration = Duration::from_secs(2);
 /// How often the audit is signed.
 const SIGN_EVERY: Duration = Duration::from_secs(300);
+/// How often old reports of players are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +94,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
         });
     }
     tokio::spawn(sign_audit(Arc::clone(&service)));
+    tokio::spawn(forget_reports(Arc::clone(&service)));
     warn_of_clear_keys(config);
     let ended = answer(viewers, own, ready).await;
     service.outcomes.flush().await;
@@ -257,6 +260,19 @@ async fn watch_credentials(service: Arc<Service>) {
     loop {
         tokio::time::sleep(CREDENTIALS_EVERY).await;
         service.vault.look_at_credentials(service.ground.clock.now()).await;
+    }
+}
+
+/// What players told is kept for a time.
+async fn forget_reports(service: Arc<Service>) {
+    loop {
+        let since = service.ground.config.heartbeat.kept_since(service.ground.clock.now());
+        match service.store.forget_reports(since).await {
+            Ok(0) => {}
+            Ok(reports) => tracing::info!(reports, "reports of players are forgotten"),
+            Err(error) => tracing::warn!(%error, "old reports of players stay"),
+        }
+        tokio::time::sleep(FORGET_EVERY).await;
     }
 }
 

@@ -12,8 +12,15 @@ use crate::vault::Checkpoints;
 use crate::vault_link::VaultLink;
 use model::Timestamp;
 use playback::TokenKey;
+use playback::log_seal::LogKey;
 use std::sync::Arc;
 use store::Store;
+
+/// Heartbeats of one playback session in one window, and as many requests with its events: a viewer
+/// who scrubs makes his player report more often than it is asked to.
+const REPORTS: u32 = 120;
+/// Length of that window, seconds.
+const REPORTS_WINDOW_S: u32 = 60;
 
 /// Everything the routes share.
 pub struct Service {
@@ -39,6 +46,10 @@ pub struct Service {
     pub provisionings: Attempts,
     /// Requests of each session.
     pub limiter: Limiter,
+    /// What players tell of each playback session.
+    pub reports: Limiter,
+    /// Seals their logs.
+    pub log_key: LogKey,
     /// How requests ended.
     pub outcomes: OutcomeLog,
     /// Password checks.
@@ -68,6 +79,8 @@ impl Service {
             attempts: Attempts::default(),
             provisionings: Attempts::default(),
             limiter: Limiter::new(limits.session_requests, limits.session_window_s),
+            reports: Limiter::new(REPORTS, REPORTS_WINDOW_S),
+            log_key: home.secrets.log_key(),
             outcomes: OutcomeLog::start(home.store.clone(), limits.outcomes_kept),
             store: home.store,
             checkpoints: home.checkpoints,

@@ -22,7 +22,7 @@ async fn main() {
     })
     .await;
     measure("lease_stream, one after another", 20_000, 1, async |_| {
-        store.lease_stream(session, NOW, NOW.plus_s(180)).await.map(drop)
+        store.lease_stream(session, 4, NOW).await.map(drop)
     })
     .await;
     for at_once in [4, 64] {
@@ -31,7 +31,7 @@ async fn main() {
         })
         .await;
         measure("lease_stream, so many at once", 30_000, at_once, async |_| {
-            store.lease_stream(session, NOW, NOW.plus_s(180)).await.map(drop)
+            store.lease_stream(session, 4, NOW).await.map(drop)
         })
         .await;
     }
@@ -100,6 +100,8 @@ fn start(session: PlaybackSessionId) -> StartStream {
         content_id: ContentId::parse("film").expect("an id"),
         max_streams: 4,
         decision: DecisionId::from_bytes([1; 16]),
+        interval_s: 60,
+        is_anew: true,
         now: NOW,
     }
 }

@@ -152,6 +152,10 @@ impl Row {
         self.column(name)
     }
 
+    pub(crate) fn optional_integer(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
+        self.column(name)
+    }
+
     pub(crate) fn u32(&self, name: &'static str) -> Result<u32, StoreError> {
         u32::try_from(self.integer(name)?).map_err(|_| StoreError::corrupt(name))
     }

@@ -71,6 +71,12 @@ pub(crate) const ROWS: &[Migration] = &[
         postgres: "",
     },
     Migration {
+        name: "rows/0012_leases",
+        common: include_str!("../../../migrations/rows/0012_leases.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
         name: "rows/0013_issuers",
         common: include_str!("../../../migrations/rows/0013_issuers.sql"),
         sqlite: "",

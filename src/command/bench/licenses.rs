@@ -13,6 +13,7 @@ use hyper::Method;
 use hyper::body::Bytes;
 use model::{ContentId, DecisionId, DeviceId, KeyId, PlanName, PlaybackSessionId, TokenId};
 use playback::PlaybackToken;
+use playback::lease::BROWSER_BEAT_S;
 use serde::Serialize;
 use server::Home;
 use std::path::Path;
@@ -209,6 +210,8 @@ impl Bench<'_> {
                 content_id: title.clone(),
                 max_streams: MAX_STREAMS,
                 decision: self.home.entropy.with(DecisionId::random),
+                interval_s: BROWSER_BEAT_S,
+                is_anew: true,
                 now: self.home.clock.now(),
             };
             let reserved = self.home.store.start_stream(&start).await?;

@@ -17,7 +17,6 @@ use model::{
     TokenId,
 };
 use playback::grant::{GrantTerms, challenge_hash};
-use playback::lease::leased_until;
 use playback::release::ReleaseTerms;
 use playback::rotation::{next_license_s, without_end};
 use playback::token::PLAYBACK_S;
@@ -263,8 +262,8 @@ async fn take_slot(
         Slot::Without => Ok(proof.session),
         Slot::Running(row) => keep(service, caller, row, entitlement).await,
         Slot::Reserved => {
-            let until = leased_until(caller.now);
-            if service.store.lease_stream(proof.session, caller.now, until).await? {
+            let most = entitlement.max_streams();
+            if service.store.lease_stream(proof.session, most, caller.now).await? {
                 Ok(proof.session)
             } else {
                 Err(Refusal::PlaybackEnded)

@@ -15,13 +15,22 @@ use crate::http::problem::Refusal;
 use model::Timestamp;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::{Mutex, PoisonError};
 use store::AskedRoute;
 
 /// Sessions that are counted at once. Beyond that newcomers are not counted: this measure
 /// guards the service's time and nobody's rights, so a full table lets them pass.
 const MAX_WINDOWS: usize = 200_000;
+
+/// What a player sends about itself, counted by its playback session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reported {
+    /// A heartbeat.
+    Heartbeat,
+    /// Events of a playback.
+    Events,
+}
 
 /// Counts requests of sessions.
 pub struct Limiter {
@@ -89,7 +98,7 @@ impl Limiter {
     /// Errors: [`Refusal::RateLimited`] beyond the measure.
     pub fn count(
         &self,
-        route: AskedRoute,
+        route: impl Hash + Copy,
         session: &[u8; 16],
         credential: &str,
         now: Timestamp,

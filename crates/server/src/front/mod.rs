@@ -6,6 +6,7 @@
 pub mod attempts;
 pub mod authorization;
 pub mod catalog;
+pub mod heartbeat;
 pub mod issuer_sign_in;
 pub mod issuers;
 pub mod license_proxy;
@@ -14,6 +15,7 @@ pub mod my_titles;
 pub mod offline;
 pub mod password;
 pub mod playback_token;
+pub mod player_events;
 pub mod provisioning;
 pub mod sign_in;
 pub mod streams;

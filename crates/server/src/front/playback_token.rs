@@ -1,6 +1,7 @@
 //! `GET /api/v1/playback/token/{contentId}`: from a signed-in viewer to everything that one
 //! playback needs (R081).
 
+use crate::front::streams::refused;
 use crate::front::viewer::{self, Viewer};
 use crate::http::caller::Caller;
 use crate::http::problem::Refusal;
@@ -13,7 +14,6 @@ use model::{
     Scheme, SecurityLevel, Timestamp, TitlePolicy, TitleState, TokenId,
 };
 use playback::entitlement::{Facts, decide, trace, trace_without_title};
-use playback::lease::HEARTBEAT_S;
 use playback::platform::{ManifestForm, Platform, Playable};
 use playback::{
     Covers, Denial, Entitlement, MAX_KIDS, PlaybackToken, Rule, Said, TokenKey, TokenRefused,
@@ -89,6 +89,15 @@ impl ClientQuery {
     }
 }
 
+impl Client {
+    /// How often its player reports.
+    fn interval_s(self, service: &Service) -> u32 {
+        let heartbeat = &service.ground.config.heartbeat;
+        let is_device = self.platform.is_some_and(Platform::is_device);
+        if is_device { heartbeat.device_s } else { heartbeat.browser_s }
+    }
+}
+
 /// The system, the scheme and the manifest of a platform.
 #[derive(Serialize)]
 struct Chosen {
@@ -127,7 +136,7 @@ struct Manifests {
 #[derive(Serialize)]
 struct HeartbeatPlan {
     url: String,
-    interval_s: u64,
+    interval_s: u32,
 }
 
 /// Answers a token call.
@@ -160,7 +169,8 @@ pub async fn playback_token(
     } else {
         named(&service.store, content_id, package.as_ref()).await?
     };
-    let session = reserve(service, &viewer, &entitlement).await?;
+    let interval_s = client.interval_s(service);
+    let session = reserve(service, caller, &viewer, &entitlement, interval_s).await?;
     caller.trail.tell(|told| told.session = Some(session));
     let token = sign(service, &entitlement, session, viewer.device(), covers);
     let granted = granted(service, &entitlement, session, client);
@@ -183,7 +193,7 @@ pub async fn playback_token(
             .and_then(|package| KeyChanges::of(package, entitlement.policy())),
         heartbeat: HeartbeatPlan {
             url: format!("{origin}/api/v1/playback/{session}/heartbeat"),
-            interval_s: HEARTBEAT_S,
+            interval_s,
         },
         resume_s,
         pass,
@@ -297,8 +307,10 @@ pub async fn entitle(store: &Store, question: &Question<'_>) -> Result<Entitleme
 
 async fn reserve(
     service: &Service,
+    caller: &Caller,
     viewer: &Viewer,
     entitlement: &Entitlement,
+    interval_s: u32,
 ) -> Result<PlaybackSessionId, Refusal> {
     let start = StartStream {
         session: service.ground.entropy.with(PlaybackSessionId::random),
@@ -307,9 +319,14 @@ async fn reserve(
         content_id: entitlement.content_id().clone(),
         max_streams: entitlement.max_streams(),
         decision: entitlement.decision(),
+        interval_s,
+        is_anew: true,
         now: entitlement.decided(),
     };
-    Ok(service.store.start_stream(&start).await??)
+    match service.store.start_stream(&start).await? {
+        Ok(session) => Ok(session),
+        Err(denial) => Err(refused(service, caller, entitlement.account(), denial).await?),
+    }
 }
 
 fn sign(

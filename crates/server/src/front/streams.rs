@@ -1,79 +1,48 @@
-//! Streams that run: heartbeats, the resume point, the end.
+//! Streams that run: the list, the end, and what keeps a slot.
 
-use crate::front::playback_token::{entitle, limit};
 use crate::front::viewer::Viewer;
 use crate::http::caller::Caller;
 use crate::http::problem::Refusal;
 use crate::service::Service;
-use model::PlaybackSessionId;
-use playback::lease::leased_until;
-use playback::{Entitlement, Rule, Said};
-use serde::Deserialize;
-use store::{AskedRoute, StartStream, StreamRow, Viewing};
+use model::{AccountId, ContentId, DeviceId, PlaybackSessionId, Timestamp};
+use playback::lease::{StreamEnd, Withdrawal};
+use playback::{Denial, Entitlement};
+use serde::Serialize;
+use serde_json::json;
+use store::{StartStream, StoreError, StreamRow};
 
-/// What a heartbeat says.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Heartbeat {
-    position_s: u32,
-    state: PlayerState,
+/// The streams of an account that run.
+#[derive(Serialize)]
+pub struct Streams {
+    max_streams: u32,
+    streams: Vec<Stream>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum PlayerState {
-    Playing,
-    Paused,
-    Stopped,
+/// One of them.
+#[derive(Serialize)]
+struct Stream {
+    session_id: PlaybackSessionId,
+    content_id: ContentId,
+    /// The title's name.
+    title: Option<String>,
+    device_id: DeviceId,
+    since: Timestamp,
+    /// `DELETE` ends it.
+    end: String,
 }
 
-/// Keeps a stream's slot and remembers where the viewer is.
+/// Lists the streams of the viewer's account that run, the oldest first.
 ///
-/// 1 find the viewer, 2 his stream, 3 remember the position, 4 a stopped player frees its slot,
-/// 5 for any other decide anew, so that a right that ended is noticed, 6 renew the lease.
-///
-/// Errors: [`Refusal::PlaybackEnded`], [`Refusal::OtherDevice`], [`Refusal::RateLimited`], a denial.
-pub async fn heartbeat(
-    service: &Service,
-    caller: &Caller,
-    session: PlaybackSessionId,
-    beat: Heartbeat,
-) -> Result<(), Refusal> {
-    limit(service, caller, AskedRoute::Heartbeat)?;
-    let viewer = Viewer::acting(service, caller).await?;
-    caller.trail.tell(|told| {
-        (told.account, told.session) = (Some(viewer.account.id), Some(session));
-        told.trace.note(Rule::Token, "a sign-in", Said::Passed);
-    });
-    let row = match (own_stream(service, &viewer, session).await, beat.state) {
-        // The last words of a player may come twice.
-        (Err(Refusal::PlaybackEnded), PlayerState::Stopped) => return Ok(()),
-        (row, _) => row?,
-    };
-    let account = viewer.account.id;
-    let title = &row.stream.content_id;
-    caller.trail.tell(|told| {
-        (told.content_id, told.decision) = (Some(title.clone()), Some(row.decision));
-    });
-    let position_s = beat.position_s;
-    service.store.put_resume(account, title, position_s, caller.now).await?;
-    let viewing = Viewing { started: row.started, seen: caller.now, position_s };
-    service.store.note_viewing(account, title, session, viewing).await?;
-    match beat.state {
-        PlayerState::Stopped => {
-            service.store.end_stream(session, account).await?;
-        }
-        PlayerState::Playing | PlayerState::Paused => {
-            let decision = row.decision;
-            let question = caller.asks(account, title, decision);
-            let entitlement = entitle(&service.store, &question).await?;
-            keep(service, caller, &row, &entitlement).await?;
-        }
-    }
-    Ok(())
+/// Errors: [`Refusal::Token`].
+pub async fn list(service: &Service, caller: &Caller) -> Result<Streams, Refusal> {
+    let viewer = Viewer::reading(service, caller).await?;
+    let plan = service.store.plan(&viewer.account.plan).await?;
+    let max_streams = plan.map_or(0, |plan| plan.max_streams);
+    Ok(Streams { max_streams, streams: running(service, caller, viewer.account.id).await? })
 }
 
-/// Ends a stream of the viewer and frees its slot at once; nothing to do when it has ended.
+/// Ends a stream of the viewer's account, on whatever device it runs, and frees its slot at once;
+/// nothing to do when it has ended.
 ///
 /// Errors: [`Refusal::Token`], [`Refusal::CrossSite`].
 pub async fn end(
@@ -82,23 +51,31 @@ pub async fn end(
     session: PlaybackSessionId,
 ) -> Result<(), Refusal> {
     let viewer = Viewer::acting(service, caller).await?;
-    service.store.end_stream(session, viewer.account.id).await?;
+    let Some(row) = service.store.stream(session).await? else { return Ok(()) };
+    let is_own = row.stream.device == viewer.device();
+    let how = if is_own { StreamEnd::Stopped } else { StreamEnd::ByAccount };
+    service.store.end_stream(session, viewer.account.id, how, caller.now).await?;
     Ok(())
 }
 
-/// A stream of this viewer on this device; it may have expired.
+/// A stream of this viewer on this device that has not ended; it may have lapsed.
 ///
-/// Errors: [`Refusal::PlaybackEnded`], [`Refusal::OtherDevice`].
+/// Errors: [`Refusal::PlaybackEnded`], [`Refusal::Withdrawn`], [`Refusal::OtherDevice`].
 pub async fn own_stream(
     service: &Service,
     viewer: &Viewer,
     session: PlaybackSessionId,
 ) -> Result<StreamRow, Refusal> {
     let row = service.store.stream(session).await?.ok_or(Refusal::PlaybackEnded)?;
-    if row.account == viewer.account.id && row.stream.device == viewer.device() {
-        Ok(row)
-    } else {
-        Err(Refusal::OtherDevice)
+    if row.account != viewer.account.id || row.stream.device != viewer.device() {
+        return Err(Refusal::OtherDevice);
+    }
+    match row.end {
+        None => Ok(row),
+        Some(StreamEnd::Stopped) => Err(Refusal::PlaybackEnded),
+        Some(StreamEnd::ByAccount) => {
+            Err(Refusal::Withdrawn { denial: None, reason: Withdrawal::EndedByAccount })
+        }
     }
 }
 
@@ -106,15 +83,16 @@ pub async fn own_stream(
 /// slot again where one is free. Returns the session, which may be another one when the device
 /// has started the title anew meanwhile.
 ///
-/// Errors: a denial when the plan is full.
+/// Errors: a denial when the plan is full; [`Refusal::PlaybackEnded`] when the stream ended
+/// meanwhile or has had its day.
 pub async fn keep(
     service: &Service,
     caller: &Caller,
     row: &StreamRow,
     entitlement: &Entitlement,
 ) -> Result<PlaybackSessionId, Refusal> {
-    let (now, until) = (caller.now, leased_until(caller.now));
-    if service.store.lease_stream(row.stream.session, now, until).await? {
+    let (now, most) = (caller.now, entitlement.max_streams());
+    if service.store.lease_stream(row.stream.session, most, now).await? {
         return Ok(row.stream.session);
     }
     let start = StartStream {
@@ -122,11 +100,55 @@ pub async fn keep(
         account: row.account,
         device: row.stream.device,
         content_id: row.stream.content_id.clone(),
-        max_streams: entitlement.max_streams(),
+        max_streams: most,
         decision: entitlement.decision(),
+        interval_s: row.interval_s,
+        is_anew: false,
         now,
     };
-    let session = service.store.start_stream(&start).await??;
-    service.store.lease_stream(session, now, until).await?;
+    let session = match service.store.start_stream(&start).await {
+        Ok(Ok(session)) => session,
+        Ok(Err(denial)) => return Err(refused(service, caller, row.account, denial).await?),
+        Err(StoreError::Conflict) => return Err(Refusal::PlaybackEnded),
+        Err(error) => return Err(error.into()),
+    };
+    service.store.lease_stream(session, most, now).await?;
     Ok(session)
+}
+
+/// The refusal that a denial becomes. Where the plan is full it lists the streams that fill it,
+/// each with the way to end it: the decision has been made under lock, and what has ended since
+/// is not in the list.
+///
+/// Errors: what the store says.
+pub async fn refused(
+    service: &Service,
+    caller: &Caller,
+    account: AccountId,
+    denial: Denial,
+) -> Result<Refusal, Refusal> {
+    let Denial::StreamLimitReached { max_streams } = denial else { return Ok(denial.into()) };
+    let streams = running(service, caller, account).await?;
+    let said = json!({ "max_streams": max_streams, "streams": streams });
+    Ok(Refusal::StreamsFull { denial, said, is_playing: false })
+}
+
+async fn running(
+    service: &Service,
+    caller: &Caller,
+    account: AccountId,
+) -> Result<Vec<Stream>, Refusal> {
+    let rows = service.store.running_streams(account, caller.now).await?;
+    let stream = |running: store::RunningStream| {
+        let stream = running.row.stream;
+        Stream {
+            end: format!("{}/api/v1/playback/{}", caller.origin, stream.session),
+            session_id: stream.session,
+            content_id: stream.content_id,
+            title: running.title,
+            device_id: stream.device,
+            since: running.row.started,
+        }
+    };
+    Ok(rows.into_iter().map(stream).collect())
 }

@@ -7,8 +7,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use edge::{PassRefused, RangeRefused};
 use model::CorrelationId;
+use playback::lease::Withdrawal;
 use playback::{Denial, Rule, TokenRefused};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use store::StoreError;
 
@@ -23,6 +24,27 @@ pub enum Refusal {
     /// The rules say no.
     #[error("denied: {}", .0.code())]
     Denied(Denial),
+    /// The plan is full: the streams of the account that run.
+    #[error("denied: {}", .denial.code())]
+    StreamsFull {
+        /// The denial.
+        denial: Denial,
+        /// What the document says of it.
+        said: Value,
+        /// Whether a player hears it that plays: its resource is locked, not in conflict.
+        is_playing: bool,
+    },
+    /// A player that plays must stop.
+    #[error("withdrawn: {}", .reason.name())]
+    Withdrawn {
+        /// The denial behind it; absent where someone of the account ended the stream.
+        denial: Option<Denial>,
+        /// The reason for the player.
+        reason: Withdrawal,
+    },
+    /// A number of a message that was there before, or a later one was.
+    #[error("a message out of order")]
+    OutOfOrder,
     /// No credential, or one that is not accepted.
     #[error(transparent)]
     Token(#[from] TokenRefused),
@@ -133,6 +155,8 @@ pub struct Problem {
     pub rule: Rule,
     /// The inner reason.
     pub reason: &'static str,
+    /// Further members of the document (RFC 9457, 3.2): an object.
+    pub extra: Option<Value>,
 }
 
 impl Refusal {
@@ -154,7 +178,16 @@ impl Refusal {
         };
         let (rule, reason) = self.reason();
         let cause = self.to_string();
-        Problem { code, status, sentence, retry_after_s, len_bytes, cause, rule, reason }
+        let extra = self.extra();
+        Problem { code, status, sentence, retry_after_s, len_bytes, cause, rule, reason, extra }
+    }
+
+    fn extra(&self) -> Option<Value> {
+        match self {
+            Self::StreamsFull { said, .. } => Some(said.clone()),
+            Self::Withdrawn { reason, .. } => Some(json!({ "reason": reason.name() })),
+            _ => None,
+        }
     }
 
     fn parts(&self) -> (&'static str, StatusCode, Cow<'static, str>) {
@@ -171,7 +204,17 @@ impl Refusal {
         use StatusCode as S;
         let (code, status, sentence) = match self {
             Self::Denied(denial) => {
-                return (denial.code(), denial_status(*denial), denial.viewer_sentence().into());
+                return denied(*denial, denial_status(*denial));
+            }
+            Self::StreamsFull { denial, is_playing, .. } => {
+                return denied(*denial, if *is_playing { S::LOCKED } else { S::CONFLICT });
+            }
+            Self::Withdrawn { denial: Some(denial), .. } => return denied(*denial, S::GONE),
+            Self::Withdrawn { denial: None, .. } => {
+                ("playback_ended", S::GONE, "This playback was ended from another device.")
+            }
+            Self::OutOfOrder => {
+                ("sequence_out_of_order", S::CONFLICT, "The player's messages are out of order.")
             }
             Self::License(refused) => license_parts(*refused),
             Self::Provision(refused) => provision_parts(*refused),
@@ -220,14 +263,7 @@ impl Refusal {
             }
             Self::Pass(refused) => pass_parts(*refused, S::FORBIDDEN),
             Self::PassAsOfOld(refused) => pass_parts(*refused, S::BAD_REQUEST),
-            Self::Range { refused: RangeRefused::Malformed, .. } => {
-                ("malformed_request", S::BAD_REQUEST, "The byte range was not understood.")
-            }
-            Self::Range { refused: RangeRefused::Several | RangeRefused::Outside, .. } => (
-                "range_not_satisfiable",
-                S::RANGE_NOT_SATISFIABLE,
-                "The byte range cannot be served.",
-            ),
+            Self::Range { refused, .. } => range_parts(*refused),
             Self::Store(StoreError::Unavailable(_)) => {
                 ("store_unavailable", S::SERVICE_UNAVAILABLE, "Please try again shortly.")
             }
@@ -237,6 +273,22 @@ impl Refusal {
             }
         };
         (code, status, sentence.into())
+    }
+}
+
+fn denied(denial: Denial, status: StatusCode) -> (&'static str, StatusCode, Cow<'static, str>) {
+    (denial.code(), status, denial.viewer_sentence().into())
+}
+
+const fn range_parts(refused: RangeRefused) -> (&'static str, StatusCode, &'static str) {
+    use StatusCode as S;
+    match refused {
+        RangeRefused::Malformed => {
+            ("malformed_request", S::BAD_REQUEST, "The byte range was not understood.")
+        }
+        RangeRefused::Several | RangeRefused::Outside => {
+            ("range_not_satisfiable", S::RANGE_NOT_SATISFIABLE, "The byte range cannot be served.")
+        }
     }
 }
 
@@ -377,7 +429,7 @@ impl Problem {
     /// The document.
     #[must_use]
     pub fn render(&self, correlation: CorrelationId) -> Response {
-        let document = json!({
+        let mut document = json!({
             "type": format!("urn:strongroom:problem:{}", self.code),
             "title": self.status.canonical_reason().unwrap_or(self.code),
             "status": self.status.as_u16(),
@@ -385,6 +437,13 @@ impl Problem {
             "code": self.code,
             "correlation_id": correlation.to_string(),
         });
+        if let (Value::Object(document), Some(Value::Object(extra))) = (&mut document, &self.extra)
+        {
+            for (name, value) in extra {
+                // What every document has is never another's.
+                document.entry(name.as_str()).or_insert_with(|| value.clone());
+            }
+        }
         let mut response = (self.status, document.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

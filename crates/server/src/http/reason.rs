@@ -11,7 +11,11 @@ impl Refusal {
     #[must_use]
     pub const fn reason(&self) -> (Rule, &'static str) {
         match self {
-            Self::Denied(denial) => (denial.rule(), denied(*denial)),
+            Self::Denied(denial)
+            | Self::StreamsFull { denial, .. }
+            | Self::Withdrawn { denial: Some(denial), .. } => (denial.rule(), denied(*denial)),
+            Self::Withdrawn { denial: None, .. } => (Rule::Session, "ended_by_account"),
+            Self::OutOfOrder => (Rule::Session, "sequence_out_of_order"),
             Self::Token(TokenRefused::Invalid) | Self::Unauthenticated(TokenRefused::Invalid) => {
                 (Rule::Token, "token_not_accepted")
             }

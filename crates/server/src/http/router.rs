@@ -2,12 +2,14 @@
 
 use crate::edge_routes;
 use crate::front::catalog::{self, Catalog, Me, Page};
+use crate::front::heartbeat::{self, Heartbeat};
 use crate::front::license_proxy::{self, Answered, Credential};
 use crate::front::offline::{self, KeptTitles, Of};
 use crate::front::playback_token::{self, ClientQuery, Playback};
+use crate::front::player_events::{self, Told};
 use crate::front::provisioning;
 use crate::front::sign_in::{self, Credentials};
-use crate::front::streams::{self, Heartbeat};
+use crate::front::streams::{self, Streams};
 use crate::front::watch::{self, Entry};
 use crate::health;
 use crate::http::caller::Caller;
@@ -23,7 +25,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json as Answer, Router};
 use model::{ContentId, Dialect, PlaybackSessionId};
-use playback::lease::HEARTBEAT_S;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/steering/{content_id}/{pass}", get(control::steering))
         .route("/art/{name}", get(control::picture))
         .route("/api/v1/playback/token/{content_id}", get(playback_token).layer(remembered()))
+        .route("/api/v1/playback", get(running_streams))
+        .route("/api/v1/playback/events", post(player_events))
         .route("/api/v1/playback/{session}/heartbeat", post(heartbeat).layer(remembered()))
         .route("/api/v1/playback/{session}", delete(end_playback))
         .route("/api/v1/offline", get(kept_titles))
@@ -123,8 +126,24 @@ async fn heartbeat(
     Json(beat): Json<Heartbeat>,
 ) -> Result<Answer<Value>, Refusal> {
     let session = PlaybackSessionId::parse(&session).map_err(|_| Refusal::NotFound)?;
-    streams::heartbeat(&service, &caller, session, beat).await?;
-    Ok(Answer(json!({ "interval_s": HEARTBEAT_S })))
+    let interval_s = heartbeat::heartbeat(&service, &caller, session, beat).await?;
+    Ok(Answer(json!({ "interval_s": interval_s })))
+}
+
+async fn running_streams(
+    State(service): Shared,
+    caller: Caller,
+) -> Result<Answer<Streams>, Refusal> {
+    streams::list(&service, &caller).await.map(Answer)
+}
+
+async fn player_events(
+    State(service): Shared,
+    caller: Caller,
+    Json(told): Json<Told>,
+) -> Result<StatusCode, Refusal> {
+    player_events::tell(&service, &caller, &told).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn end_playback(

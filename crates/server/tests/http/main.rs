@@ -35,6 +35,7 @@ mod signed_urls;
 #[path = "../../../playback/tests/support/signer.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod signer;
+mod streams;
 mod surface;
 mod suspension;
 mod unsigned;

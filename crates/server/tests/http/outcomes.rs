@@ -1,12 +1,13 @@
 //! Every refusal of a token call and of a license request is remembered with the rule that
 //! decided and its inner reason; a storm is turned away.
 
-use crate::house::{House, Reply, challenge, get, kid, path_of, post, with_bearer};
+use crate::house::{House, NOW, Reply, challenge, get, kid, path_of, post, with_bearer};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use model::{
     ContentId, CorrelationId, Country, PlanAccess, PlanName, RegionRule, Subscription, TokenId,
 };
+use playback::lease::StreamEnd;
 use playback::{PlaybackToken, Rule, Said};
 use serde_json::{Value, json};
 use server::vault::ToldLicense;
@@ -204,7 +205,9 @@ async fn each_refusal_after_a_license_is_told_with_its_rule() {
     let rule = (Rule::Session, "other_account_or_device");
     assert_told(&house, &reply, (403, "device_account_mismatch"), rule).await;
 
-    house.store.end_stream(row.session.unwrap(), row.account.unwrap()).await.unwrap();
+    let (session, account) = (row.session.unwrap(), row.account.unwrap());
+    let ended = house.store.end_stream(session, account, StreamEnd::Stopped, NOW).await;
+    assert!(ended.unwrap());
     let reply = house.license(&url, &sd).await;
     let rule = (Rule::Session, "playback_session_ended");
     assert_told(&house, &reply, (401, "token_expired"), rule).await;

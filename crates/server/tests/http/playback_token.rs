@@ -247,7 +247,7 @@ async fn a_laptop_that_slept_gets_its_slot_back_only_where_one_is_free() {
     house.clock.advance_ms(3_600_000);
     house.playback(&desk, "film").await.assert_granted();
     let refused = beat(&house, &sofa, &session, playing).await;
-    refused.assert_refused(401, "token_expired");
+    refused.assert_refused(423, "stream_limit_reached");
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn a_heartbeat_hears_of_a_right_that_ended() {
     let account = house.store.account_by_name("ada").await.unwrap().unwrap().0.id;
     house.store.set_subscription(account, Subscription::Inactive).await.unwrap();
     let reply = beat(&house, &sofa, &session, json!({"position_s": 1, "state": "playing"})).await;
-    reply.assert_refused(403, "subscription_inactive");
+    reply.assert_refused(410, "subscription_inactive");
 }
 
 #[tokio::test]

@@ -40,7 +40,8 @@ async fn the_next_heartbeat_of_a_suspended_account_is_refused_and_its_trace_says
     send(&house, &token, &path, &beat()).await.assert_granted();
     set(&house, Subscription::Suspended).await;
     let refused = send(&house, &token, &path, &beat()).await;
-    refused.assert_refused(403, "subscription_inactive");
+    refused.assert_refused(410, "subscription_inactive");
+    assert_eq!(refused.json()["reason"], "suspended");
     assert_told(&house, &refused).await;
     set(&house, Subscription::Active).await;
     send(&house, &token, &path, &beat()).await.assert_granted();

@@ -98,13 +98,15 @@ fn sample(document: &Value, schema: &Value) -> Value {
     if let Some(first) = schema["oneOf"].get(0).or(schema["anyOf"].get(0)) {
         return sample(document, first);
     }
-    if let Some(first) = schema["enum"].get(0).or(schema.get("const")) {
+    let example = schema["examples"].get(0);
+    if let Some(first) = schema["enum"].get(0).or(schema.get("const")).or(example) {
         return first.clone();
     }
     match schema["type"].as_str() {
         Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(0)),
         Some("string") => json!("x"),
         Some("boolean") => json!(false),
+        Some("array") if schema["minItems"] == 1 => json!([sample(document, &schema["items"])]),
         Some("array") => json!([]),
         _ => {
             let needed = schema["required"].as_array().into_iter().flatten();

@@ -31,6 +31,8 @@ mod rotation;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod session_reports;
+#[cfg(test)]
 mod streams;
 
 /// Runs each test on both databases, each time on a new, empty one.
@@ -115,10 +117,22 @@ on_both_databases! {
     streams::a_reservation_ends_after_thirty_seconds,
     streams::a_lease_ends_after_three_missed_heartbeats,
     streams::a_late_renewal_neither_revives_nor_shortens,
+    streams::a_device_that_reports_twice_as_often_is_lost_twice_as_soon,
+    streams::a_lease_ends_with_its_day_unless_a_player_begins_anew,
+    streams::a_stream_that_lapsed_gets_a_slot_again_where_one_is_free,
+    streams::a_plan_that_shrank_keeps_its_eldest_streams,
+    streams::numbers_grow_and_missing_ones_are_counted,
+    streams::of_two_equal_numbers_at_once_one_is_taken,
+    streams::running_streams_are_listed_with_their_titles,
+    streams::what_no_longer_runs_is_remembered_within_bounds,
     streams::ending_a_stream_frees_its_slot_at_once,
     streams::only_the_owner_ends_a_stream,
     streams::a_stream_needs_its_account,
     streams::accounts_do_not_share_slots,
+    session_reports::logs_read_back_in_their_order_and_are_forgotten_in_time,
+    session_reports::an_account_keeps_its_newest_logs,
+    session_reports::events_are_numbered_in_the_order_they_were_told,
+    session_reports::parallel_events_share_no_number_and_end_at_the_bound,
     offline::parallel_requests_keep_exactly_the_plan,
     offline::a_title_on_a_device_counts_once_and_its_row_is_replaced,
     offline::a_kept_license_ends_to_the_millisecond,
