@@ -25,7 +25,10 @@ mod outcomes;
 mod playback_token;
 mod playing;
 mod playready;
+#[path = "../../../store/tests/support/postgres.rs"]
+mod postgres;
 mod provisioning;
+mod races;
 mod rotating;
 mod rotation;
 mod rotation_drm;
