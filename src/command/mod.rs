@@ -18,6 +18,7 @@ mod license_url;
 mod package;
 mod plan;
 mod play;
+mod playback;
 mod policy;
 mod serve;
 mod shell;
@@ -79,6 +80,9 @@ pub enum Command {
     /// List, change, assign and test policies: who gets which keys, under which terms.
     #[command(subcommand)]
     Policy(policy::Arguments),
+    /// Show a playback, and what its player told: logs and events.
+    #[command(subcommand)]
+    Playback(playback::Arguments),
     /// Add, publish and list titles.
     #[command(subcommand)]
     Title(title::Arguments),
@@ -146,6 +150,7 @@ impl Command {
             Self::Account(arguments) => account::run(arguments, &place, answer),
             Self::Plan(arguments) => plan::run(arguments, &place, answer),
             Self::Policy(arguments) => policy::run(arguments, &place, answer),
+            Self::Playback(arguments) => playback::run(arguments, &place, answer),
             Self::Title(arguments) => title::run(arguments, &place, answer),
             Self::Cdn(arguments) => cdn::run(arguments, &place, answer),
             Self::LicenseUrl(arguments) => license_url::run(arguments, &place, answer),
