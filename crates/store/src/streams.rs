@@ -2,7 +2,7 @@
 
 use crate::database::{Durability, Transaction, repeated};
 use crate::error::Failure;
-use crate::query::{Row, query};
+use crate::query::{Query, Row, query};
 use crate::{PAGE_MAX, Store, StoreError};
 use model::{AccountId, ContentId, DecisionId, DeviceId, PlaybackSessionId, Timestamp};
 use playback::Denial;
@@ -11,7 +11,7 @@ use playback::lease::{
 };
 
 /// Streams of an account that no longer run and are remembered until their day is over.
-const REMEMBERED: usize = 64;
+const REMEMBERED: u32 = 64;
 
 /// How many missing numbers one heartbeat can account for.
 const MISSED_AT_ONCE: u32 = 1_000_000;
@@ -38,6 +38,12 @@ pub struct StartStream {
     pub is_anew: bool,
     /// Now.
     pub now: Timestamp,
+}
+
+impl StartStream {
+    fn find_slot(&self, live: &[LiveStream]) -> Result<Reserved, Denial> {
+        reserve(live, self.max_streams, self.device, &self.content_id, self.now)
+    }
 }
 
 /// A stream as it is stored.
@@ -75,6 +81,9 @@ pub struct RunningStream {
 impl Store {
     /// Reserves a slot for a stream, or finds the one that the device already has for the title.
     ///
+    /// A plan that is seen to be full is refused without the lock, so that a storm of starts on one
+    /// account holds no connection of the database for long; who is granted is decided under it.
+    ///
     /// The inner error is the refusal: the plan is full. The outer ones:
     /// [`StoreError::Missing`] when there is no such account, [`StoreError::Conflict`] when the
     /// session is another's, has ended or has had its day.
@@ -82,20 +91,21 @@ impl Store {
         &self,
         request: &StartStream,
     ) -> Result<Result<PlaybackSessionId, Denial>, StoreError> {
+        let seen = self.rows.rows(live(request.account.as_bytes())).await?;
+        let seen = seen.iter().map(|row| Ok(read_stream(row)?.stream));
+        let seen = seen.collect::<Result<Vec<_>, StoreError>>()?;
+        if let Err(denial) = request.find_slot(&seen) {
+            return Ok(Err(denial));
+        }
         repeated(|| async {
             let mut open = self.rows.begin(Durability::Process).await?;
             let lock = query("SELECT id FROM accounts WHERE id = $1 FOR UPDATE");
             open.lock(lock.bind(request.account.as_bytes())).await?;
             let live = live_streams(&mut open, request).await?;
-            let session = match reserve(
-                &live,
-                request.max_streams,
-                request.device,
-                &request.content_id,
-                request.now,
-            ) {
+            let session = match request.find_slot(&live) {
                 Err(denial) => return Ok(Err(denial)),
                 Ok(Reserved::New) if request.is_anew => {
+                    forget(&mut open, request).await?;
                     insert(&mut open, request).await?;
                     request.session
                 }
@@ -222,30 +232,35 @@ async fn live_streams(
 ) -> Result<Vec<LiveStream>, Failure> {
     let (account, now) = (request.account.as_bytes(), request.now);
     let mut rows = streams_of(open, account).await?;
-    if rows.iter().any(|row| row.stream.expires != Timestamp(0) && row.stream.expires <= now) {
+    if rows.iter().any(|row| row.stream.expires <= now) {
         let lapse = query(
             "UPDATE playback_sessions SET expires_at = 0 WHERE account = $1 AND expires_at <= $2",
         );
         open.run(lapse.bind(account).bind(now)).await?;
         rows = streams_of(open, account).await?;
     }
-    let gone = rows.iter().filter(|row| row.stream.expires == Timestamp(0));
-    let gone: Vec<Timestamp> = gone.map(|row| row.ends_by).collect();
-    if gone.len() > REMEMBERED || gone.iter().any(|ends_by| *ends_by <= now) {
-        let forget = query(
-            "DELETE FROM playback_sessions WHERE account = $1 AND expires_at = 0 AND \
-             (ends_by <= $2 OR session NOT IN (SELECT session FROM playback_sessions \
-             WHERE account = $1 AND expires_at = 0 ORDER BY started_at DESC, session LIMIT $3))",
-        );
-        let kept = i64::try_from(REMEMBERED / 2).unwrap_or(0);
-        open.run(forget.bind(account).bind(now).bind(kept)).await?;
-    }
     Ok(rows.into_iter().map(|row| row.stream).collect())
 }
 
+/// Forgets the account's streams whose day is over, and of those that no longer run the oldest.
+async fn forget(open: &mut Transaction, request: &StartStream) -> Result<(), Failure> {
+    let forget = query(
+        "DELETE FROM playback_sessions WHERE account = $1 AND expires_at = 0 AND \
+         (ends_by <= $2 OR session NOT IN (SELECT session FROM playback_sessions \
+         WHERE account = $1 AND expires_at = 0 ORDER BY started_at DESC, session LIMIT $3))",
+    );
+    let forget = forget.bind(request.account.as_bytes()).bind(request.now).bind(REMEMBERED);
+    open.run(forget).await.map(drop)
+}
+
+/// Reads the account's streams that neither ended nor are known to have lapsed.
+fn live(account: &[u8; 16]) -> Query {
+    query("SELECT * FROM playback_sessions WHERE account = $1 AND expires_at > 0").bind(account)
+}
+
+/// The account's streams that neither ended nor are known to have lapsed.
 async fn streams_of(open: &mut Transaction, account: &[u8; 16]) -> Result<Vec<StreamRow>, Failure> {
-    let select = query("SELECT * FROM playback_sessions WHERE account = $1");
-    let rows = open.rows(select.bind(account)).await?;
+    let rows = open.rows(live(account)).await?;
     Ok(rows.iter().map(read_stream).collect::<Result<_, StoreError>>()?)
 }
 
