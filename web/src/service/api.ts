@@ -86,8 +86,13 @@ export interface PlayerReport {
   readonly state: "playing" | "paused" | "stopped";
 }
 
+/** A report with its number: each is higher than the one before. */
+export interface NumberedReport extends PlayerReport {
+  readonly seq: number;
+}
+
 /** Keeps the stream slot; answers the seconds until the next report. */
-export async function heartbeat(url: string, report: PlayerReport): Promise<number> {
+export async function heartbeat(url: string, report: NumberedReport): Promise<number> {
   const answer = await json(url, jsonBody("POST", report));
   const interval = isObject(answer) ? answer["interval_s"] : undefined;
   if (typeof interval !== "number" || !(interval >= 1)) throw unexpectedAnswer(200);
