@@ -235,7 +235,7 @@ mod tests {
             audiences: vec!["tv".to_owned()],
             ..Issuer::default()
         };
-        assert!(check(&[issuer.clone()], Mode::Production).is_ok());
+        assert!(check(std::slice::from_ref(&issuer), Mode::Production).is_ok());
         assert!(check(&[issuer.clone(), issuer.clone()], Mode::Production).is_err());
         assert!(check(&vec![issuer; 65], Mode::Production).is_err());
     }

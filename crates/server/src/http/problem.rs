@@ -192,24 +192,26 @@ impl Refusal {
 
     fn parts(&self) -> (&'static str, StatusCode, Cow<'static, str>) {
         let (code, status, sentence) = self.plain_parts();
-        match self {
+        let sentence = match self {
             Self::License(LicenseRefused::OfflineNotAllowed(denied)) => {
-                (code, status, denied.viewer_sentence().into())
+                denied.viewer_sentence().into()
             }
-            _ => (code, status, sentence),
-        }
+            Self::Denied(denial)
+            | Self::StreamsFull { denial, .. }
+            | Self::Withdrawn { denial: Some(denial), .. } => denial.viewer_sentence().into(),
+            _ => sentence.into(),
+        };
+        (code, status, sentence)
     }
 
-    fn plain_parts(&self) -> (&'static str, StatusCode, Cow<'static, str>) {
+    /// The sentences of denials are their own.
+    fn plain_parts(&self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
-        let (code, status, sentence) = match self {
-            Self::Denied(denial) => {
-                return denied(*denial, denial_status(*denial));
-            }
-            Self::StreamsFull { denial, is_playing, .. } => {
-                return denied(*denial, if *is_playing { S::LOCKED } else { S::CONFLICT });
-            }
-            Self::Withdrawn { denial: Some(denial), .. } => return denied(*denial, S::GONE),
+        match self {
+            Self::Denied(denial) => (denial.code(), denial_status(*denial), ""),
+            Self::StreamsFull { denial, is_playing: true, .. } => (denial.code(), S::LOCKED, ""),
+            Self::StreamsFull { denial, .. } => (denial.code(), S::CONFLICT, ""),
+            Self::Withdrawn { denial: Some(denial), .. } => (denial.code(), S::GONE, ""),
             Self::Withdrawn { denial: None, .. } => {
                 ("playback_ended", S::GONE, "This playback was ended from another device.")
             }
@@ -271,13 +273,8 @@ impl Refusal {
             Self::Store(_) | Self::Internal(_) => {
                 ("internal", S::INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
             }
-        };
-        (code, status, sentence.into())
+        }
     }
-}
-
-fn denied(denial: Denial, status: StatusCode) -> (&'static str, StatusCode, Cow<'static, str>) {
-    (denial.code(), status, denial.viewer_sentence().into())
 }
 
 const fn range_parts(refused: RangeRefused) -> (&'static str, StatusCode, &'static str) {
