@@ -10,6 +10,7 @@ mod control;
 mod delivery;
 mod fairplay;
 mod faults;
+mod hearsay;
 mod house;
 mod issuer;
 mod issuer_keys;
