@@ -15,6 +15,8 @@ mod cdm_entry;
 mod cmcd_entry;
 #[path = "../fuzz/entries/cpix.rs"]
 mod cpix_entry;
+#[path = "../fuzz/entries/devices.rs"]
+mod devices_entry;
 #[path = "../fuzz/entries/edge.rs"]
 mod edge_entry;
 #[path = "../fuzz/entries/fairplay_ckc.rs"]
@@ -225,6 +227,11 @@ fn policy() {
 #[test]
 fn pssh() {
     replay("pssh", pssh_entry::run);
+}
+
+#[test]
+fn devices() {
+    replay("devices", devices_entry::run);
 }
 
 #[test]

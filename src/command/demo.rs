@@ -164,7 +164,8 @@ async fn accounts(home: &Home) -> Result<Vec<SignIn>, Failure> {
     };
     let plan = |name: &str| PlanName::parse(name).map_err(Failure::environment);
     let name = plan(OTHER_PLAN)?;
-    let discs = Plan { name, includes_streaming: false, max_streams: 0, max_offline: 0 };
+    let discs =
+        Plan { name, includes_streaming: false, max_streams: 0, max_offline: 0, max_devices: 0 };
     home.store.put_plan(&discs).await.map_err(Failure::environment)?;
     for account in &accounts {
         let plan = if account.entitled { plan("standard")? } else { discs.name.clone() };

@@ -11,6 +11,7 @@ mod cdm_process;
 mod cdn;
 mod credentials;
 mod demo;
+mod device;
 mod explain;
 mod inspect;
 mod keys;
@@ -74,6 +75,9 @@ pub enum Command {
     /// Add and change accounts.
     #[command(subcommand)]
     Account(account::Arguments),
+    /// List and remove the devices of accounts.
+    #[command(subcommand)]
+    Device(device::Arguments),
     /// Add and change plans.
     #[command(subcommand)]
     Plan(plan::Arguments),
@@ -148,6 +152,7 @@ impl Command {
             Self::Keys(arguments) => keys::run(arguments, &place, answer),
             Self::Credentials(arguments) => credentials::run(arguments, &place, answer),
             Self::Account(arguments) => account::run(arguments, &place, answer),
+            Self::Device(arguments) => device::run(arguments, &place, answer),
             Self::Plan(arguments) => plan::run(arguments, &place, answer),
             Self::Policy(arguments) => policy::run(arguments, &place, answer),
             Self::Playback(arguments) => playback::run(arguments, &place, answer),

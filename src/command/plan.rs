@@ -26,8 +26,11 @@ pub struct Set {
     /// Titles that the devices of one account may keep; 0: none.
     #[arg(long, value_name = "N", default_value_t = Plan::MAX_OFFLINE)]
     offline: u32,
+    /// Devices of one account.
+    #[arg(long, value_name = "N", default_value_t = Plan::MAX_DEVICES)]
+    devices: u32,
     /// The plan includes no streaming at all.
-    #[arg(long, conflicts_with_all = ["streams", "offline"])]
+    #[arg(long, conflicts_with_all = ["streams", "offline", "devices"])]
     without_streaming: bool,
 }
 
@@ -49,6 +52,7 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
                     includes_streaming: !set.without_streaming,
                     max_streams: if set.without_streaming { 0 } else { set.streams },
                     max_offline: if set.without_streaming { 0 } else { set.offline },
+                    max_devices: if set.without_streaming { 0 } else { set.devices },
                 };
                 home.store.put_plan(&plan).await.map_err(Failure::environment)?;
                 plan
@@ -62,8 +66,8 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
         };
         answer.print(&plan, |plan| match plan.includes_streaming {
             true => format!(
-                "{}: {} streams at once, {} titles kept",
-                plan.name, plan.max_streams, plan.max_offline
+                "{}: {} streams at once, {} titles kept, {} devices",
+                plan.name, plan.max_streams, plan.max_offline, plan.max_devices
             ),
             false => format!("{}: no streaming", plan.name),
         });

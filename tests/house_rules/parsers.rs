@@ -56,6 +56,8 @@ pub const COVER: &[(&str, &str)] = &[
     ("crates/playback/src/log_seal.rs", "tokens"),
     ("crates/playback/src/platform.rs", "names"),
     ("crates/playback/src/report.rs", "tokens"),
+    ("crates/playback/src/proof.rs", "devices"),
+    ("crates/playback/src/ticket.rs", "devices"),
     ("crates/playback/src/token.rs", "tokens"),
     ("crates/playback/src/vault_token.rs", "tokens"),
 ];

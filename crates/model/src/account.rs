@@ -94,9 +94,14 @@ pub struct Plan {
     pub max_streams: u32,
     /// How many licenses the devices of one account may keep; 0: none at all.
     pub max_offline: u32,
+    /// How many devices one account may have.
+    pub max_devices: u32,
 }
 
 impl Plan {
     /// How many licenses may be kept where nobody says another number.
     pub const MAX_OFFLINE: u32 = 25;
+
+    /// How many devices an account may have where nobody says another number.
+    pub const MAX_DEVICES: u32 = 6;
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod description;
+mod device;
 mod dialect;
 mod entropy;
 mod id;
@@ -24,6 +25,7 @@ mod wrapped_key;
 
 pub use account::{Account, Plan, PlanName, Subscription};
 pub use description::{ArtFile, ArtKind, DescriptionError, ImageFormat, TitleDescription};
+pub use device::{Device, DeviceKind};
 pub use dialect::Dialect;
 pub use entropy::Entropy;
 pub use id::{

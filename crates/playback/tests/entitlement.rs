@@ -54,7 +54,8 @@ fn published() -> TitleState {
 /// Everything is as it should be.
 fn good() -> Case {
     let name = plan_name("standard");
-    let plan = Plan { name, includes_streaming: true, max_streams: 2, max_offline: 3 };
+    let plan =
+        Plan { name, includes_streaming: true, max_streams: 2, max_offline: 3, max_devices: 6 };
     Case {
         account: Account {
             id: AccountId::from_bytes([1; 16]),
@@ -184,6 +185,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                 includes_streaming,
                 max_streams,
                 max_offline: max_streams,
+                max_devices: max_streams,
             });
             case
         },

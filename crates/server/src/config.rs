@@ -4,6 +4,7 @@
 
 pub mod break_glass;
 pub mod cdn;
+pub mod devices;
 pub mod edge;
 pub mod heartbeat;
 pub mod issuer;
@@ -17,6 +18,7 @@ pub mod vault;
 
 use crate::vault::Patience;
 use cdn::Cdn;
+use devices::Devices;
 use edge::Edge;
 use heartbeat::Heartbeat;
 use ipnet::IpNet;
@@ -68,6 +70,8 @@ pub struct Config {
     pub limits: Limits,
     /// How often players report.
     pub heartbeat: Heartbeat,
+    /// Viewers' devices.
+    pub devices: Devices,
     /// Where viewers are.
     pub region: Region,
     /// Which other origins' pages may talk to the service.
@@ -94,6 +98,10 @@ pub struct Listen {
     pub tls_certificate: Option<PathBuf>,
     /// PEM private key of the certificate.
     pub tls_private_key: Option<PathBuf>,
+    /// Address of the listener of boxes, which always speaks TLS under the same certificate.
+    pub device: Option<SocketAddr>,
+    /// PEM of the platform's device root: each box shows a certificate under it.
+    pub device_ca: Option<PathBuf>,
     /// Whether a proxy in front terminates TLS.
     pub behind_proxy: bool,
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
@@ -167,6 +175,7 @@ impl Default for Config {
             licenses: Licenses::default(),
             limits: Limits::default(),
             heartbeat: Heartbeat::default(),
+            devices: Devices::default(),
             region: Region::default(),
             cors: Cors::default(),
             s3: S3::default(),
@@ -178,12 +187,37 @@ impl Default for Config {
     }
 }
 
+impl Listen {
+    /// Boxes prove what they are by a certificate: nothing of it may be left out.
+    fn check_devices(&self) -> Result<(), ConfigError> {
+        let refuse = |key, why| Err(ConfigError::Refused { key, why });
+        let Some(address) = self.device else {
+            return match self.device_ca {
+                None => Ok(()),
+                Some(_) => refuse("listen.device_ca", "listen.device is the address for it"),
+            };
+        };
+        if self.device_ca.is_none() {
+            return refuse("listen.device_ca", "boxes need the platform's device root");
+        }
+        if self.tls_certificate.is_none() {
+            return refuse("listen.device", "boxes need TLS: give listen.tls_certificate");
+        }
+        if address == self.address && address.port() != 0 {
+            return refuse("listen.device", "viewers listen there; give boxes an address");
+        }
+        Ok(())
+    }
+}
+
 impl Default for Listen {
     fn default() -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 8470)),
             tls_certificate: None,
             tls_private_key: None,
+            device: None,
+            device_ca: None,
             behind_proxy: false,
             trusted_proxies: vec![],
             trusted_hops: 4,
@@ -248,7 +282,7 @@ const SUBSECTIONS: [(&str, &str); 6] = [
 ];
 
 /// Sections of the settings, each with keys of its own.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "listen",
     "store",
     "keys",
@@ -257,6 +291,7 @@ const SECTIONS: [&str; 13] = [
     "licenses",
     "limits",
     "heartbeat",
+    "devices",
     "region",
     "cors",
     "s3",
@@ -320,6 +355,7 @@ impl Config {
         if self.listen.tls_certificate.is_some() != self.listen.tls_private_key.is_some() {
             return refuse("listen.tls_certificate", "a certificate and its key go together");
         }
+        self.listen.check_devices()?;
         if !self.cors.allowed_origins.iter().all(|origin| is_origin(origin)) {
             return refuse(
                 "cors.allowed_origins",
@@ -437,6 +473,12 @@ impl Config {
     #[must_use]
     pub fn drained_file(&self) -> PathBuf {
         self.data.join("drained-cdns.json")
+    }
+
+    /// Where the running service writes the address of the listener of boxes.
+    #[must_use]
+    pub fn device_url_file(&self) -> PathBuf {
+        self.data.join("run").join("device-url")
     }
 
     /// Where the running service writes its address.

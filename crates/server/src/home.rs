@@ -10,7 +10,7 @@ use crate::secrets::{self, SecretError};
 use crate::vault::{Checkpoints, Vault, VaultError};
 use model::{Plan, PlanName};
 use playback::log_seal::LogKey;
-use playback::{GrantKey, TokenKey};
+use playback::{GrantKey, TicketKey, TokenKey};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub struct Secrets {
     pub edge: Zeroizing<[u8; 32]>,
     /// Seals logs of players.
     pub log: Zeroizing<[u8; 32]>,
+    /// Seals device tickets.
+    pub ticket: Zeroizing<[u8; 32]>,
 }
 
 impl Secrets {
@@ -64,6 +66,12 @@ impl Secrets {
     #[must_use]
     pub fn log_key(&self) -> LogKey {
         LogKey::from_bytes(&self.log)
+    }
+
+    /// The key that seals device tickets.
+    #[must_use]
+    pub fn ticket_key(&self) -> TicketKey {
+        TicketKey::from_bytes(&self.ticket)
     }
 }
 
@@ -131,6 +139,7 @@ impl Home {
             token: secrets::load_or_make(&folder, "token", &entropy)?,
             edge: secrets::load_or_make(&folder, "edge", &entropy)?,
             log: secrets::load_or_make(&folder, "session-log", &entropy)?,
+            ticket: secrets::load_or_make(&folder, "ticket", &entropy)?,
         };
         let grant_key = secrets::load_or_make(&folder, "grant", &entropy)?;
         let grant_key = Arc::new(GrantKey::from_bytes(&grant_key));
@@ -172,8 +181,9 @@ async fn seed_default_plan(store: &Store) -> Result<(), StoreError> {
     match store.plan(&name).await? {
         Some(_) => Ok(()),
         None => {
-            let max_offline = Plan::MAX_OFFLINE;
-            let plan = Plan { name, includes_streaming: true, max_streams, max_offline };
+            let (max_offline, max_devices) = (Plan::MAX_OFFLINE, Plan::MAX_DEVICES);
+            let plan =
+                Plan { name, includes_streaming: true, max_streams, max_offline, max_devices };
             store.put_plan(&plan).await
         }
     }

@@ -1,5 +1,6 @@
 //! What the command line does to a home, by the service's own code.
 
+use crate::front::devices;
 use crate::front::password;
 use crate::front::playback_token::{Question, covered, entitle, license_url};
 use crate::home::Home;
@@ -74,6 +75,20 @@ impl Home {
             Err(StoreError::Missing) => Err(OperatorError::NoPlan(plan.clone())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Takes a device of an account away, as its owner could; what it plays ends as the settings
+    /// say. False: the account has no such device.
+    ///
+    /// Errors: [`OperatorError::Store`].
+    pub async fn remove_device(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+    ) -> Result<bool, OperatorError> {
+        let (plays_on, now) = (self.config.devices.plays_on(), self.clock.now());
+        let of = (account, device);
+        Ok(devices::take_away(&self.store, "operator".to_owned(), of, plays_on, now).await?)
     }
 
     /// Mints a playback token as the running service would, without a stream slot. The viewer's

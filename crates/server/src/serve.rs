@@ -4,9 +4,9 @@ use crate::config::{Config, Listen, Mode};
 use crate::edge_role::EdgeRole;
 use crate::health;
 use crate::home::{Home, HomeError};
-use crate::http::router::router;
+use crate::http::router::{device_router, router};
 use crate::service::Service;
-use crate::tls::{self, TlsAcceptor};
+use crate::tls::{self, Clients, TlsAcceptor};
 use crate::vault::{Unusable, Vault, exchange};
 use axum::Router;
 use axum_server::Handle;
@@ -82,6 +82,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     let service = Service::start(home).await?;
     sweep(&service).await;
     let own = vaults_own(config, &service, &vault)?;
+    let boxes = boxes_own(config, &service)?;
     let beside = if config.shares_listener() { exchange::routes(vault) } else { Router::new() };
     let viewers = Listening::of_viewers(config, router(Arc::clone(&service), beside))?;
     tokio::spawn(raise_mark(Arc::clone(&service)));
@@ -96,7 +97,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Serv
     tokio::spawn(sign_audit(Arc::clone(&service)));
     tokio::spawn(forget_reports(Arc::clone(&service)));
     warn_of_clear_keys(config);
-    let ended = answer(viewers, own, ready).await;
+    let ended = answer(viewers, [own, boxes], ready).await;
     service.outcomes.flush().await;
     sign_audit_once(&service).await;
     ended
@@ -111,25 +112,39 @@ pub async fn serve_edge(config: &Config, ready: impl FnOnce(&str)) -> Result<(),
     health::recorder();
     let mut edge = Listening::of_viewers(config, EdgeRole::open(config)?.router())?;
     edge.url_file.set_file_name("edge-url");
-    answer(edge, None, ready).await
+    answer(edge, [None, None], ready).await
 }
 
 /// Answers until the process is asked to end; `ready` hears of the first listener.
 async fn answer(
     first: Listening,
-    second: Option<Listening>,
+    [second, third]: [Option<Listening>; 2],
     ready: impl FnOnce(&str),
 ) -> Result<(), ServeError> {
-    let handles = (Handle::new(), Handle::new());
-    for listening in [Some(&first), second.as_ref()].into_iter().flatten() {
+    let handles = [Handle::new(), Handle::new(), Handle::new()];
+    for listening in [Some(&first), second.as_ref(), third.as_ref()].into_iter().flatten() {
         announce(&listening.url_file, &listening.url)?;
     }
     ready(&first.url);
-    tokio::spawn(drain_when_asked(vec![handles.0.clone(), handles.1.clone()]));
-    match second {
-        None => first.run(handles.0).await,
-        Some(second) => tokio::try_join!(first.run(handles.0), second.run(handles.1)).map(|_| ()),
-    }
+    tokio::spawn(drain_when_asked(handles.to_vec()));
+    let [of_first, of_second, of_third] = handles;
+    let run = async |listening: Option<Listening>, handle| match listening {
+        None => Ok(()),
+        Some(listening) => listening.run(handle).await,
+    };
+    tokio::try_join!(first.run(of_first), run(second, of_second), run(third, of_third)).map(|_| ())
+}
+
+/// The listener of boxes, where the settings give them one: the service's certificate, and each
+/// box with its own under the platform's device root.
+fn boxes_own(config: &Config, service: &Arc<Service>) -> Result<Option<Listening>, ServeError> {
+    let Listen { device, device_ca, tls_certificate, tls_private_key, .. } = &config.listen;
+    let certificate = tls_certificate.as_deref().zip(tls_private_key.as_deref());
+    let (Some(address), Some(root)) = (*device, device_ca.as_deref()) else { return Ok(None) };
+    let (routes, file) = (device_router(Arc::clone(service)), config.device_url_file());
+    let own = Listening::new(address, certificate, Clients::Must(root), routes, file)?;
+    tracing::info!(url = own.url, "boxes are listened to");
+    Ok(Some(own))
 }
 
 /// The vault's own listener, where the settings give it one.
@@ -147,7 +162,7 @@ fn vaults_own(
     };
     let routes = exchange::alone(Arc::clone(service), Arc::clone(vault));
     let certificate = settings.tls_certificate.as_deref().zip(settings.tls_private_key.as_deref());
-    let clients = settings.client_ca.as_deref();
+    let clients = settings.client_ca.as_deref().map_or(Clients::Unknown, Clients::May);
     let own = Listening::new(address, certificate, clients, routes, config.vault_url_file())?;
     tracing::info!(url = own.url, "the vault listens");
     Ok(Some(own))
@@ -177,17 +192,17 @@ impl Listening {
     fn of_viewers(config: &Config, routes: Router) -> Result<Self, ServeError> {
         let Listen { address, tls_certificate, tls_private_key, .. } = &config.listen;
         let certificate = tls_certificate.as_deref().zip(tls_private_key.as_deref());
-        Self::new(*address, certificate, None, routes, config.url_file())
+        Self::new(*address, certificate, Clients::Unknown, routes, config.url_file())
     }
 
     fn new(
         address: SocketAddr,
         certificate: Option<(&Path, &Path)>,
-        client_ca: Option<&Path>,
+        clients: Clients<'_>,
         routes: Router,
         url_file: PathBuf,
     ) -> Result<Self, ServeError> {
-        let tls = certificate.map(|(chain, key)| tls::acceptor(chain, key, client_ca));
+        let tls = certificate.map(|(chain, key)| tls::acceptor(chain, key, clients));
         let tls = tls.transpose()?;
         let listener = listen(address).map_err(|cause| ServeError::Listen { address, cause })?;
         let bound = listener.local_addr().unwrap_or(address);

@@ -2,6 +2,7 @@
 
 use crate::edge_routes::Delivery;
 use crate::front::attempts::Attempts;
+use crate::front::devices::PROOFS_MAX;
 use crate::front::issuers::Issuers;
 use crate::front::limiter::Limiter;
 use crate::front::password::Passwords;
@@ -11,10 +12,11 @@ use crate::outcome_log::OutcomeLog;
 use crate::vault::Checkpoints;
 use crate::vault_link::VaultLink;
 use model::Timestamp;
-use playback::TokenKey;
 use playback::log_seal::LogKey;
+use playback::{TicketKey, TokenKey};
 use std::sync::Arc;
 use store::Store;
+use store::ephemeral::{Claims, WhenFull};
 
 /// Heartbeats of one playback session in one window, and as many requests with its events: a viewer
 /// who scrubs makes his player report more often than it is asked to.
@@ -32,6 +34,10 @@ pub struct Service {
     pub store: Store,
     /// Signs and checks tokens.
     pub token_key: TokenKey,
+    /// Seals and opens device tickets.
+    pub ticket_key: TicketKey,
+    /// Proofs of device keys that were used.
+    pub proofs: Claims<[u8; 32], ()>,
     /// Signs the audit.
     pub checkpoints: Checkpoints,
     /// The way to licenses.
@@ -72,7 +78,9 @@ impl Service {
         Ok(Arc::new(Self {
             ground: Arc::new(ground),
             delivery: Arc::new(delivery),
-            token_key: TokenKey::from_bytes(&home.secrets.token),
+            token_key: home.secrets.token_key(),
+            ticket_key: home.secrets.ticket_key(),
+            proofs: Claims::new(PROOFS_MAX, WhenFull::Refuse),
             vault: VaultLink::in_process(home.grant_key, home.vault),
             passwords,
             issuers,

@@ -24,24 +24,32 @@ use tower::Layer as _;
 #[derive(Clone, Debug)]
 pub struct TlsAcceptor(RustlsAcceptor);
 
-/// TLS under a certificate. With `client_ca`, a client may show a certificate under one of the
-/// authorities in that file; one that is not under them ends the handshake.
+/// Whether clients show a certificate of their own.
+#[derive(Clone, Copy, Debug)]
+pub enum Clients<'a> {
+    /// None is asked for.
+    Unknown,
+    /// One may, under an authority of this file; they may have a token instead.
+    May(&'a Path),
+    /// Each has to, under an authority of this file.
+    Must(&'a Path),
+}
+
+/// TLS under a certificate. A client's certificate that is not under the authorities ends the
+/// handshake.
 ///
 /// Errors: [`ServeError::Certificate`].
-pub fn acceptor(
-    chain: &Path,
-    key: &Path,
-    client_ca: Option<&Path>,
-) -> Result<TlsAcceptor, ServeError> {
+pub fn acceptor(chain: &Path, key: &Path, clients: Clients<'_>) -> Result<TlsAcceptor, ServeError> {
     let certificates = certificates(chain)?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| wrong(key, &cause))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|cause| wrong(chain, &cause))?;
-    let builder = match client_ca {
-        None => builder.with_no_client_auth(),
-        Some(path) => builder.with_client_cert_verifier(verifier(path, provider)?),
+    let builder = match clients {
+        Clients::Unknown => builder.with_no_client_auth(),
+        Clients::May(path) => builder.with_client_cert_verifier(verifier(path, false, provider)?),
+        Clients::Must(path) => builder.with_client_cert_verifier(verifier(path, true, provider)?),
     };
     let mut settings =
         builder.with_single_cert(certificates, private).map_err(|cause| wrong(chain, &cause))?;
@@ -49,19 +57,18 @@ pub fn acceptor(
     Ok(TlsAcceptor(RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(settings)))))
 }
 
-/// Clients without a certificate pass: they may have a token.
 fn verifier(
     path: &Path,
+    is_required: bool,
     provider: Arc<rustls::crypto::CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, ServeError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|cause| wrong(path, &cause))?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .allow_unauthenticated()
-        .build()
-        .map_err(|cause| wrong(path, &cause))
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = if is_required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|cause| wrong(path, &cause))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServeError> {

@@ -121,8 +121,13 @@ fn entry(session: PlaybackSessionId) -> AuditEntry {
 
 async fn fill(store: &Store, session: PlaybackSessionId) {
     let plan = PlanName::parse("standard").expect("a name");
-    let wide =
-        Plan { name: plan.clone(), includes_streaming: true, max_streams: 4, max_offline: 25 };
+    let wide = Plan {
+        name: plan.clone(),
+        includes_streaming: true,
+        max_streams: 4,
+        max_offline: 25,
+        max_devices: 6,
+    };
     store.put_plan(&wide).await.expect("a plan");
     let viewer = Account {
         id: account(),

@@ -73,15 +73,17 @@ impl Store {
     /// Adds a plan or changes what it buys.
     pub async fn put_plan(&self, plan: &Plan) -> Result<(), StoreError> {
         let upsert = query(
-            "INSERT INTO plans (name, includes_streaming, max_streams, max_offline) \
-             VALUES ($1, $2, $3, $4) \
+            "INSERT INTO plans (name, includes_streaming, max_streams, max_offline, max_devices) \
+             VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (name) DO UPDATE SET includes_streaming = excluded.includes_streaming, \
-             max_streams = excluded.max_streams, max_offline = excluded.max_offline",
+             max_streams = excluded.max_streams, max_offline = excluded.max_offline, \
+             max_devices = excluded.max_devices",
         )
         .bind(plan.name.as_str())
         .bind(plan.includes_streaming)
         .bind(plan.max_streams)
-        .bind(plan.max_offline);
+        .bind(plan.max_offline)
+        .bind(plan.max_devices);
         self.rows.run(Durability::Power, upsert).await.map(drop)
     }
 
@@ -89,7 +91,8 @@ impl Store {
     pub async fn plan(&self, name: &PlanName) -> Result<Option<Plan>, StoreError> {
         let select = query(
             "SELECT name AS plan_name, includes_streaming AS plan_includes_streaming, \
-             max_streams AS plan_max_streams, max_offline AS plan_max_offline FROM plans WHERE name = $1",
+             max_streams AS plan_max_streams, max_offline AS plan_max_offline, \
+             max_devices AS plan_max_devices FROM plans WHERE name = $1",
         );
         self.rows.row(select.bind(name.as_str())).await?.as_ref().map(read_plan).transpose()
     }
@@ -112,5 +115,6 @@ pub(crate) fn read_plan(row: &Row) -> Result<Plan, StoreError> {
         includes_streaming: row.boolean("plan_includes_streaming")?,
         max_streams: row.u32("plan_max_streams")?,
         max_offline: row.u32("plan_max_offline")?,
+        max_devices: row.u32("plan_max_devices")?,
     })
 }

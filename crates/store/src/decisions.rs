@@ -29,7 +29,8 @@ impl Store {
             "SELECT accounts.id AS account_id, accounts.name AS account_name, \
              accounts.plan AS account_plan, accounts.subscription AS account_subscription, \
              plans.name AS plan_name, plans.includes_streaming AS plan_includes_streaming, \
-             plans.max_streams AS plan_max_streams, plans.max_offline AS plan_max_offline, titles.*, policies.document AS policy \
+             plans.max_streams AS plan_max_streams, plans.max_offline AS plan_max_offline, \
+             plans.max_devices AS plan_max_devices, titles.*, policies.document AS policy \
              FROM accounts LEFT JOIN plans ON plans.name = accounts.plan \
              LEFT JOIN titles ON titles.content_id = $2 \
              LEFT JOIN policies ON policies.name = titles.policy_name WHERE accounts.id = $1",

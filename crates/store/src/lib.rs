@@ -13,6 +13,7 @@ mod credentials;
 mod database;
 mod decisions;
 mod descriptions;
+mod devices;
 mod error;
 mod issuer_subjects;
 mod kept_licenses;
@@ -50,6 +51,7 @@ pub use audit::{
 pub use credentials::{CredentialChange, CredentialKind, StoredCredential, StoredCredentials};
 pub use decisions::DecisionRows;
 pub use descriptions::{BATCH_MAX, DescribedTitle};
+pub use devices::{RegisterDevice, Registered, SignInDevice};
 pub use error::StoreError;
 pub use issuer_subjects::{IssuerSignIn, SubjectRow};
 pub use kept_licenses::KeepLicense;

@@ -87,6 +87,7 @@ value_from! {
     &[u8] => |bytes| Self::Bytes(Some(bytes.to_vec())),
     &[u8; 16] => |bytes| Self::Bytes(Some(bytes.to_vec())),
     &[u8; 32] => |bytes| Self::Bytes(Some(bytes.to_vec())),
+    Option<[u8; 32]> => |bytes| Self::Bytes(bytes.map(|bytes| bytes.to_vec())),
     Option<[u8; 16]> => |bytes| Self::Bytes(bytes.map(|bytes| bytes.to_vec())),
 }
 

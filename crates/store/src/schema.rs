@@ -65,6 +65,12 @@ pub(crate) const ROWS: &[Migration] = &[
         postgres: "",
     },
     Migration {
+        name: "rows/0009_devices",
+        common: include_str!("../../../migrations/rows/0009_devices.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Migration {
         name: "rows/0011_catalog",
         common: include_str!("../../../migrations/rows/0011_catalog.sql"),
         sqlite: "",

@@ -20,6 +20,13 @@ impl Store {
             .bind(account.as_bytes())
             .bind(now);
         self.rows.run(Durability::Power, expired).await?;
+        // A removed one stays as long as its sign-in may ask again.
+        let devices = query(
+            "DELETE FROM devices WHERE account = $1 AND device_key IS NULL AND expires_at <= $2 \
+             AND id NOT IN (SELECT id FROM sign_ins WHERE account = $1)",
+        );
+        let devices = devices.bind(account.as_bytes()).bind(now);
+        self.rows.run(Durability::Power, devices).await?;
         let insert = query(
             "INSERT INTO sign_ins (id, account, started_at, expires_at) VALUES ($1, $2, $3, $4)",
         )
@@ -39,8 +46,11 @@ impl Store {
         }
     }
 
-    /// Signs out. False: it had ended before.
+    /// Signs out; the device that the sign-in stood for gives up its place. False: it had ended
+    /// before.
     pub async fn end_sign_in(&self, id: SignInId) -> Result<bool, StoreError> {
+        let device = query("DELETE FROM devices WHERE id = $1 AND device_key IS NULL");
+        self.rows.run(Durability::Power, device.bind(id.as_bytes())).await?;
         let delete = query("DELETE FROM sign_ins WHERE id = $1").bind(id.as_bytes());
         Ok(self.rows.run(Durability::Power, delete).await? > 0)
     }

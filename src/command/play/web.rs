@@ -205,11 +205,15 @@ impl Web {
         self.ask(Asked::Delete, &url, Some(&playback.bearer), MAX_ANSWER).map(drop)
     }
 
-    /// Gives the stream back. A service that does not hear it ends the lease by itself.
+    /// Gives the stream back and signs out, so that the sign-in takes no device's place. A service
+    /// that does not hear it ends both by itself.
     pub fn end(&self, server: &str, playback: &Playback) {
-        let url = format!("{server}/api/v1/playback/{}", playback.session);
-        if let Err(failure) = self.ask(Asked::Delete, &url, Some(&playback.bearer), MAX_ANSWER) {
-            tracing::warn!(error = %failure.into_error(), "the stream was not given back");
+        let stream = format!("{server}/api/v1/playback/{}", playback.session);
+        for url in [stream, format!("{server}/api/v1/sessions")] {
+            if let Err(failure) = self.ask(Asked::Delete, &url, Some(&playback.bearer), MAX_ANSWER)
+            {
+                tracing::warn!(error = %failure.into_error(), "the playback was not ended");
+            }
         }
     }
 }

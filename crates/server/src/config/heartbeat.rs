@@ -1,7 +1,7 @@
 //! `[heartbeat]`: how often players report, and how long their reports are kept (R150, R151).
 
 use super::ConfigError;
-use model::Timestamp;
+use model::{DeviceKind, Timestamp};
 use playback::lease::{BROWSER_BEAT_S, DEVICE_BEAT_S};
 use serde::Deserialize;
 
@@ -29,6 +29,15 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
+    /// How often a player on such a device reports, seconds.
+    #[must_use]
+    pub const fn interval_s(&self, kind: DeviceKind) -> u32 {
+        match kind {
+            DeviceKind::Browser => self.browser_s,
+            DeviceKind::Device => self.device_s,
+        }
+    }
+
     /// From when on reports are kept.
     #[must_use]
     pub fn kept_since(&self, now: Timestamp) -> Timestamp {

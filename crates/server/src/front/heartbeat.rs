@@ -1,6 +1,7 @@
 //! Heartbeats: what keeps a stream's slot, tells where the viewer is, brings a player's log and
 //! takes back word of a right that ended (R150–R153).
 
+use crate::front::devices::Counted;
 use crate::front::limiter::Reported;
 use crate::front::playback_token::{entitle, limit};
 use crate::front::streams::{keep, own_stream};
@@ -60,7 +61,7 @@ pub async fn heartbeat(
         return Err(Refusal::Malformed("a log without a number"));
     }
     limit(service, caller, AskedRoute::Heartbeat)?;
-    let viewer = Viewer::acting(service, caller).await?;
+    let viewer = Viewer::playing(service, caller, Counted::Always).await?;
     caller.trail.tell(|told| {
         (told.account, told.session) = (Some(viewer.account.id), Some(session));
         told.trace.note(Rule::Token, "a sign-in", Said::Passed);

@@ -31,12 +31,8 @@ pub async fn viewer(service: &Service, caller: &Caller, text: &str) -> Result<Vi
     if !row.is_noted && !service.store.note_issuer_sign_in(&sign_in).await? {
         return Err(TokenRefused::Expired.into());
     }
-    Ok(Viewer {
-        account: row.account,
-        sign_in: token.sign_in(),
-        signed_in_until: token.expires(),
-        stands_on: StandsOn::IssuerTokens { remember_s: remember_s(issuer) },
-    })
+    let stands_on = StandsOn::IssuerTokens { remember_s: remember_s(issuer) };
+    Ok(Viewer::on_its_own(row.account, token.sign_in(), token.expires(), stands_on))
 }
 
 /// The account that a token of an issuer signs in, for a session of ours.

@@ -4,11 +4,12 @@
 //! (`?token=`), or the viewer's session as a bearer token or a cookie, together with the
 //! playback session (`?session=`), which serves renewals.
 
+use crate::front::devices::{self, Counted};
 use crate::front::playback_token::{covered, entitle, limit, tell_streams};
 use crate::front::streams::{keep, own_stream};
-use crate::front::viewer::Viewer;
+use crate::front::viewer::{Claimed, Viewer};
 use crate::http::caller::Caller;
-use crate::http::problem::Refusal;
+use crate::http::problem::{Refusal, Unproved};
 use crate::service::Service;
 use crate::trail::Trail;
 use crate::vault_link::{Issued, LicenseReply};
@@ -97,7 +98,11 @@ pub async fn license(
         return Ok(Answered { reply, next_license_s: None });
     }
     let proof = match &credential.token {
-        Some(token) => prove_by_token(service, caller, token, credential)?,
+        Some(token) => {
+            let proof = prove_by_token(service, caller, token, credential)?;
+            still_stands(service, caller, &proof).await?;
+            proof
+        }
         None => prove_by_session(service, caller, credential).await?,
     };
     proof.tell(&caller.trail);
@@ -170,7 +175,7 @@ async fn give_back(
         }
         None => {
             limit(service, caller, AskedRoute::License)?;
-            let viewer = Viewer::acting(service, caller).await?;
+            let viewer = Viewer::signed_in(service, caller).await?;
             (viewer.account.id, viewer.device())
         }
     };
@@ -210,8 +215,8 @@ fn prove_by_token(
     if credential.session.as_ref().is_some_and(|session| *session != token.session.to_string()) {
         return Err(Refusal::OtherDevice);
     }
-    let device = Viewer::claimed_device(service, caller);
-    if token.holds_slot && device.is_some_and(|device| device != token.device) {
+    let claimed = Viewer::claimed(service, caller);
+    if token.holds_slot && claimed.is_some_and(|claimed| !is_of(&claimed, &token)) {
         return Err(Refusal::OtherDevice);
     }
     Ok(Proof {
@@ -227,6 +232,30 @@ fn prove_by_token(
     })
 }
 
+/// Whether a sign-in that travels with a license URL may: it is the device, or a ticket of it came
+/// along, or the account is the same and its player attaches no ticket to license requests.
+fn is_of(claimed: &Claimed, token: &PlaybackToken) -> bool {
+    let may_be_registered = !claimed.has_ticket && claimed.account == Some(token.account);
+    claimed.device == token.device || may_be_registered
+}
+
+/// Refuses the license URL of a device that was removed after it was made.
+async fn still_stands(service: &Service, caller: &Caller, proof: &Proof) -> Result<(), Refusal> {
+    if matches!(proof.slot, Slot::Without) {
+        return Ok(());
+    }
+    let device = devices::stands(service, proof.account, proof.device, caller.now).await?;
+    if device.kind != caller.listener.kind() {
+        return Err(Unproved::OtherListener.into());
+    }
+    // Without a key the sign-in is the device, and only its own may bring the license URL.
+    let claimed = Viewer::claimed(service, caller);
+    if device.key.is_none() && claimed.is_some_and(|claimed| claimed.device != device.id) {
+        return Err(Refusal::OtherDevice);
+    }
+    Ok(())
+}
+
 /// The viewer's session with a playback session of his.
 async fn prove_by_session(
     service: &Service,
@@ -234,7 +263,7 @@ async fn prove_by_session(
     credential: &Credential,
 ) -> Result<Proof, Refusal> {
     limit(service, caller, AskedRoute::License)?;
-    let viewer = Viewer::acting(service, caller).await?;
+    let viewer = Viewer::playing(service, caller, Counted::IfNumbered).await?;
     let session = credential.session.as_deref().ok_or(TokenRefused::Invalid)?;
     let session = PlaybackSessionId::parse(session).map_err(|_| Refusal::Malformed("session"))?;
     let row = own_stream(service, &viewer, session).await?;

@@ -6,6 +6,7 @@
 pub mod attempts;
 pub mod authorization;
 pub mod catalog;
+pub mod devices;
 pub mod heartbeat;
 pub mod issuer_sign_in;
 pub mod issuers;

@@ -1,17 +1,18 @@
 //! `GET /api/v1/playback/token/{contentId}`: from a signed-in viewer to everything that one
 //! playback needs (R081).
 
+use crate::front::devices::Counted;
 use crate::front::streams::refused;
 use crate::front::viewer::{self, Viewer};
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, Listener};
 use crate::http::problem::Refusal;
 use crate::service::Service;
 use crate::trail::Trail;
 use crate::vault_link::LicenseRefused;
 use edge::{EdgePass, signed_url};
 use model::{
-    AccountId, ContentId, Country, DecisionId, DeviceId, Dialect, PackagedEvent, PlaybackSessionId,
-    Scheme, SecurityLevel, Timestamp, TitlePolicy, TitleState, TokenId,
+    AccountId, ContentId, Country, DecisionId, DeviceId, DeviceKind, Dialect, PackagedEvent,
+    PlaybackSessionId, Scheme, SecurityLevel, Timestamp, TitlePolicy, TitleState, TokenId,
 };
 use playback::entitlement::{Facts, decide, trace, trace_without_title};
 use playback::platform::{ManifestForm, Platform, Playable};
@@ -91,10 +92,10 @@ impl ClientQuery {
 
 impl Client {
     /// How often its player reports.
-    fn interval_s(self, service: &Service) -> u32 {
-        let heartbeat = &service.ground.config.heartbeat;
+    fn interval_s(self, service: &Service, listener: Listener) -> u32 {
         let is_device = self.platform.is_some_and(Platform::is_device);
-        if is_device { heartbeat.device_s } else { heartbeat.browser_s }
+        let kind = if is_device { DeviceKind::Device } else { listener.kind() };
+        service.ground.config.heartbeat.interval_s(kind)
     }
 }
 
@@ -153,7 +154,7 @@ pub async fn playback_token(
 ) -> Result<Playback, Refusal> {
     let client = query.read(service)?;
     limit(service, caller, AskedRoute::Token)?;
-    let viewer = Viewer::acting(service, caller).await?;
+    let viewer = Viewer::playing(service, caller, Counted::Always).await?;
     let decision = service.ground.entropy.with(DecisionId::random);
     let question = caller.asks(viewer.account.id, content_id, decision);
     caller.trail.tell(|told| {
@@ -169,7 +170,7 @@ pub async fn playback_token(
     } else {
         named(&service.store, content_id, package.as_ref()).await?
     };
-    let interval_s = client.interval_s(service);
+    let interval_s = client.interval_s(service, caller.listener);
     let session = reserve(service, caller, &viewer, &entitlement, interval_s).await?;
     caller.trail.tell(|told| told.session = Some(session));
     let token = sign(service, &entitlement, session, viewer.device(), covers);
@@ -213,8 +214,8 @@ pub fn limit(service: &Service, caller: &Caller, route: AskedRoute) -> Result<()
         return Ok(());
     };
     service.limiter.turn_away(route, credential, caller)?;
-    let Some(device) = Viewer::claimed_device(service, caller) else { return Ok(()) };
-    service.limiter.count(route, device.as_bytes(), credential, caller.now)
+    let Some(claimed) = Viewer::claimed(service, caller) else { return Ok(()) };
+    service.limiter.count(route, claimed.device.as_bytes(), credential, caller.now)
 }
 
 /// Tells how many streams the plan allows, before the slot is asked for.

@@ -71,7 +71,7 @@ async fn by_password(
 ///
 /// Errors: [`Refusal::CrossSite`]; what the store says.
 pub async fn sign_out(service: &Service, caller: &Caller) -> Result<(), Refusal> {
-    match Viewer::acting(service, caller).await {
+    match Viewer::signed_in(service, caller).await {
         Ok(viewer) => end(service, &viewer, caller.now).await?,
         Err(Refusal::Token(_)) => {}
         Err(refusal) => return Err(refusal),

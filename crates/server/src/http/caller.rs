@@ -6,8 +6,8 @@ use crate::http::problem::Refusal;
 use crate::trail::Trail;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, header};
-use model::{CorrelationId, Country, Timestamp};
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use model::{CorrelationId, Country, DeviceKind, Timestamp};
 use playback::region::client_address;
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,6 +16,27 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Longest `Host` that is believed.
 const MAX_HOST: usize = 255;
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listener {
+    /// The listener of browsers and apps.
+    #[default]
+    Viewers,
+    /// The listener of boxes, each with a certificate of its own.
+    Devices,
+}
+
+impl Listener {
+    /// The kind of device that it is for.
+    #[must_use]
+    pub const fn kind(self) -> DeviceKind {
+        match self {
+            Self::Viewers => DeviceKind::Browser,
+            Self::Devices => DeviceKind::Device,
+        }
+    }
+}
 
 /// What every flow may know of its request.
 #[derive(Clone, Debug)]
@@ -30,6 +51,12 @@ pub struct Caller {
     pub country: Option<Country>,
     /// Scheme, host and port under which the viewer reaches the service.
     pub origin: String,
+    /// The request's method.
+    pub method: Method,
+    /// The request's path, as it came.
+    pub path: String,
+    /// Where it came in.
+    pub listener: Listener,
     /// The request's headers.
     pub headers: HeaderMap,
     /// Where flows tell what the request is about and what its rules said.
@@ -51,13 +78,17 @@ impl<S: Grounded> FromRequestParts<S> for Caller {
             .get::<CorrelationId>()
             .copied()
             .ok_or_else(|| Refusal::Internal("no correlation id".to_owned()))?;
+        let listener = parts.extensions.get::<Listener>().copied().unwrap_or_default();
         let address = viewer_address(&ground.config.listen, peer.ip(), &parts.headers);
         Ok(Self {
             correlation,
             now: ground.clock.now(),
             address,
             country: ground.regions.country(address),
-            origin: origin(&ground.config.listen, parts)?,
+            origin: origin(&ground.config.listen, listener, parts)?,
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            listener,
             headers: parts.headers.clone(),
             trail: parts.extensions.get::<Trail>().cloned().unwrap_or_default(),
         })
@@ -95,8 +126,10 @@ fn viewer_address(listen: &Listen, peer: IpAddr, headers: &HeaderMap) -> IpAddr 
     })
 }
 
-fn origin(listen: &Listen, parts: &Parts) -> Result<String, Refusal> {
-    if let Some(origin) = &listen.public_origin {
+/// The settings name viewers' origin; boxes come by another, over TLS.
+fn origin(listen: &Listen, listener: Listener, parts: &Parts) -> Result<String, Refusal> {
+    let is_box = listener == Listener::Devices;
+    if let Some(origin) = listen.public_origin.as_ref().filter(|_| !is_box) {
         return Ok(origin.clone());
     }
     let host = match parts.uri.authority() {
@@ -112,6 +145,6 @@ fn origin(listen: &Listen, parts: &Parts) -> Result<String, Refusal> {
     if host.is_empty() || host.len() > MAX_HOST || !host.bytes().all(is_plain) {
         return Err(Refusal::Malformed("host"));
     }
-    let is_tls = listen.tls_certificate.is_some() || listen.behind_proxy;
+    let is_tls = is_box || listen.tls_certificate.is_some() || listen.behind_proxy;
     Ok(format!("{}://{host}", if is_tls { "https" } else { "http" }))
 }

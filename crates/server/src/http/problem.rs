@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use edge::{PassRefused, RangeRefused};
 use model::CorrelationId;
 use playback::lease::Withdrawal;
-use playback::{Denial, Rule, TokenRefused};
+use playback::{Denial, DeviceRefused, Rule, TokenRefused};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use store::StoreError;
@@ -57,6 +57,12 @@ pub enum Refusal {
     /// The credential is for other titles.
     #[error("the credential is not for this content")]
     ContentNotAllowed,
+    /// The device may not do that, or not now.
+    #[error(transparent)]
+    Device(#[from] DeviceRefused),
+    /// What a device shows beside its sign-in is not accepted.
+    #[error(transparent)]
+    Unproved(#[from] Unproved),
     /// The playback session ended; a new token call may start another.
     #[error("the playback session has ended")]
     PlaybackEnded,
@@ -130,6 +136,23 @@ pub enum Refusal {
     Internal(String),
 }
 
+/// Why what a device shows beside its sign-in is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unproved {
+    /// The ticket is not one of ours, of this account and of this key.
+    #[error("the ticket is not valid")]
+    Ticket,
+    /// The proof of the key is missing or does not hold.
+    #[error("the proof of the key is not valid: {0}")]
+    Proof(&'static str),
+    /// The proof of the key was used before.
+    #[error("the proof of the key was used before")]
+    ProofReplayed,
+    /// Devices of this kind ask at another listener.
+    #[error("a device of the other listener")]
+    OtherListener,
+}
+
 impl From<Denial> for Refusal {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
@@ -199,6 +222,7 @@ impl Refusal {
             Self::Denied(denial)
             | Self::StreamsFull { denial, .. }
             | Self::Withdrawn { denial: Some(denial), .. } => denial.viewer_sentence().into(),
+            Self::Device(refused) => refused.viewer_sentence().into(),
             _ => sentence.into(),
         };
         (code, status, sentence)
@@ -218,6 +242,8 @@ impl Refusal {
             Self::OutOfOrder => {
                 ("sequence_out_of_order", S::CONFLICT, "The player's messages are out of order.")
             }
+            Self::Device(refused) => (refused.code(), device_status(*refused), ""),
+            Self::Unproved(unproved) => unproved_parts(*unproved),
             Self::License(refused) => license_parts(*refused),
             Self::Provision(refused) => provision_parts(*refused),
             Self::Issuer(refused) => issuer_parts(*refused),
@@ -321,6 +347,31 @@ const fn pass_parts(
         PassRefused::Expired => {
             ("pass_expired", status, "This address has expired. Please start again.")
         }
+    }
+}
+
+const fn unproved_parts(unproved: Unproved) -> (&'static str, StatusCode, &'static str) {
+    use StatusCode as S;
+    match unproved {
+        Unproved::Ticket => {
+            ("ticket_invalid", S::UNAUTHORIZED, "This device has to be registered again.")
+        }
+        Unproved::Proof(_) => {
+            ("proof_invalid", S::UNAUTHORIZED, "This device could not prove what it is.")
+        }
+        Unproved::ProofReplayed => {
+            ("token_replayed", S::UNAUTHORIZED, "This was sent before. Please try again.")
+        }
+        Unproved::OtherListener => ("other_listener", S::FORBIDDEN, "This is not possible here."),
+    }
+}
+
+const fn device_status(refused: DeviceRefused) -> StatusCode {
+    match refused {
+        DeviceRefused::LimitReached { .. } | DeviceRefused::OutOfOrder => StatusCode::CONFLICT,
+        DeviceRefused::OtherAccount | DeviceRefused::NotRegistered => StatusCode::FORBIDDEN,
+        DeviceRefused::Inactive => StatusCode::GONE,
+        DeviceRefused::Expired => StatusCode::UNAUTHORIZED,
     }
 }
 
@@ -448,7 +499,12 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            // RFC 9449, 7.1.
+            let scheme = match self.code {
+                "proof_invalid" => "DPoP error=\"invalid_dpop_proof\", algs=\"ES256\"",
+                _ => "Bearer",
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
         if let Some(length) = self.len_bytes
             && let Ok(range) = HeaderValue::from_str(&format!("bytes */{length}"))

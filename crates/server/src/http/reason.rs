@@ -1,9 +1,9 @@
 //! Which rule a refusal comes from, and its inner reason: for the operator, never for the caller.
 
 use crate::front::issuers::IssuerRefused;
-use crate::http::problem::Refusal;
+use crate::http::problem::{Refusal, Unproved};
 use crate::vault_link::{LicenseRefused, ProvisionRefused};
-use playback::{Denial, Rule, TokenRefused};
+use playback::{Denial, DeviceRefused, Rule, TokenRefused};
 use store::StoreError;
 
 impl Refusal {
@@ -30,6 +30,8 @@ impl Refusal {
             Self::CrossSite => (Rule::Token, "cookie_from_a_foreign_page"),
             Self::PlaybackEnded => (Rule::Session, "playback_session_ended"),
             Self::OtherDevice => (Rule::Session, "other_account_or_device"),
+            Self::Device(refused) => (Rule::Session, device(*refused)),
+            Self::Unproved(refused) => (Rule::Session, unproved(*refused)),
             Self::License(refused) => license(*refused),
             Self::RateLimited { .. } => (Rule::Rate, "too_many_requests"),
             Self::Malformed(_) => (Rule::Request, "not_understood"),
@@ -57,6 +59,26 @@ const fn denied(denial: Denial) -> &'static str {
         Denial::TitleNotInPlan => "title_in_other_plans",
         Denial::RegionNotAllowed => "country_outside_or_unknown",
         Denial::StreamLimitReached { .. } => "plan_is_full",
+    }
+}
+
+const fn unproved(refused: Unproved) -> &'static str {
+    match refused {
+        Unproved::Ticket => "ticket_not_accepted",
+        Unproved::Proof(why) => why,
+        Unproved::ProofReplayed => "proof_used_before",
+        Unproved::OtherListener => "kind_of_the_other_listener",
+    }
+}
+
+const fn device(refused: DeviceRefused) -> &'static str {
+    match refused {
+        DeviceRefused::LimitReached { .. } => "plan_has_no_place_for_the_device",
+        DeviceRefused::OtherAccount => "device_of_another_account_or_key",
+        DeviceRefused::Inactive => "device_removed",
+        DeviceRefused::NotRegistered => "device_unknown",
+        DeviceRefused::Expired => "registration_or_ticket_ended",
+        DeviceRefused::OutOfOrder => "message_number_used_or_far_ahead",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::edge_routes;
 use crate::front::catalog::{self, Catalog, Me, Page};
+use crate::front::devices::{self, Devices, Registration, Ticketed};
 use crate::front::heartbeat::{self, Heartbeat};
 use crate::front::license_proxy::{self, Answered, Credential};
 use crate::front::offline::{self, KeptTitles, Of};
@@ -12,7 +13,7 @@ use crate::front::sign_in::{self, Credentials};
 use crate::front::streams::{self, Streams};
 use crate::front::watch::{self, Entry};
 use crate::health;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, Listener};
 use crate::http::payload::{Challenge, Json, Payload};
 use crate::http::problem::Refusal;
 use crate::http::{control, cookies, cors, envelope, fault, pages, remember};
@@ -23,12 +24,35 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use axum::{Json as Answer, Router};
-use model::{ContentId, Dialect, PlaybackSessionId};
+use axum::{Extension, Json as Answer, Router};
+use model::{ContentId, DeviceId, Dialect, PlaybackSessionId};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 type Shared = State<Arc<Service>>;
+
+/// The routes of boxes, on a listener of their own (R071): no page, no cookie, no password.
+pub fn device_router(service: Arc<Service>) -> Router {
+    let remembered = || from_fn_with_state(Arc::clone(&service), remember::outcome);
+    let faults = from_fn_with_state(Arc::clone(&service), fault::mark);
+    let licenses = post(license).layer(remembered()).layer(faults).get(service_certificate);
+    Router::new()
+        .route("/api/v1/devices", post(register_device).get(list_devices))
+        .route("/api/v1/devices/{device}/renew", post(renew_device))
+        .route("/api/v1/me", get(me))
+        .route("/api/v1/titles", get(titles))
+        .route("/api/v1/playback/token/{content_id}", get(playback_token).layer(remembered()))
+        .route("/api/v1/playback/{session}/heartbeat", post(heartbeat))
+        .route("/api/v1/playback/{session}", delete(end_playback))
+        .route("/license/{dialect}", licenses)
+        .route("/v/{*path}", get(media))
+        .route("/api/v1/time", get(async |caller: Caller| edge_routes::time(caller.now)))
+        .fallback(async || Refusal::NotFound)
+        .method_not_allowed_fallback(async || Refusal::Method)
+        .layer(Extension(Listener::Devices))
+        .layer(from_fn_with_state(Arc::clone(&service.ground), envelope::seal))
+        .with_state(service)
+}
 
 /// The viewer's routes, and beside them the vault's where they share a listener.
 pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
@@ -60,6 +84,9 @@ pub fn router(service: Arc<Service>, beside: Router<Arc<Service>>) -> Router {
         .route("/api/v1/playback/events", post(player_events))
         .route("/api/v1/playback/{session}/heartbeat", post(heartbeat).layer(remembered()))
         .route("/api/v1/playback/{session}", delete(end_playback))
+        .route("/api/v1/devices", post(register_device).get(list_devices))
+        .route("/api/v1/devices/{device}/renew", post(renew_device))
+        .route("/api/v1/devices/{device}", delete(remove_device))
         .route("/api/v1/offline", get(kept_titles))
         .route("/api/v1/offline/{content_id}", delete(forget_kept))
         .route("/provisioning/widevine", post(provision))
@@ -153,6 +180,38 @@ async fn end_playback(
 ) -> Result<StatusCode, Refusal> {
     let session = PlaybackSessionId::parse(&session).map_err(|_| Refusal::NotFound)?;
     streams::end(&service, &caller, session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn register_device(
+    State(service): Shared,
+    caller: Caller,
+    Json(registration): Json<Registration>,
+) -> Result<(StatusCode, Answer<Ticketed>), Refusal> {
+    let ticketed = devices::register(&service, &caller, registration).await?;
+    Ok((ticketed.status, Answer(ticketed)))
+}
+
+async fn renew_device(
+    State(service): Shared,
+    caller: Caller,
+    Path(device): Path<String>,
+) -> Result<Answer<Ticketed>, Refusal> {
+    let device = DeviceId::parse(&device).map_err(|_| Refusal::NotFound)?;
+    devices::renew(&service, &caller, device).await.map(Answer)
+}
+
+async fn list_devices(State(service): Shared, caller: Caller) -> Result<Answer<Devices>, Refusal> {
+    devices::list(&service, &caller).await.map(Answer)
+}
+
+async fn remove_device(
+    State(service): Shared,
+    caller: Caller,
+    Path(device): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let device = DeviceId::parse(&device).map_err(|_| Refusal::NotFound)?;
+    devices::remove(&service, &caller, device).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

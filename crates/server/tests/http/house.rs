@@ -129,8 +129,24 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { data: folder.path().to_owned(), ..Config::default() };
         edit(&mut config);
-        let clock = Clock::fixed(NOW);
-        let entropy = EntropySource::new(Seeded(1));
+        Self::start(config, Clock::fixed(NOW), Seeded(1), folder, rebuild).await
+    }
+
+    /// The same home in another process, as after a restart.
+    pub async fn started_again(&self) -> Self {
+        let config = Config { data: self.folder().to_owned(), ..Config::default() };
+        let own = tempfile::tempdir().unwrap();
+        Self::start(config, self.clock.clone(), Seeded(2), own, |_| {}).await
+    }
+
+    async fn start(
+        config: Config,
+        clock: Clock,
+        seed: Seeded,
+        folder: tempfile::TempDir,
+        rebuild: impl FnOnce(&mut Home),
+    ) -> Self {
+        let entropy = EntropySource::new(seed);
         let mut home = Home::open_with(&config, clock.clone(), entropy).await.unwrap();
         rebuild(&mut home);
         let (store, vault) = (home.store.clone(), Arc::clone(&home.vault));
@@ -149,8 +165,10 @@ impl House {
     /// Adds a plan.
     pub async fn plan(&self, name: &str, includes_streaming: bool, max_streams: u32) -> PlanName {
         let name = PlanName::parse(name).unwrap();
-        let max_offline = Plan::MAX_OFFLINE;
-        let plan = Plan { name: name.clone(), includes_streaming, max_streams, max_offline };
+        let (max_offline, max_devices) = (Plan::MAX_OFFLINE, 1000);
+        let name_of = name.clone();
+        let plan =
+            Plan { name: name_of, includes_streaming, max_streams, max_offline, max_devices };
         self.store.put_plan(&plan).await.unwrap();
         name
     }

@@ -6,8 +6,12 @@
 
 mod alone;
 mod authorization;
+mod browser;
 mod control;
 mod delivery;
+#[path = "../../../playback/tests/device_key/mod.rs"]
+mod device_key;
+mod devices;
 mod fairplay;
 mod faults;
 mod hearsay;

@@ -26,7 +26,8 @@ const KEEPS: &str = "license_s = 1000\n[offline]\nallowed = true\nlicense_s = 50
 async fn house(max_offline: u32) -> House {
     let house = House::with(|config| config.limits.session_requests = 0, |_| {}).await;
     let name = PlanName::parse("standard").unwrap();
-    let plan = Plan { name, includes_streaming: true, max_streams: 100, max_offline };
+    let plan =
+        Plan { name, includes_streaming: true, max_streams: 100, max_offline, max_devices: 100 };
     house.store.put_plan(&plan).await.unwrap();
     house.account("ada", "standard").await;
     house.title("film").await;

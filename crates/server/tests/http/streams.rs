@@ -269,6 +269,7 @@ async fn a_playing_client_hears_why_it_must_stop() {
         name: name.clone(),
         includes_streaming,
         max_streams,
+        max_devices: Plan::MAX_DEVICES,
         max_offline: Plan::MAX_OFFLINE,
     };
     house.store.put_plan(&plan(false, 2)).await.unwrap();

@@ -200,6 +200,8 @@ async fn the_document_is_the_surface() {
     let mut documented: Vec<&str> = paths.keys().map(String::as_str).collect();
     let mut sorted = routed.clone();
     sorted.sort_unstable();
+    // Boxes have some of them on a listener of their own.
+    sorted.dedup();
     documented.sort_unstable();
     assert_eq!(documented, sorted);
     let house = House::new().await;
@@ -222,12 +224,13 @@ fn the_document_names_every_code() {
     let sources = [
         include_str!("../../src/http/problem.rs"),
         include_str!("../../../playback/src/denial.rs"),
+        include_str!("../../../playback/src/device.rs"),
     ];
     for source in sources {
         for word in source.split('"').skip(1).step_by(2) {
             let is_code =
                 word.contains('_') && word.bytes().all(|c| c.is_ascii_lowercase() || c == b'_');
-            let is_field = ["correlation_id"].contains(&word);
+            let is_field = ["correlation_id", "snake_case"].contains(&word);
             if is_code && !is_field && !["body_timeout", "method_not_allowed"].contains(&word) {
                 assert!(document.contains(&format!("`{word}`")), "{word}");
             }

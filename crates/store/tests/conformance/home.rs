@@ -94,7 +94,7 @@ pub fn content(name: &str) -> ContentId {
 
 pub fn plan(name: &str, max_streams: u32) -> Plan {
     let name = PlanName::parse(name).unwrap();
-    Plan { name, includes_streaming: true, max_streams, max_offline: 25 }
+    Plan { name, includes_streaming: true, max_streams, max_offline: 25, max_devices: 6 }
 }
 
 pub fn account(number: u8) -> Account {

@@ -10,6 +10,8 @@ mod catalog;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod home;
 #[cfg(test)]
 mod issuers;
@@ -133,6 +135,22 @@ on_both_databases! {
     session_reports::an_account_keeps_its_newest_logs,
     session_reports::events_are_numbered_in_the_order_they_were_told,
     session_reports::parallel_events_share_no_number_and_end_at_the_bound,
+    devices::a_hundred_parallel_registrations_on_five_devices_leave_six,
+    devices::one_key_is_one_device_and_one_place,
+    devices::parallel_registrations_of_one_key_make_one_device,
+    devices::a_removed_device_frees_its_place_and_may_come_back,
+    devices::a_removal_ends_streams_and_tickets_unless_the_device_plays_on,
+    devices::only_its_account_and_key_renew_a_device,
+    devices::a_plan_that_shrank_keeps_the_devices_that_came_first,
+    devices::numbers_of_messages_only_grow,
+    devices::of_parallel_messages_with_one_number_one_is_taken,
+    devices::a_device_has_a_bounded_number_of_tickets,
+    devices::a_sign_in_is_a_device_as_long_as_it_lives,
+    devices::a_sign_in_without_a_sign_of_life_gives_up_its_place,
+    devices::a_removed_sign_in_stays_removed_until_it_ends,
+    devices::signing_out_and_registering_free_the_sign_ins_place,
+    devices::a_device_needs_its_account_and_plan,
+    devices::removed_devices_are_remembered_within_a_bound,
     offline::parallel_requests_keep_exactly_the_plan,
     offline::a_title_on_a_device_counts_once_and_its_row_is_replaced,
     offline::a_kept_license_ends_to_the_millisecond,
