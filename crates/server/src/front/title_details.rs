@@ -62,11 +62,13 @@ pub async fn title(
     Ok(details(title, &caller.origin))
 }
 
-/// What some titles are.
+/// What some titles are. It changes nothing, but is a POST, and of those none takes a cookie from
+/// a foreign page.
 ///
-/// Errors: [`Refusal::Token`]; [`Refusal::Malformed`] for more than [`BATCH_MAX`].
+/// Errors: [`Refusal::Token`], [`Refusal::CrossSite`]; [`Refusal::Malformed`] for more than
+/// [`BATCH_MAX`].
 pub async fn batch(service: &Service, caller: &Caller, batch: Batch) -> Result<Titles, Refusal> {
-    Viewer::reading(service, caller).await?;
+    Viewer::signed_in(service, caller).await?;
     if batch.content_ids.len() > BATCH_MAX {
         return Err(Refusal::Malformed("too many ids"));
     }

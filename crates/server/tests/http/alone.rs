@@ -36,6 +36,8 @@ pub struct Memory {
 impl Memory {
     /// What is used now is not counted, and an earlier peak hides nothing.
     pub fn measured() -> Self {
+        // Looking takes memory too, the first time.
+        kib("VmHWM:");
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         Self { at_rest_kib: kib("VmRSS:") }
     }
@@ -67,7 +69,7 @@ fn what_was_used_and_given_back_is_measured() {
     }
     drop(std::hint::black_box(vec![1_u8; 64 << 20]));
     let memory = Memory::measured();
-    assert!(memory.grown_kib() < 1024, "an earlier peak is forgotten: {}", memory.grown_kib());
+    assert!(memory.grown_kib() < 4 << 10, "an earlier peak is forgotten: {}", memory.grown_kib());
     drop(std::hint::black_box(vec![1_u8; 32 << 20]));
     assert!(memory.grown_kib() > 31 << 10, "{}", memory.grown_kib());
 }
