@@ -164,8 +164,9 @@ async fn accounts(home: &Home) -> Result<Vec<SignIn>, Failure> {
     };
     let plan = |name: &str| PlanName::parse(name).map_err(Failure::environment);
     let name = plan(OTHER_PLAN)?;
+    let max_devices = Plan::MAX_DEVICES;
     let discs =
-        Plan { name, includes_streaming: false, max_streams: 0, max_offline: 0, max_devices: 0 };
+        Plan { name, includes_streaming: false, max_streams: 0, max_offline: 0, max_devices };
     home.store.put_plan(&discs).await.map_err(Failure::environment)?;
     for account in &accounts {
         let plan = if account.entitled { plan("standard")? } else { discs.name.clone() };

@@ -52,7 +52,8 @@ pub fn run(arguments: Arguments, place: &Place, answer: Answer) -> Result<(), Fa
                     includes_streaming: !set.without_streaming,
                     max_streams: if set.without_streaming { 0 } else { set.streams },
                     max_offline: if set.without_streaming { 0 } else { set.offline },
-                    max_devices: if set.without_streaming { 0 } else { set.devices },
+                    // Who may not stream hears so, and not that he has no place.
+                    max_devices: set.devices,
                 };
                 home.store.put_plan(&plan).await.map_err(Failure::environment)?;
                 plan
