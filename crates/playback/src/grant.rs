@@ -5,8 +5,9 @@
 //! and it refuses another key, another challenge and another moment. The vault burns the
 //! grant's id, so that a sealed grant makes one license at most.
 
+use crate::seal::Seal;
 use crate::{Covers, Trace};
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::AES_256_GCM;
 use aws_lc_rs::digest::{SHA256, digest};
 use model::{
     AccountId, ContentId, CorrelationId, DecisionId, DeviceId, Dialect, Entropy, GrantId,
@@ -23,9 +24,6 @@ pub const GRANT_S: u64 = 5;
 /// under 12 KiB.
 const MAX_SEALED_BYTES: usize = 16_384;
 
-/// First byte of a sealed grant: format and algorithm.
-const VERSION: u8 = 1;
-
 /// Binds the ciphertext to its purpose.
 const PURPOSE: &[u8] = b"strongroom license grant v1";
 
@@ -33,14 +31,13 @@ const PURPOSE: &[u8] = b"strongroom license grant v1";
 ///
 /// Limits: random 96-bit nonces allow it 2^32 grants (NIST SP 800-38D, 8.3): 50 days of a
 /// thousand licenses a second, after which it is to be changed.
-pub struct GrantKey(LessSafeKey);
+pub struct GrantKey(Seal);
 
 impl GrantKey {
     /// Makes the key of its 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes");
-        Self(LessSafeKey::new(key))
+        Self(Seal::new(&AES_256_GCM, bytes))
     }
 }
 
@@ -139,18 +136,8 @@ pub(crate) fn seal_text(
     terms: &impl Serialize,
     entropy: &mut dyn Entropy,
 ) -> Vec<u8> {
-    let mut nonce = [0; NONCE_LEN];
-    entropy.fill(&mut nonce);
-    let mut text = serde_json::to_vec(terms).expect("terms are plain values with text keys");
-    let tag = key
-        .0
-        .seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(purpose),
-            &mut text,
-        )
-        .expect("terms are far shorter than what one GCM call takes");
-    [&[VERSION][..], &nonce, &text, tag.as_ref()].concat()
+    let text = serde_json::to_vec(terms).expect("terms are plain values with text keys");
+    key.0.seal(purpose, text, entropy)
 }
 
 /// Opens a sealed grant for this challenge at this moment.
@@ -191,13 +178,5 @@ pub(crate) fn unseal<T: DeserializeOwned>(
     if sealed.len() > MAX_SEALED_BYTES {
         return None;
     }
-    let (version, rest) = sealed.split_first()?;
-    let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
-    if *version != VERSION {
-        return None;
-    }
-    let mut body = body.to_vec();
-    let nonce = Nonce::assume_unique_for_key(*nonce);
-    let text = key.0.open_in_place(nonce, Aad::from(purpose), &mut body).ok()?;
-    serde_json::from_slice(text).ok()
+    serde_json::from_slice(&key.0.open(purpose, sealed)?).ok()
 }

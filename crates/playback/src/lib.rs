@@ -19,6 +19,7 @@ pub mod region;
 pub mod release;
 pub mod report;
 pub mod rotation;
+mod seal;
 pub mod ticket;
 pub mod token;
 pub mod trace;

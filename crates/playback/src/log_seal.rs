@@ -2,11 +2,9 @@
 //! (R151). What is sealed is bound to its row, so that no log can be put into another's place.
 
 use crate::report::SessionLog;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use crate::seal::Seal;
+use aws_lc_rs::aead::AES_256_GCM;
 use model::{Entropy, PlaybackSessionId, Timestamp};
-
-/// First byte of a sealed log: format and algorithm.
-const VERSION: u8 = 1;
 
 /// Longest sealed log: [`crate::report::MAX_LOG_ENTRIES`] entries take under 15 KiB.
 const MAX_SEALED_BYTES: usize = 16_384;
@@ -18,14 +16,13 @@ const PURPOSE: &[u8] = b"strongroom session log v1";
 ///
 /// Limits: random 96-bit nonces allow it 2^32 logs (NIST SP 800-38D, 8.3), two years of a hundred
 /// thousand players that log once in half an hour.
-pub struct LogKey(LessSafeKey);
+pub struct LogKey(Seal);
 
 impl LogKey {
     /// Makes the key of its 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes");
-        Self(LessSafeKey::new(key))
+        Self(Seal::new(&AES_256_GCM, bytes))
     }
 }
 
@@ -58,30 +55,15 @@ impl LogPlace {
 /// Shape: version 1 ‖ nonce 12 ‖ AES-256-GCM of the log as JSON ‖ tag 16.
 #[must_use]
 pub fn seal(key: &LogKey, place: LogPlace, log: &SessionLog, entropy: &mut dyn Entropy) -> Vec<u8> {
-    let mut nonce = [0; NONCE_LEN];
-    entropy.fill(&mut nonce);
-    let mut text = serde_json::to_vec(log).expect("a log is plain values with text keys");
-    let unique = Nonce::assume_unique_for_key(nonce);
-    let tag = key
-        .0
-        .seal_in_place_separate_tag(unique, Aad::from(place.aad()), &mut text)
-        .expect("a log is far shorter than what one GCM call takes");
-    [&[VERSION][..], &nonce, &text, tag.as_ref()].concat()
+    let text = serde_json::to_vec(log).expect("a log is plain values with text keys");
+    key.0.seal(&place.aad(), text, entropy)
 }
 
 /// Opens a sealed log. None: it was not sealed under this key for this place. Limits: 16 KiB.
 #[must_use]
 pub fn open(key: &LogKey, place: LogPlace, sealed: &[u8]) -> Option<SessionLog> {
     let sealed = Some(sealed).filter(|sealed| sealed.len() <= MAX_SEALED_BYTES)?;
-    let (version, rest) = sealed.split_first()?;
-    let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>()?;
-    if *version != VERSION {
-        return None;
-    }
-    let mut text = rest.to_vec();
-    let nonce = Nonce::assume_unique_for_key(*nonce);
-    let text = key.0.open_in_place(nonce, Aad::from(place.aad()), &mut text).ok()?;
-    serde_json::from_slice(text).ok()
+    serde_json::from_slice(&key.0.open(&place.aad(), sealed)?).ok()
 }
 
 #[cfg(test)]

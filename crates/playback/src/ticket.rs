@@ -4,23 +4,20 @@
 //! It counts only beside a proof of the device's key, for the account that is signed in: stolen
 //! alone it is worth nothing.
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use crate::seal::{ENVELOPE_BYTES, Seal};
+use aws_lc_rs::aead::AES_256_GCM_SIV;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{AccountId, DeviceId, Entropy, Timestamp};
 use subtle::ConstantTimeEq as _;
 
-/// First byte of a ticket: format and algorithm.
-const VERSION: u8 = 1;
-
 /// Binds the ciphertext to its purpose.
 const PURPOSE: &[u8] = b"strongroom device ticket v1";
 
 const PLAIN_BYTES: usize = 16 + 16 + 32 + 8 + 8;
-const TAG_BYTES: usize = 16;
 
 /// A ticket, bytes before base64: it has one length.
-const SEALED_BYTES: usize = 1 + NONCE_LEN + PLAIN_BYTES + TAG_BYTES;
+const SEALED_BYTES: usize = PLAIN_BYTES + ENVELOPE_BYTES;
 
 /// Longest ticket that is looked at: as long as each one is.
 pub const TICKET_CHARS: usize = (SEALED_BYTES * 4).div_ceil(3);
@@ -29,14 +26,13 @@ pub const TICKET_CHARS: usize = (SEALED_BYTES * 4).div_ceil(3);
 ///
 /// AES-GCM-SIV (RFC 8452): each renewal of each device draws a random nonce, for years, and two of
 /// them may meet.
-pub struct TicketKey(LessSafeKey);
+pub struct TicketKey(Seal);
 
 impl TicketKey {
     /// Makes the key of its 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM_SIV, bytes).expect("AES-256 takes 32 bytes");
-        Self(LessSafeKey::new(key))
+        Self(Seal::new(&AES_256_GCM_SIV, bytes))
     }
 }
 
@@ -73,9 +69,7 @@ impl Ticket {
     /// key 32 ‖ epoch 8 ‖ expires 8 ‖ tag 16, numbers big-endian.
     #[must_use]
     pub fn seal(&self, key: &TicketKey, entropy: &mut dyn Entropy) -> String {
-        let mut nonce = [0; NONCE_LEN];
-        entropy.fill(&mut nonce);
-        let mut text = [
+        let text = [
             &self.device.as_bytes()[..],
             self.account.as_bytes(),
             &self.key,
@@ -83,15 +77,7 @@ impl Ticket {
             &self.expires.0.to_be_bytes(),
         ]
         .concat();
-        let tag = key
-            .0
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(PURPOSE),
-                &mut text,
-            )
-            .expect("a ticket is far shorter than what one call takes");
-        URL_SAFE_NO_PAD.encode([&[VERSION][..], &nonce, &text, tag.as_ref()].concat())
+        URL_SAFE_NO_PAD.encode(key.0.seal(PURPOSE, text, entropy))
     }
 
     /// Opens a ticket that was sealed here. Whether it has ended, and whether it is the caller's,
@@ -107,14 +93,7 @@ impl Ticket {
     }
 
     fn unseal(key: &TicketKey, sealed: &[u8]) -> Option<Self> {
-        let (version, rest) = sealed.split_first()?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
-        if *version != VERSION {
-            return None;
-        }
-        let mut body = body.to_vec();
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let text = key.0.open_in_place(nonce, Aad::from(PURPOSE), &mut body).ok()?;
+        let text = key.0.open(PURPOSE, sealed)?;
         let (device, rest) = text.split_first_chunk()?;
         let (account, rest) = rest.split_first_chunk()?;
         let (thumbprint, rest) = rest.split_first_chunk()?;
