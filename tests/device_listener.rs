@@ -12,48 +12,20 @@
 mod binary;
 #[path = "../crates/playback/tests/device_key/mod.rs"]
 mod device_key;
+#[path = "support/mutual_tls.rs"]
+mod mutual_tls;
 #[expect(dead_code, reason = "other tests ask for more of it")]
 #[path = "support/service.rs"]
 mod service;
 
 use binary::{done, strongroom};
 use device_key::DeviceKey;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
-};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use mutual_tls::{Identity, Issuer, authority, client, server_pems};
 use serde_json::{Value, json};
 use service::Service;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-type Issuer = CertifiedIssuer<'static, KeyPair>;
-
-/// A box's chain and key.
-type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
-
-fn authority(name: &str) -> Issuer {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-fn of_box(authority: &Issuer) -> Identity {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "a box");
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    (certificate.der().clone(), private)
-}
 
 /// A service with both listeners.
 struct House {
@@ -70,16 +42,13 @@ impl House {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (server, boxes) = (authority("server authority"), authority("device root"));
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(names).unwrap().signed_by(&key, &server).unwrap();
+        let (chain, private) = server_pems(&server);
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);
             fs::write(&path, text).unwrap();
             path.display().to_string()
         };
-        let (chain, private) =
-            (write("chain.pem", &own.pem()), write("key.pem", &key.serialize_pem()));
+        let (chain, private) = (write("chain.pem", &chain), write("key.pem", &private));
         let root = write("device-root.pem", &boxes.pem());
         let settings = write(
             "strongroom.toml",
@@ -112,39 +81,14 @@ impl House {
         headers: &[String],
         body: &str,
     ) -> Answer {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.server.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let config = match identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                builder.with_client_auth_cert(vec![certificate.clone()], key.clone_key()).unwrap()
-            }
-        };
-        let name = ServerName::try_from("localhost").unwrap();
-        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-        let socket = TcpStream::connect(self.address(of)).unwrap();
-        let mut stream = StreamOwned::new(tls, socket);
         let mut head = format!("{line} HTTP/1.0\r\nHost: localhost\r\n");
         head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
         for header in headers {
             head += &format!("{header}\r\n");
         }
-        let mut answer = String::new();
-        let talked = stream
-            .write_all(format!("{head}\r\n{body}").as_bytes())
-            .and_then(|()| stream.read_to_string(&mut answer).map(drop));
-        match answer.split(' ').nth(1).and_then(|status| status.parse().ok()) {
-            None => Err(talked.map_or_else(|error| error.to_string(), |()| "closed".to_owned())),
-            Some(status) => {
-                let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-                Ok((status, serde_json::from_str(body).unwrap_or_default()))
-            }
-        }
+        let request = format!("{head}\r\n{body}");
+        let (status, body) = mutual_tls::ask(&self.address(of), &self.server, identity, &request)?;
+        Ok((status, serde_json::from_str(&body).unwrap_or_default()))
     }
 
     fn browser(&self, line: &str, headers: &[String], body: &str) -> (u16, Value) {
@@ -168,7 +112,7 @@ fn proof(key: &DeviceKey, method: &str, path: &str, id: &str) -> String {
 
 /// No certificate, and one under another root of the same name, end the handshake.
 fn strangers_are_refused(house: &House) {
-    let forged = of_box(&authority("device root"));
+    let forged = client(&authority("device root"), "a box");
     for stranger in [None, Some(&forged)] {
         let answer = house.ask("device-url", stranger, "GET /api/v1/time", &[], "");
         assert!(answer.is_err(), "{answer:?}");
@@ -179,7 +123,7 @@ fn strangers_are_refused(house: &House) {
 fn boxes_and_browsers_have_each_their_own() {
     let house = House::new();
     strangers_are_refused(&house);
-    let identity = of_box(&house.boxes);
+    let identity = client(&house.boxes, "a box");
     let of_box_at = |line: &str, headers: &[String], body: &str| {
         house.ask("device-url", Some(&identity), line, headers, body)
     };

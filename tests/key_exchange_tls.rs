@@ -11,47 +11,18 @@
 mod binary;
 #[path = "support/clip.rs"]
 mod clip;
+#[path = "support/mutual_tls.rs"]
+mod mutual_tls;
 #[expect(dead_code, reason = "other tests ask for more of it")]
 #[path = "support/service.rs"]
 mod service;
 
 use binary::{done, said, strongroom};
 use clip::clip;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
-};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use mutual_tls::{Identity, Issuer, authority, client, server_pems};
 use service::Service;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::sync::Arc;
-
-type Issuer = CertifiedIssuer<'static, KeyPair>;
-
-/// A client's chain and key.
-type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
-
-fn authority(name: &str) -> Issuer {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-fn client(authority: &Issuer, name: &str) -> Identity {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    (certificate.der().clone(), private)
-}
 
 /// A key service behind TLS, and who it trusts.
 struct House {
@@ -64,11 +35,9 @@ impl House {
     fn new() -> Self {
         let (server, clients) = (authority("server authority"), authority("client authority"));
         let house = Self { folder: tempfile::tempdir().unwrap(), server, clients };
-        let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]);
-        let key = KeyPair::generate().unwrap();
-        let own = params.unwrap().signed_by(&key, &house.server).unwrap();
-        house.write("chain.pem", &own.pem());
-        house.write("key.pem", &key.serialize_pem());
+        let (chain, private) = server_pems(&house.server);
+        house.write("chain.pem", &chain);
+        house.write("key.pem", &private);
         house.write("clients.pem", &house.clients.pem());
         house.write("server-ca.pem", &house.server.pem());
         let path = |name: &str| house.path(name).display().to_string();
@@ -109,32 +78,10 @@ clients = [
 
     /// Asks over TLS; the status, or why there was no answer.
     fn ask(&self, identity: Option<&Identity>, head: &str, body: &str) -> Result<u16, String> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.server.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let config = match identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                builder.with_client_auth_cert(vec![certificate.clone()], key.clone_key()).unwrap()
-            }
-        };
-        let name = ServerName::try_from("localhost").unwrap();
-        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut stream = StreamOwned::new(tls, TcpStream::connect(self.vault()).unwrap());
         let length = body.len();
-        let text = format!("{head}Host: localhost\r\nContent-Length: {length}\r\n\r\n{body}");
-        let mut answer = String::new();
-        let talked = stream
-            .write_all(text.as_bytes())
-            .and_then(|()| stream.read_to_string(&mut answer).map(drop));
-        match answer.split(' ').nth(1).and_then(|status| status.parse().ok()) {
-            Some(status) => Ok(status),
-            None => Err(talked.map_or_else(|error| error.to_string(), |()| "closed".to_owned())),
-        }
+        let request = format!("{head}Host: localhost\r\nContent-Length: {length}\r\n\r\n{body}");
+        let (status, _) = mutual_tls::ask(&self.vault(), &self.server, identity, &request)?;
+        Ok(status)
     }
 }
 
