@@ -253,6 +253,20 @@ fn sound_ivs(out: &Memory) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn a_channel_whose_window_holds_few_segments_can_be_joined_too() {
+    let (keys, bytes) = (keys(0), stream(8));
+    let mut channel = open(begin(settings(None)), &keys, &bytes).unwrap();
+    let mut out = Memory::default();
+    let mut seen = vec![];
+    // A source whose key frames are rare: of segments of two seconds a window of three holds two.
+    for segment in cut(&bytes, rules(2, 1_000_000_000)) {
+        channel.segment(&segment, &keys, &mut out).unwrap();
+        seen.push((channel.state().listed_count(), channel.state().can_be_joined()));
+    }
+    assert_eq!(seen[..4], [(1, false), (2, false), (2, true), (2, true)]);
+}
+
+#[test]
 fn a_killed_channel_goes_on_without_giving_a_number_or_an_iv_twice() {
     let (bytes, keys, mut out) = (stream(2), keys(0), Memory::default());
     let mut channel = open(begin(settings(None)), &keys, &bytes).unwrap();

@@ -250,11 +250,13 @@ impl ChannelState {
         self.segments.len() - self.first_listed()
     }
 
-    /// Whether there is as much to play as players keep behind the newest segment. A player that
-    /// comes earlier has nothing in store, and whatever is late stops it.
+    /// Whether a channel that nobody has seen yet may be shown: it has had as many segments as
+    /// players keep behind the newest. A player that comes earlier has nothing in store, and
+    /// whatever is late stops it. How many a window holds is another matter: where segments are
+    /// long it may always be fewer.
     #[must_use]
     pub fn can_be_joined(&self) -> bool {
-        self.is_over || self.listed_count() >= usize::from(DELAY_SEGMENTS)
+        self.is_over || self.next_number > u64::from(DELAY_SEGMENTS)
     }
 
     /// The IV of a start's sample number `at`: no two samples of a channel share one, whatever

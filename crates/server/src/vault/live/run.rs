@@ -183,10 +183,10 @@ impl Running {
         Ok(())
     }
 
-    /// Writes the manifests, and shows the package as soon as it can be joined. The document names
-    /// the keys that the manifests name, so that delivery knows them.
+    /// Writes the manifests, once the package can be joined, and shows it the first time. The
+    /// document names the keys that the manifests name, so that delivery knows them.
     fn show(&mut self, clock: &Clock) -> Result<(), PackagingError> {
-        if !self.channel.state().can_be_joined() {
+        if !self.is_shown && !self.channel.state().can_be_joined() {
             return Ok(());
         }
         let document = self.channel.event(self.document.packager.clone());
