@@ -142,6 +142,7 @@ fn assert_lost(dialect: &str, output: &Output, event: &Event, suspended_ms: u64)
     assert!(renewals <= MAX_RENEWALS, "{dialect}: {}", said(output));
     let ended_ms = event.ended_ms(dialect, &played);
     assert!(ended_ms <= suspended_ms + HORIZON_S * 1000, "{dialect}: {played}");
+    assert!(ended_ms >= suspended_ms - BEHIND_MS, "{dialect}: lost before: {played}");
     // Each frame of it.
     let number = |name: &str| played["tracks"][0][name].as_u64().unwrap();
     assert_eq!(number("frames"), 25 * number("segments"), "{dialect}: {played}");

@@ -25,9 +25,8 @@ const MAX_URIS: usize = 64;
 const AHEAD: usize = 8;
 /// How long nothing new may come of a title that goes on, milliseconds.
 const PATIENCE_MS: u64 = 60_000;
-/// What is later than this is late, milliseconds: a second of frames that are decoded and not seen
-/// yet, as players have it.
-const LATE_MS: u64 = 1000;
+/// What is later than this is late, milliseconds.
+const LATE_MS: u64 = 500;
 /// Longest sleep without a look around, milliseconds.
 const NAP_MS: u64 = 100;
 
