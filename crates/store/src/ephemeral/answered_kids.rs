@@ -88,6 +88,10 @@ impl AnsweredKids {
         if tokens.hold(token, challenge, kids) {
             KidsClaim::Own(KidsHold { owner: self.clone(), token, challenge, is_answered: false })
         } else {
+            // A token for which nothing is held takes no place.
+            if tokens.requests.get(&token).is_some_and(|requests| requests.is_empty()) {
+                tokens.requests.remove(&token);
+            }
             KidsClaim::Full
         }
     }
